@@ -1,0 +1,118 @@
+//! Generators for property tests of this crate and of those that use it.
+
+use std::collections::BTreeMap;
+
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+use crate::duration::Seconds;
+use crate::labels::Labels;
+use crate::matrix::{Axes, Matrix};
+use crate::schedule::CatchUp;
+use crate::selector::SelectorSources;
+use crate::size::Bytes;
+use crate::testdef::{Command, Limits, Network, NewTestDef, Priority, Pull, Resources, Retry, RunConfig};
+
+fn key() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-c]", "[a-z0-9]{1,8}", "[a-z]{1,4}[./_-][a-z]{1,4}"]
+}
+
+/// Labels that are valid; small alphabets, so that keys and values often meet.
+pub fn labels() -> impl Strategy<Value = Labels> {
+    btree_map(key(), prop_oneof!["[xy]{0,2}", "\\PC{0,12}"], 0..4).prop_map(Labels)
+}
+
+/// Selectors that are valid.
+pub fn selectors() -> impl Strategy<Value = SelectorSources> {
+    let pattern = || prop_oneof![Just(".*".to_owned()), "[xy]{0,2}", Just("x|y".to_owned()), Just("x.*".to_owned())];
+    let accept = btree_map(prop_oneof![Just("*".to_owned()), key()], pattern(), 0..4);
+    let reject: BoxedStrategy<BTreeMap<String, String>> = btree_map(key(), pattern(), 0..3).boxed();
+    (accept, reject).prop_map(|(accept, reject)| SelectorSources { accept, reject })
+}
+
+/// Matrices, valid or not.
+pub fn matrix() -> impl Strategy<Value = Matrix> {
+    let small = || btree_map("[a-c]", "[x-z]", 1..3).prop_map(Labels);
+    let axes = vec(("[a-c]", vec("[x-z]", 0..4)), 0..4).prop_map(Axes);
+    (axes, vec(small(), 0..4), vec(small(), 0..3)).prop_map(|(labels, include, exclude)| Matrix {
+        labels,
+        include,
+        exclude,
+    })
+}
+
+/// Run configurations, valid or not.
+pub fn run_config() -> impl Strategy<Value = RunConfig> {
+    let text = || "\\PC{0,16}";
+    let limits = (any::<u64>(), 0.01f64..64.0, any::<u32>());
+    let words = (
+        prop_oneof![Just(Network::None), Just(Network::Outbound)],
+        prop_oneof![Just(Pull::Missing), Just(Pull::Always), Just(Pull::Never)],
+    );
+    (
+        prop_oneof![Just("alpine:3".to_owned()), "\\PC{0,16}".boxed()],
+        vec("\\PC{1,16}", 0..3),
+        vec(text(), 0..3),
+        btree_map("[A-Z_]{1,6}", text(), 0..3),
+        (any::<u32>(), any::<u32>()),
+        limits,
+        words,
+    )
+        .prop_map(
+            |(container_image, command, args, env, (timeout, grace), (memory, cpus, pids), (network, pull))| {
+                RunConfig {
+                    container_image,
+                    command: Command(command),
+                    args,
+                    env: Labels(env),
+                    timeout: Seconds(timeout),
+                    grace: Seconds(grace),
+                    resources: Resources { memory: Bytes(memory), cpus, pids },
+                    network,
+                    pull,
+                }
+            },
+        )
+}
+
+/// Tests, valid or not.
+pub fn test() -> impl Strategy<Value = NewTestDef> {
+    let schedule = (
+        option::of(prop_oneof![Just("*/5 * * * *".to_owned()), "\\PC{0,12}".boxed()]),
+        option::of(prop_oneof![Just("America/Toronto".to_owned()), "[A-Za-z/]{0,12}".boxed()]),
+        prop_oneof![Just(CatchUp::None), Just(CatchUp::Last), Just(CatchUp::All)],
+        option::of(any::<u32>().prop_map(Seconds)),
+    );
+    let rest = (option::of(any::<u32>()), any::<(u8, u8)>(), any::<u64>(), any::<(bool, bool)>(), 0usize..4);
+    ("[A-Za-z0-9._-]{1,12}", labels(), labels(), run_config(), option::of(matrix()), schedule, rest).prop_map(
+        |(
+            name,
+            labels,
+            annotations,
+            run_config,
+            matrix,
+            (cron_schedule, time_zone, catch_up, start_deadline),
+            rest,
+        )| {
+            let (queue_deadline, (on_fail, on_infrastructure), log, (at_most_once, paused), priority) = rest;
+            NewTestDef {
+                name,
+                labels,
+                annotations,
+                run_config,
+                matrix,
+                cron_schedule,
+                time_zone,
+                catch_up,
+                start_deadline,
+                queue_deadline: queue_deadline.map(Seconds),
+                retry: Retry { on_fail, on_infrastructure },
+                limits: Limits { log: Bytes(log) },
+                at_most_once,
+                priority: Priority::ALL[priority],
+                paused,
+            }
+        },
+    )
+}

@@ -1,0 +1,385 @@
+//! Runs and attempts: their states, how they may follow each other, and how they end.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{MatrixId, RunId, RunnerId, TestId};
+use crate::labels::Labels;
+use crate::logs::LogSummary;
+use crate::namespace::Namespace;
+use crate::testdef::{Priority, RunConfig};
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[cfg_attr(feature = "db", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$vdoc])* $variant),+ }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// Returns the word that stands in JSON, in the database and on the wire.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// Finds the one of a word.
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.word())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+            fn from_str(word: &str) -> Result<Self, String> {
+                Self::from_word(word).ok_or_else(|| {
+                    let known: Vec<_> = Self::ALL.iter().map(|one| one.word()).collect();
+                    format!("'{word}' is none of {}", known.join(", "))
+                })
+            }
+        }
+    };
+}
+
+words!(
+    /// Where a run stands.
+    RunState {
+        /// It waits for a runner, for its time, or for a retry.
+        Queued = "queued",
+        /// A runner holds a lease and prepares it; no container has started.
+        Leased = "leased",
+        /// A container was permitted to start.
+        Running = "running",
+        /// It has a result; nothing changes any more.
+        Finished = "finished",
+    }
+);
+
+words!(
+    /// How a run or an attempt ended.
+    RunResult {
+        /// The container exited 0.
+        Pass = "pass",
+        /// The container exited with another code.
+        Fail = "fail",
+        /// tstr or the infrastructure failed; `reason` says how.
+        Error = "error",
+        /// The container did not end within the test's timeout.
+        TimedOut = "timed_out",
+        /// Somebody cancelled it.
+        Cancelled = "cancelled",
+    }
+);
+
+words!(
+    /// Why a run ended as it did, where the result alone does not say it; a closed list.
+    Reason {
+        /// The image is not there and could not be pulled.
+        ImageNotFound = "image_not_found",
+        /// The engine could not create or start the container.
+        StartFailed = "start_failed",
+        /// The runner refuses the configuration.
+        PolicyRejected = "policy_rejected",
+        /// The kernel ended the container for its use of memory.
+        OomKilled = "oom_killed",
+        /// The engine lost the container while it ran.
+        RuntimeLost = "runtime_lost",
+        /// The worker crashed and found the attempt when it started again.
+        WorkerCrash = "worker_crash",
+        /// The runner's disk is full.
+        DiskFull = "disk_full",
+        /// The worker was not heard of until its lease was over.
+        LostWorker = "lost_worker",
+        /// Five leases ended without the container being started.
+        NeverStarted = "never_started",
+        /// The worker went on beyond timeout and grace; the server ended it.
+        ServerBackstop = "server_backstop",
+        /// No runner took it before its queue deadline.
+        QueueExpired = "queue_expired",
+    }
+);
+
+words!(
+    /// What made a run.
+    Trigger {
+        /// The test's schedule.
+        Schedule = "schedule",
+        /// A person or a program.
+        Manual = "manual",
+        /// A retry of a finished run.
+        Retry = "retry",
+    }
+);
+
+impl RunState {
+    /// Tells whether a run in this state may go to `next` (the transitions T1 to T13 of `docs/run-lifecycle.md`).
+    pub fn may_become(self, next: RunState) -> bool {
+        use RunState::{Finished, Leased, Queued, Running};
+        matches!(
+            (self, next),
+            (Queued, Leased | Finished) | (Leased, Running | Queued | Finished) | (Running, Queued | Finished)
+        )
+    }
+}
+
+impl Reason {
+    /// Tells whether the fault lies with the infrastructure, so that another attempt is due without the test's doing.
+    pub fn is_infrastructure_loss(self) -> bool {
+        matches!(self, Self::RuntimeLost | Self::WorkerCrash | Self::DiskFull | Self::LostWorker)
+    }
+}
+
+/// So many leases that ended before the container was started end the run with `never_started`.
+pub const MAX_RELEASES: i16 = 5;
+
+/// How an attempt ended, as its worker reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The result.
+    pub result: RunResult,
+    /// Why, where the result alone does not say it.
+    pub reason: Option<Reason>,
+    /// A sentence for people, for instance the engine's error.
+    pub message: Option<String>,
+    /// The container's exit code.
+    pub exit_code: Option<i32>,
+    /// The digest of the image that ran.
+    pub image_digest: Option<String>,
+}
+
+/// One lease of a run and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Attempt {
+    /// The number, from 1.
+    pub attempt: u16,
+    /// The runner that held the lease.
+    pub runner_id: RunnerId,
+    /// That runner's name.
+    pub runner_name: String,
+    /// When the lease was given.
+    pub leased_at: DateTime<Utc>,
+    /// When the container was permitted to start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<DateTime<Utc>>,
+    /// When the attempt ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<DateTime<Utc>>,
+    /// How it ended; absent while it is live, and when the lease was given back before the container started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<RunResult>,
+    /// Why it ended so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// A sentence for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The container's exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The digest of the image that ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<String>,
+    /// The attempt's log.
+    pub log: LogSummary,
+}
+
+/// One requested execution of one cell of a test.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Run {
+    /// Names the run.
+    pub id: RunId,
+    /// The namespace of its test.
+    pub namespace: Namespace,
+    /// The test.
+    pub test_id: TestId,
+    /// The test's name when the run was made.
+    pub test_name: String,
+    /// Names the set of runs that were made together.
+    pub matrix_id: MatrixId,
+    /// The cell of the matrix; empty without a matrix.
+    pub cell: Labels,
+    /// What decides placement: the test's labels, the cell's, the trigger's.
+    pub labels: Labels,
+    /// The test's annotations when the run was made.
+    pub annotations: Labels,
+    /// What is executed, as it was when the run was made.
+    pub run_config: RunConfig,
+    /// Where the run stands.
+    pub state: RunState,
+    /// How it ended; absent until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<RunResult>,
+    /// Why it ended so, where the result alone does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// A sentence for people about the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The container's exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// It passed after an attempt that failed.
+    pub flaky: bool,
+    /// Cancelling was asked for; the runner has still to end the container.
+    pub cancel_requested: bool,
+    /// The number of the latest attempt; 0 before the first.
+    pub attempt: u16,
+    /// Every attempt so far. Lists leave this out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
+    /// The runner of the latest attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner_id: Option<RunnerId>,
+    /// That runner's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner_name: Option<String>,
+    /// The digest of the image that ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<String>,
+    /// Its place among the waiting runs of the namespace.
+    pub priority: Priority,
+    /// What made it.
+    pub trigger: Trigger,
+    /// The instant it was made for: of the schedule, or of the trigger.
+    pub scheduled_at: DateTime<Utc>,
+    /// When it was stored.
+    pub created_at: DateTime<Utc>,
+    /// When the latest lease was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leased_at: Option<DateTime<Utc>>,
+    /// When the container of the latest attempt was permitted to start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<DateTime<Utc>>,
+    /// The log of the latest attempt.
+    pub log: LogSummary,
+}
+
+/// A request to run a test now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct TriggerRun {
+    /// Labels that override those of the test and of the cell.
+    pub labels: Labels,
+    /// Environment variables that override those of the test.
+    pub env: Labels,
+    /// Only the cells that have all of these labels.
+    pub matrix: Labels,
+    /// Overrides the test's priority.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// Not before this instant, at most a year ahead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<DateTime<Utc>>,
+}
+
+/// The runs that one trigger made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Triggered {
+    /// Names the set.
+    pub matrix_id: MatrixId,
+    /// The runs, one for each cell, in the order of the cells.
+    pub runs: Vec<Run>,
+}
+
+/// One change of a run's state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RunEvent {
+    /// Orders the events of a run.
+    pub id: i64,
+    /// When, by the database's clock.
+    pub at: DateTime<Utc>,
+    /// The state before; absent when the run was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<RunState>,
+    /// The state after.
+    pub to: RunState,
+    /// The attempt it concerns; 0 before the first.
+    pub attempt: u16,
+    /// The result, on the last event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<RunResult>,
+    /// Why, where there is more to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// Who: `token:<id>`, `runner:<id>`, `scheduler` or `reaper`.
+    pub actor: String,
+}
+
+/// Which runs a list holds; every condition that is given must hold.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunFilter {
+    /// Runs of this test: an id or a name.
+    pub test: Option<String>,
+    /// Runs whose latest attempt is on this runner.
+    pub runner: Option<RunnerId>,
+    /// Runs in one of these states.
+    pub states: Vec<RunState>,
+    /// Runs with one of these results.
+    pub results: Vec<RunResult>,
+    /// Runs that have all of these labels.
+    pub labels: Labels,
+    /// Runs that were made together.
+    pub matrix_id: Option<MatrixId>,
+    /// Scheduled after (exclusive).
+    pub scheduled_after: Option<DateTime<Utc>>,
+    /// Scheduled before (exclusive).
+    pub scheduled_before: Option<DateTime<Utc>>,
+    /// Started after (exclusive).
+    pub started_after: Option<DateTime<Utc>>,
+    /// Started before (exclusive).
+    pub started_before: Option<DateTime<Utc>>,
+    /// Finished after (exclusive).
+    pub finished_after: Option<DateTime<Utc>>,
+    /// Finished before (exclusive).
+    pub finished_before: Option<DateTime<Utc>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finished_run_never_moves_again() {
+        assert!(RunState::ALL.iter().all(|next| !RunState::Finished.may_become(*next)));
+    }
+
+    #[test]
+    fn every_state_leads_to_finished_and_none_to_itself() {
+        for state in RunState::ALL {
+            assert!(!state.may_become(*state));
+            assert!(*state == RunState::Finished || state.may_become(RunState::Finished));
+        }
+    }
+
+    #[test]
+    fn words_in_json_are_the_words() {
+        for reason in Reason::ALL {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.word());
+            assert_eq!(Reason::from_word(reason.word()), Some(*reason));
+        }
+        for result in RunResult::ALL {
+            assert_eq!(serde_json::to_value(result).unwrap(), result.word());
+        }
+        assert!("passed".parse::<RunResult>().unwrap_err().contains("pass, fail"));
+    }
+}
