@@ -1,0 +1,315 @@
+//! Generators of the domain values that only travel and have none in `tstr_shared::arb`.
+//!
+//! They leave out what the wire cannot tell apart: empty texts from absent ones, and the 0 that means a default.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use tstr_shared::arb;
+use tstr_shared::duration::Seconds;
+use tstr_shared::lease::{Fence, LeaseTimes, LeasedRun};
+use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, LogStatus, LogSummary, Stream, StreamSeal};
+use tstr_shared::namespace::{Namespace, NamespaceInfo, NewNamespace, Quotas};
+use tstr_shared::permission::Scope;
+use tstr_shared::run::{Attempt, Outcome, Reason, Run, RunEvent, RunResult, RunState, Trigger};
+use tstr_shared::runner::{NewRunner, Runner, RunnerAbout, RunnerState};
+use tstr_shared::testdef::{NewTestDef, Priority, RunConfig, TestDef};
+use tstr_shared::token::{Identity, IssuedToken, NewToken, Token};
+use uuid::Uuid;
+
+use super::SECONDS;
+
+pub(super) fn instant() -> impl Strategy<Value = DateTime<Utc>> {
+    (SECONDS, 0..1_000_000_000u32).prop_map(|(seconds, nanos)| DateTime::from_timestamp(seconds, nanos).unwrap())
+}
+
+pub(super) fn run_config() -> impl Strategy<Value = RunConfig> {
+    arb::run_config().prop_map(|mut config| {
+        config.timeout.0 = config.timeout.0.max(1);
+        config.resources.memory.0 = config.resources.memory.0.max(1);
+        config.resources.pids = config.resources.pids.max(1);
+        config
+    })
+}
+
+pub(super) fn new_test() -> impl Strategy<Value = NewTestDef> {
+    (arb::test(), run_config()).prop_map(|(mut test, run_config)| {
+        test.limits.log.0 = test.limits.log.0.max(1);
+        NewTestDef { run_config, ..test }
+    })
+}
+
+pub(super) fn test() -> impl Strategy<Value = TestDef> {
+    (id(), namespace(), any::<i32>(), instant(), instant(), option::of(instant()), new_test()).prop_map(
+        |(id, namespace, version, created_at, updated_at, next_run_at, spec)| TestDef {
+            id,
+            namespace,
+            version,
+            created_at,
+            updated_at,
+            next_run_at,
+            spec,
+        },
+    )
+}
+
+fn id<T: From<Uuid> + std::fmt::Debug>() -> impl Strategy<Value = T> {
+    any::<u128>().prop_map(|bits| Uuid::from_u128(bits).into())
+}
+
+fn namespace() -> impl Strategy<Value = Namespace> {
+    "[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?".prop_map(|name| Namespace::parse(&name).unwrap())
+}
+
+fn said() -> impl Strategy<Value = Option<String>> {
+    option::of("\\PC{1,12}")
+}
+
+fn one_of<T: Copy + std::fmt::Debug + 'static>(all: &'static [T]) -> impl Strategy<Value = T> {
+    proptest::sample::select(all)
+}
+
+fn log() -> impl Strategy<Value = LogSummary> {
+    let all = &[LogStatus::Open, LogStatus::Complete, LogStatus::Truncated, LogStatus::Incomplete];
+    (one_of(all), any::<u64>(), any::<u64>()).prop_map(|(status, bytes, dropped_bytes)| LogSummary {
+        status,
+        bytes,
+        dropped_bytes,
+    })
+}
+
+pub(super) fn outcome() -> impl Strategy<Value = Outcome> {
+    (one_of(RunResult::ALL), option::of(one_of(Reason::ALL)), said(), option::of(any::<i32>()), said()).prop_map(
+        |(result, reason, message, exit_code, image_digest)| Outcome {
+            result,
+            reason,
+            message,
+            exit_code,
+            image_digest,
+        },
+    )
+}
+
+pub(super) fn attempt() -> impl Strategy<Value = Attempt> {
+    let times = (instant(), option::of(instant()), option::of(instant()));
+    (any::<u16>(), id(), "\\PC{0,9}", times, option::of(outcome()), log()).prop_map(
+        |(attempt, runner_id, runner_name, (leased_at, started_at, ended_at), outcome, log)| Attempt {
+            attempt,
+            runner_id,
+            runner_name,
+            leased_at,
+            started_at,
+            ended_at,
+            result: outcome.as_ref().map(|outcome| outcome.result),
+            reason: outcome.as_ref().and_then(|outcome| outcome.reason),
+            message: outcome.as_ref().and_then(|outcome| outcome.message.clone()),
+            exit_code: outcome.as_ref().and_then(|outcome| outcome.exit_code),
+            image_digest: outcome.and_then(|outcome| outcome.image_digest),
+            log,
+        },
+    )
+}
+
+pub(super) fn run() -> impl Strategy<Value = Run> {
+    let names = (id(), namespace(), id(), "\\PC{0,9}", id());
+    let labels = (arb::labels(), arb::labels(), arb::labels());
+    let words = (one_of(RunState::ALL), one_of(&Priority::ALL), one_of(Trigger::ALL), any::<(bool, bool, u16)>());
+    let times = (instant(), instant(), option::of(instant()), option::of(instant()), option::of(instant()));
+    let latest = (option::of(id()), said(), option::of(outcome()), vec(attempt(), 0..3), log());
+    (names, labels, run_config(), words, times, latest).prop_map(|(names, labels, run_config, words, times, latest)| {
+        let (id, namespace, test_id, test_name, matrix_id) = names;
+        let (cell, labels, annotations) = labels;
+        let (state, priority, trigger, (flaky, cancel_requested, attempt)) = words;
+        let (scheduled_at, created_at, leased_at, started_at, finished_at) = times;
+        let (runner_id, runner_name, outcome, attempts, log) = latest;
+        Run {
+            id,
+            namespace,
+            test_id,
+            test_name,
+            matrix_id,
+            cell,
+            labels,
+            annotations,
+            run_config,
+            state,
+            result: outcome.as_ref().map(|outcome| outcome.result),
+            reason: outcome.as_ref().and_then(|outcome| outcome.reason),
+            message: outcome.as_ref().and_then(|outcome| outcome.message.clone()),
+            exit_code: outcome.as_ref().and_then(|outcome| outcome.exit_code),
+            flaky,
+            cancel_requested,
+            attempt,
+            attempts,
+            runner_id,
+            runner_name,
+            image_digest: outcome.and_then(|outcome| outcome.image_digest),
+            priority,
+            trigger,
+            scheduled_at,
+            created_at,
+            leased_at,
+            started_at,
+            finished_at,
+            log,
+        }
+    })
+}
+
+pub(super) fn event() -> impl Strategy<Value = RunEvent> {
+    let ends = (option::of(one_of(RunResult::ALL)), option::of(one_of(Reason::ALL)));
+    let states = (option::of(one_of(RunState::ALL)), one_of(RunState::ALL));
+    (any::<i64>(), instant(), states, any::<u16>(), ends, "\\PC{0,9}").prop_map(
+        |(id, at, (from, to), attempt, (result, reason), actor)| RunEvent {
+            id,
+            at,
+            from,
+            to,
+            attempt,
+            result,
+            reason,
+            actor,
+        },
+    )
+}
+
+pub(super) fn fence() -> impl Strategy<Value = Fence> {
+    (id(), any::<u16>(), id()).prop_map(|(run_id, attempt, lease_id)| Fence { run_id, attempt, lease_id })
+}
+
+fn duration() -> impl Strategy<Value = Duration> {
+    any::<u64>().prop_map(Duration::from_millis)
+}
+
+pub(super) fn lease_times() -> impl Strategy<Value = LeaseTimes> {
+    (duration(), duration(), duration(), duration()).prop_map(|(heartbeat, ttl, self_fence, fence_grace)| LeaseTimes {
+        heartbeat,
+        ttl,
+        self_fence,
+        fence_grace,
+        ..LeaseTimes::DEFAULT
+    })
+}
+
+pub(super) fn leased_run() -> impl Strategy<Value = LeasedRun> {
+    (fence(), duration(), namespace(), "\\PC{0,9}", arb::labels(), arb::labels(), run_config(), any::<u64>()).prop_map(
+        |(fence, ttl, namespace, test_name, cell, labels, run_config, log_limit_bytes)| LeasedRun {
+            fence,
+            ttl,
+            namespace,
+            test_name,
+            cell,
+            labels,
+            run_config,
+            log_limit_bytes,
+        },
+    )
+}
+
+pub(super) fn chunk() -> impl Strategy<Value = LogChunk> {
+    (any::<u32>(), one_of(&Stream::ALL), any::<u64>(), instant(), vec(any::<u8>(), 0..9))
+        .prop_map(|(seq, stream, offset, reported_at, data)| LogChunk { seq, stream, offset, reported_at, data })
+}
+
+pub(super) fn offsets() -> impl Strategy<Value = LogOffsets> {
+    any::<(u32, u64, u64)>().prop_map(|(next_seq, stdout, stderr)| LogOffsets { next_seq, stdout, stderr })
+}
+
+pub(super) fn seal() -> impl Strategy<Value = LogSeal> {
+    let stream = || {
+        any::<(u64, u64, [u8; 32])>().prop_map(|(bytes, dropped_bytes, sha256)| StreamSeal {
+            bytes,
+            dropped_bytes,
+            sha256,
+        })
+    };
+    (stream(), stream(), any::<bool>()).prop_map(|(stdout, stderr, incomplete)| LogSeal { stdout, stderr, incomplete })
+}
+
+fn about() -> impl Strategy<Value = RunnerAbout> {
+    ("\\PC{0,9}", "\\PC{0,9}", "\\PC{0,9}", vec("\\PC{0,9}", 0..3), said()).prop_map(
+        |(version, engine, platform, limits_enforced, limits_note)| RunnerAbout {
+            version,
+            engine,
+            platform,
+            limits_enforced,
+            limits_note,
+        },
+    )
+}
+
+pub(super) fn new_runner() -> impl Strategy<Value = NewRunner> {
+    (id(), "\\PC{0,9}", arb::selectors(), any::<u16>(), about())
+        .prop_map(|(id, name, selectors, slots, about)| NewRunner { id, name, selectors, slots, about })
+}
+
+pub(super) fn runner() -> impl Strategy<Value = Runner> {
+    let states = &[RunnerState::Live, RunnerState::Draining, RunnerState::Offline];
+    let rest = (one_of(states), any::<bool>(), vec("\\PC{0,9}", 0..3), any::<u16>(), instant(), instant());
+    (new_runner(), rest).prop_map(|(new, (state, draining, namespaces, slots_used, registered_at, last_seen_at))| {
+        Runner {
+            id: new.id,
+            name: new.name,
+            state,
+            draining,
+            namespaces,
+            accept: new.selectors.accept,
+            reject: new.selectors.reject,
+            slots: new.slots,
+            slots_used,
+            about: new.about,
+            registered_at,
+            last_seen_at,
+        }
+    })
+}
+
+pub(super) fn new_token() -> impl Strategy<Value = NewToken> {
+    ("\\PC{0,9}", vec(one_of(&Scope::ALL), 0..4), vec("\\PC{0,9}", 0..3), 1..u32::MAX)
+        .prop_map(|(name, scopes, namespaces, secs)| NewToken { name, scopes, namespaces, expires_in: Seconds(secs) })
+}
+
+pub(super) fn token() -> impl Strategy<Value = Token> {
+    let times = (instant(), instant(), option::of(instant()), option::of(instant()));
+    (id(), new_token(), option::of(id()), times).prop_map(
+        |(id, new, issued_by, (created_at, expires_at, revoked_at, last_used_at))| Token {
+            id,
+            name: new.name,
+            scopes: new.scopes,
+            namespaces: new.namespaces,
+            issued_by,
+            created_at,
+            expires_at,
+            revoked_at,
+            last_used_at,
+        },
+    )
+}
+
+pub(super) fn issued() -> impl Strategy<Value = IssuedToken> {
+    ("\\PC{0,9}", token()).prop_map(|(token, record)| IssuedToken { token, record })
+}
+
+pub(super) fn identity() -> impl Strategy<Value = Identity> {
+    (token(), vec("\\PC{0,9}", 0..3)).prop_map(|(token, namespaces)| Identity { token, namespaces })
+}
+
+pub(super) fn quotas() -> impl Strategy<Value = Quotas> {
+    any::<(Option<i32>, Option<i32>)>().prop_map(|(max_queued, max_running)| Quotas { max_queued, max_running })
+}
+
+pub(super) fn new_namespace() -> impl Strategy<Value = NewNamespace> {
+    (namespace(), quotas()).prop_map(|(name, quotas)| NewNamespace { name, quotas })
+}
+
+pub(super) fn namespace_info() -> impl Strategy<Value = NamespaceInfo> {
+    (namespace(), instant(), quotas(), any::<i64>()).prop_map(|(name, created_at, quotas, tests)| NamespaceInfo {
+        name,
+        created_at,
+        quotas,
+        tests,
+    })
+}
