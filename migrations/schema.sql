@@ -1,0 +1,460 @@
+-- The schema that the migrations make, for reviewers. Written by ./scripts/gen; never edited.
+
+CREATE FUNCTION public.ensure_partitions(first date, last date) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    parent text;
+    child text;
+    day date;
+    made int := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(7478111, 1);
+    FOR day IN SELECT generate_series(first, last, interval '1 day')::date LOOP
+        FOREACH parent IN ARRAY ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk'] LOOP
+            child := parent || '_' || to_char(day, 'YYYYMMDD');
+            CONTINUE WHEN to_regclass(child) IS NOT NULL;
+            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', child, parent);
+            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, child,
+                id_floor(day::timestamp AT TIME ZONE 'UTC'), id_floor((day + 1)::timestamp AT TIME ZONE 'UTC'));
+            made := made + 1;
+        END LOOP;
+    END LOOP;
+    RETURN made;
+END $$;
+
+CREATE FUNCTION public.id_floor(at timestamp with time zone) RETURNS uuid
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$
+    SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+$$;
+
+CREATE FUNCTION public.run_event_is_append_only() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'run_event is append-only' USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE TABLE public.attempt (
+    run_id uuid NOT NULL,
+    attempt smallint NOT NULL,
+    lease_id uuid NOT NULL,
+    runner_id uuid NOT NULL,
+    leased_at timestamp with time zone NOT NULL,
+    started_at timestamp with time zone,
+    ended_at timestamp with time zone NOT NULL,
+    result text,
+    reason text,
+    message text,
+    exit_code integer,
+    image_digest text,
+    log_status text NOT NULL,
+    stdout_bytes bigint NOT NULL,
+    stdout_dropped bigint NOT NULL,
+    stdout_sha256 bytea,
+    stderr_bytes bigint NOT NULL,
+    stderr_dropped bigint NOT NULL,
+    stderr_sha256 bytea,
+    CONSTRAINT attempt_number_check CHECK ((attempt > 0))
+)
+PARTITION BY RANGE (run_id);
+
+CREATE TABLE public.class (
+    id integer NOT NULL,
+    ns_id integer NOT NULL,
+    labels_hash bytea NOT NULL,
+    labels jsonb NOT NULL,
+    CONSTRAINT class_hash_check CHECK ((octet_length(labels_hash) = 16)),
+    CONSTRAINT class_lane_check CHECK ((id < 536870912))
+);
+
+ALTER TABLE public.class ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.class_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.config (
+    id bigint NOT NULL,
+    hash bytea NOT NULL,
+    body json NOT NULL,
+    budget_secs integer NOT NULL,
+    on_fail smallint NOT NULL,
+    on_infrastructure smallint NOT NULL,
+    at_most_once boolean NOT NULL,
+    log_limit bigint NOT NULL,
+    CONSTRAINT config_hash_check CHECK ((octet_length(hash) = 32))
+);
+
+ALTER TABLE public.config ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.config_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.delayed (
+    due timestamp with time zone NOT NULL,
+    run_id uuid NOT NULL,
+    lane integer NOT NULL,
+    seq bigint NOT NULL,
+    attempt smallint DEFAULT 0 NOT NULL,
+    infra_losses smallint DEFAULT 0 NOT NULL,
+    test_retries smallint DEFAULT 0 NOT NULL,
+    releases smallint DEFAULT 0 NOT NULL,
+    queue_secs integer NOT NULL
+);
+
+CREATE TABLE public.idempotency (
+    ns_id integer NOT NULL,
+    principal uuid NOT NULL,
+    key text NOT NULL,
+    request_hash bytea NOT NULL,
+    response json,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+CREATE TABLE public.lease (
+    run_id uuid NOT NULL,
+    attempt smallint NOT NULL,
+    lease_id uuid DEFAULT gen_random_uuid() NOT NULL,
+    runner_id uuid NOT NULL,
+    ns_id integer NOT NULL,
+    lane integer NOT NULL,
+    seq bigint NOT NULL,
+    claim_id uuid NOT NULL,
+    leased_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    started_at timestamp with time zone,
+    hard_deadline timestamp with time zone,
+    cancel_requested_at timestamp with time zone,
+    cancelled_by text,
+    budget_secs integer NOT NULL,
+    infra_losses smallint NOT NULL,
+    test_retries smallint NOT NULL,
+    releases smallint NOT NULL,
+    CONSTRAINT lease_cancel_check CHECK (((cancel_requested_at IS NULL) OR (started_at IS NOT NULL))),
+    CONSTRAINT lease_deadline_check CHECK (((started_at IS NULL) = (hard_deadline IS NULL))),
+    CONSTRAINT lease_order_check CHECK ((started_at >= leased_at))
+)
+WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_cost_delay='0');
+
+CREATE TABLE public.log_chunk (
+    run_id uuid NOT NULL,
+    attempt smallint NOT NULL,
+    seq integer NOT NULL,
+    stream smallint NOT NULL,
+    start bigint NOT NULL,
+    reported_at timestamp with time zone NOT NULL,
+    body bytea NOT NULL,
+    CONSTRAINT log_chunk_body_check CHECK (((octet_length(body) >= 1) AND (octet_length(body) <= 262144))),
+    CONSTRAINT log_chunk_stream_check CHECK ((stream = ANY (ARRAY[1, 2])))
+)
+PARTITION BY RANGE (run_id);
+ALTER TABLE ONLY public.log_chunk ALTER COLUMN body SET STORAGE EXTERNAL;
+
+CREATE TABLE public.namespace (
+    id integer NOT NULL,
+    name text NOT NULL,
+    max_queued integer,
+    max_running integer,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT namespace_name_check CHECK ((name ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'::text)),
+    CONSTRAINT namespace_quotas_check CHECK (((max_queued >= 0) AND (max_running >= 0)))
+);
+
+ALTER TABLE public.namespace ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.namespace_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.ready (
+    lane integer NOT NULL,
+    seq bigint NOT NULL,
+    run_id uuid NOT NULL,
+    attempt smallint DEFAULT 0 NOT NULL,
+    infra_losses smallint DEFAULT 0 NOT NULL,
+    test_retries smallint DEFAULT 0 NOT NULL,
+    releases smallint DEFAULT 0 NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
+
+CREATE SEQUENCE public.ready_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 32;
+
+CREATE TABLE public.run (
+    id uuid NOT NULL,
+    ns_id integer NOT NULL,
+    test_id uuid NOT NULL,
+    matrix_id uuid NOT NULL,
+    class_id integer NOT NULL,
+    config_id bigint NOT NULL,
+    priority smallint NOT NULL,
+    seq bigint NOT NULL,
+    queue_secs integer NOT NULL,
+    trigger text NOT NULL,
+    scheduled_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    created_by text NOT NULL,
+    CONSTRAINT run_priority_check CHECK (((priority >= 0) AND (priority <= 3))),
+    CONSTRAINT run_trigger_check CHECK ((trigger = ANY (ARRAY['schedule'::text, 'manual'::text, 'retry'::text])))
+)
+PARTITION BY RANGE (id);
+
+CREATE TABLE public.run_end (
+    run_id uuid NOT NULL,
+    ns_id integer NOT NULL,
+    test_id uuid NOT NULL,
+    class_id integer NOT NULL,
+    finished_at timestamp with time zone NOT NULL,
+    attempt smallint NOT NULL,
+    result text NOT NULL,
+    reason text,
+    message text,
+    exit_code integer,
+    flaky boolean NOT NULL,
+    runner_id uuid,
+    image_digest text,
+    leased_at timestamp with time zone,
+    started_at timestamp with time zone,
+    log_status text NOT NULL,
+    log_bytes bigint NOT NULL,
+    log_dropped bigint NOT NULL,
+    CONSTRAINT run_end_flaky_check CHECK (((NOT flaky) OR (result = 'pass'::text))),
+    CONSTRAINT run_end_log_check CHECK ((log_status = ANY (ARRAY['complete'::text, 'truncated'::text, 'incomplete'::text]))),
+    CONSTRAINT run_end_order_check CHECK (((leased_at <= started_at) AND (started_at <= finished_at))),
+    CONSTRAINT run_end_pass_check CHECK (((result <> ALL (ARRAY['pass'::text, 'fail'::text])) OR (started_at IS NOT NULL))),
+    CONSTRAINT run_end_result_check CHECK ((result = ANY (ARRAY['pass'::text, 'fail'::text, 'error'::text, 'timed_out'::text, 'cancelled'::text])))
+)
+PARTITION BY RANGE (run_id);
+
+CREATE SEQUENCE public.run_event_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 32;
+
+CREATE TABLE public.run_event (
+    run_id uuid NOT NULL,
+    id bigint DEFAULT nextval('public.run_event_seq'::regclass) NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    txid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    state_from text,
+    state_to text NOT NULL,
+    attempt smallint NOT NULL,
+    lease_id uuid,
+    result text,
+    reason text,
+    actor text NOT NULL,
+    CONSTRAINT run_event_result_check CHECK (((state_to = 'finished'::text) = (result IS NOT NULL)))
+)
+PARTITION BY RANGE (run_id);
+
+CREATE TABLE public.runner (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    token_id uuid NOT NULL,
+    namespaces text[] NOT NULL,
+    accept jsonb NOT NULL,
+    reject jsonb NOT NULL,
+    slots smallint NOT NULL,
+    about jsonb NOT NULL,
+    draining boolean DEFAULT false NOT NULL,
+    registered_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    last_seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT runner_slots_check CHECK (((slots >= 1) AND (slots <= 1024)))
+)
+WITH (fillfactor='30', autovacuum_vacuum_scale_factor='0.05', autovacuum_vacuum_cost_delay='0');
+
+CREATE VIEW public.runs AS
+ SELECT r.id AS run_id,
+    n.name AS namespace,
+    r.test_id,
+    r.matrix_id,
+    c.labels,
+    r.priority,
+    r.trigger,
+        CASE
+            WHEN (e.run_id IS NOT NULL) THEN 'finished'::text
+            WHEN (l.started_at IS NOT NULL) THEN 'running'::text
+            WHEN (l.run_id IS NOT NULL) THEN 'leased'::text
+            ELSE 'queued'::text
+        END AS state,
+    e.result,
+    e.reason,
+    e.exit_code,
+    COALESCE(e.flaky, false) AS flaky,
+    COALESCE(l.attempt, e.attempt) AS attempt,
+    COALESCE(l.runner_id, e.runner_id) AS runner_id,
+    l.lease_id,
+    l.expires_at,
+    l.cancel_requested_at,
+    r.scheduled_at,
+    r.created_at,
+    COALESCE(l.leased_at, e.leased_at) AS leased_at,
+    COALESCE(l.started_at, e.started_at) AS started_at,
+    e.finished_at
+   FROM ((((public.run r
+     JOIN public.namespace n ON ((n.id = r.ns_id)))
+     JOIN public.class c ON ((c.id = r.class_id)))
+     LEFT JOIN public.lease l ON ((l.run_id = r.id)))
+     LEFT JOIN public.run_end e ON ((e.run_id = r.id)));
+
+CREATE TABLE public.schedule (
+    test_id uuid NOT NULL,
+    next_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.signing_key (
+    kid text NOT NULL,
+    public_key bytea NOT NULL,
+    sealed_key bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retired_at timestamp with time zone
+);
+
+CREATE TABLE public.sweep (
+    name text NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+CREATE TABLE public.test (
+    id uuid NOT NULL,
+    ns_id integer NOT NULL,
+    name text NOT NULL,
+    doc json NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    deleted_at timestamp with time zone,
+    CONSTRAINT test_version_check CHECK ((version > 0))
+);
+
+CREATE TABLE public.token (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    scopes text[] NOT NULL,
+    namespaces text[] NOT NULL,
+    issued_by uuid,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    CONSTRAINT token_expiry_check CHECK ((expires_at > created_at)),
+    CONSTRAINT token_scopes_check CHECK (((scopes <@ ARRAY['admin'::text, 'control'::text, 'data'::text, 'runner'::text]) AND (cardinality(scopes) > 0)))
+);
+
+ALTER TABLE ONLY public.attempt
+    ADD CONSTRAINT attempt_pkey PRIMARY KEY (run_id, attempt);
+
+ALTER TABLE ONLY public.class
+    ADD CONSTRAINT class_labels_key UNIQUE (ns_id, labels_hash);
+
+ALTER TABLE ONLY public.class
+    ADD CONSTRAINT class_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.config
+    ADD CONSTRAINT config_hash_key UNIQUE (hash);
+
+ALTER TABLE ONLY public.config
+    ADD CONSTRAINT config_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.delayed
+    ADD CONSTRAINT delayed_pkey PRIMARY KEY (due, run_id);
+
+ALTER TABLE ONLY public.idempotency
+    ADD CONSTRAINT idempotency_pkey PRIMARY KEY (ns_id, principal, key);
+
+ALTER TABLE ONLY public.lease
+    ADD CONSTRAINT lease_pkey PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY public.log_chunk
+    ADD CONSTRAINT log_chunk_pkey PRIMARY KEY (run_id, attempt, seq);
+
+ALTER TABLE ONLY public.namespace
+    ADD CONSTRAINT namespace_name_key UNIQUE (name);
+
+ALTER TABLE ONLY public.namespace
+    ADD CONSTRAINT namespace_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.ready
+    ADD CONSTRAINT ready_pkey PRIMARY KEY (lane, seq);
+
+ALTER TABLE ONLY public.run_end
+    ADD CONSTRAINT run_end_pkey PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY public.run_event
+    ADD CONSTRAINT run_event_pkey PRIMARY KEY (run_id, id);
+
+ALTER TABLE ONLY public.run
+    ADD CONSTRAINT run_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.runner
+    ADD CONSTRAINT runner_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.schedule
+    ADD CONSTRAINT schedule_pkey PRIMARY KEY (test_id);
+
+ALTER TABLE ONLY public.signing_key
+    ADD CONSTRAINT signing_key_pkey PRIMARY KEY (kid);
+
+ALTER TABLE ONLY public.sweep
+    ADD CONSTRAINT sweep_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.test
+    ADD CONSTRAINT test_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.token
+    ADD CONSTRAINT token_pkey PRIMARY KEY (id);
+
+CREATE UNIQUE INDEX delayed_run_key ON public.delayed USING btree (run_id);
+
+CREATE INDEX idempotency_created_idx ON public.idempotency USING btree (created_at);
+
+CREATE INDEX lease_ns_idx ON public.lease USING btree (ns_id);
+
+CREATE INDEX lease_runner_idx ON public.lease USING btree (runner_id);
+
+CREATE UNIQUE INDEX log_chunk_start_key ON ONLY public.log_chunk USING btree (run_id, attempt, stream, start);
+
+CREATE INDEX run_end_test_idx ON ONLY public.run_end USING btree (test_id, finished_at);
+
+CREATE INDEX run_ns_idx ON ONLY public.run USING btree (ns_id, id);
+
+CREATE INDEX run_test_idx ON ONLY public.run USING btree (test_id, id);
+
+CREATE INDEX runner_name_idx ON public.runner USING btree (name);
+
+CREATE INDEX schedule_next_idx ON public.schedule USING btree (next_at);
+
+CREATE UNIQUE INDEX test_ns_name_key ON public.test USING btree (ns_id, name) WHERE (deleted_at IS NULL);
+
+CREATE INDEX token_revoked_idx ON public.token USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
+
+CREATE TRIGGER run_event_append_only BEFORE DELETE OR UPDATE ON public.run_event FOR EACH ROW EXECUTE FUNCTION public.run_event_is_append_only();
+
+ALTER TABLE ONLY public.class
+    ADD CONSTRAINT class_namespace_fkey FOREIGN KEY (ns_id) REFERENCES public.namespace(id);
+
+ALTER TABLE ONLY public.schedule
+    ADD CONSTRAINT schedule_test_fkey FOREIGN KEY (test_id) REFERENCES public.test(id);
+
+ALTER TABLE ONLY public.test
+    ADD CONSTRAINT test_namespace_fkey FOREIGN KEY (ns_id) REFERENCES public.namespace(id);
+
