@@ -1,0 +1,251 @@
+//! Tokens: how they are signed, and how a bearer becomes a [`Caller`].
+//!
+//! A token is `tstr_<kind>_<JWT>`: the prefix is for secret scanners, the JWT is signed with Ed25519 so that every
+//! replica verifies it without a database read. Verification follows RFC 8725: the algorithm is fixed, the key is
+//! looked up in a local set only, and a header or a set of claims with anything that we do not know is refused.
+//! Revocation is a set of token ids that each replica refreshes every two seconds.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, RwLock};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use tstr_shared::error::ErrorCode;
+use tstr_shared::ids::TokenId;
+use tstr_shared::namespace::NamespacePatterns;
+use tstr_shared::permission::Scope;
+use tstr_shared::token::Token;
+
+use super::{Caller, Inner};
+use crate::auth::keys::SigningPair;
+use crate::error::{Error, Result};
+
+const ISSUER: &str = "tstr";
+const TYPE: &str = "tstr+jwt";
+/// The longest token, in bytes.
+const MAX_TOKEN: usize = 4096;
+/// How far clocks may differ, in seconds.
+const LEEWAY: u64 = 30;
+
+/// The claims of a token, all of them and no others.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: String,
+    jti: TokenId,
+    scopes: Vec<Scope>,
+    ns: Vec<String>,
+    iat: i64,
+    nbf: i64,
+    exp: i64,
+}
+
+/// The header of a token, all of it and nothing else: no `jwk`, `jku`, `x5u` or `crit` gets past it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenHeader {
+    alg: String,
+    typ: String,
+    kid: String,
+}
+
+/// Signs tokens, verifies them, and knows which are revoked. Cheap to clone.
+#[derive(Clone)]
+pub struct Tokens(Arc<Keys>);
+
+struct Keys {
+    signing: Option<(String, EncodingKey)>,
+    verifying: HashMap<String, DecodingKey>,
+    revoked: RwLock<HashSet<TokenId>>,
+}
+
+impl Tokens {
+    /// Takes the pairs that sign and verify; the last one signs.
+    pub fn new(pairs: &[SigningPair]) -> Self {
+        let verifying = pairs
+            .iter()
+            .map(|pair| (pair.kid.clone(), DecodingKey::from_ed_der(&pair.public)))
+            .collect::<HashMap<_, _>>();
+        let signing = pairs.last().map(|pair| (pair.kid.clone(), EncodingKey::from_ed_der(&pair.private)));
+        Self(Arc::new(Keys { signing, verifying, revoked: RwLock::default() }))
+    }
+
+    /// Signs the token of a record.
+    pub fn sign(&self, record: &Token) -> Result<String> {
+        let Some((kid, key)) = &self.0.signing else {
+            return Err(Error::internal(anyhow::anyhow!("there is no signing key")));
+        };
+        let claims = Claims {
+            iss: ISSUER.into(),
+            aud: ISSUER.into(),
+            sub: record.id.to_string(),
+            jti: record.id,
+            scopes: record.scopes.clone(),
+            ns: record.namespaces.clone(),
+            iat: record.created_at.timestamp(),
+            nbf: record.created_at.timestamp(),
+            exp: record.expires_at.timestamp(),
+        };
+        let header = Header { typ: Some(TYPE.into()), kid: Some(kid.clone()), ..Header::new(Algorithm::EdDSA) };
+        let jwt = jsonwebtoken::encode(&header, &claims, key).map_err(Error::internal)?;
+        Ok(format!("tstr_{}_{jwt}", kind(&record.scopes)))
+    }
+
+    /// Turns a bearer into a caller.
+    pub fn verify(&self, bearer: &str, now: DateTime<Utc>) -> Result<Caller> {
+        let claims = self.claims(bearer, now).ok_or_else(refused)?;
+        let namespaces = NamespacePatterns::parse(&claims.ns).map_err(|_| refused())?;
+        let expires_at = DateTime::from_timestamp(claims.exp, 0).ok_or_else(refused)?;
+        let inner = Inner { token_id: claims.jti, scopes: claims.scopes, namespaces, expires_at };
+        Ok(Caller(Arc::new(inner)))
+    }
+
+    fn claims(&self, bearer: &str, now: DateTime<Utc>) -> Option<Claims> {
+        if bearer.len() > MAX_TOKEN {
+            return None;
+        }
+        let (kind_word, jwt) = bearer.strip_prefix("tstr_")?.split_once('_')?;
+        let header = URL_SAFE_NO_PAD.decode(jwt.split('.').next()?).ok()?;
+        let header: TokenHeader = serde_json::from_slice(&header).ok()?;
+        if header.alg != "EdDSA" || header.typ != TYPE {
+            return None;
+        }
+        let key = self.0.verifying.get(&header.kid)?;
+        let mut rules = Validation::new(Algorithm::EdDSA);
+        rules.set_issuer(&[ISSUER]);
+        rules.set_audience(&[ISSUER]);
+        rules.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
+        // Times are checked below against the clock that the caller gives.
+        rules.validate_exp = false;
+        rules.validate_nbf = false;
+        let claims = jsonwebtoken::decode::<Claims>(jwt, key, &rules).ok()?.claims;
+        let (now, leeway) = (now.timestamp(), LEEWAY as i64);
+        let in_time = claims.exp + leeway > now && claims.nbf - leeway <= now && claims.iat - leeway <= now;
+        let known = !self.0.revoked.read().ok()?.contains(&claims.jti);
+        (in_time && known && kind_word == kind(&claims.scopes) && claims.sub == claims.jti.to_string())
+            .then_some(claims)
+    }
+
+    /// Replaces the set of revoked tokens.
+    pub fn set_revoked(&self, revoked: HashSet<TokenId>) {
+        if let Ok(mut set) = self.0.revoked.write() {
+            *set = revoked;
+        }
+    }
+
+    /// Adds a token to the revoked ones, ahead of the next refresh.
+    pub fn revoke(&self, id: TokenId) {
+        if let Ok(mut set) = self.0.revoked.write() {
+            set.insert(id);
+        }
+    }
+}
+
+/// Returns the word after `tstr_`: `run` for a runner's token, `pat` for all others.
+fn kind(scopes: &[Scope]) -> &'static str {
+    if scopes == [Scope::Runner] { "run" } else { "pat" }
+}
+
+/// The same answer for every fault, so that it tells a forger nothing.
+fn refused() -> Error {
+    Error::new(ErrorCode::Unauthenticated, "the token is missing, malformed, expired or revoked")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Makes a caller for tests of this crate.
+    pub(crate) fn caller(scopes: &[Scope], namespaces: &[&str]) -> Caller {
+        Caller(Arc::new(Inner {
+            token_id: TokenId(uuid::Uuid::nil()),
+            scopes: scopes.to_vec(),
+            namespaces: NamespacePatterns::parse(namespaces).unwrap(),
+            expires_at: DateTime::default(),
+        }))
+    }
+
+    fn record() -> Token {
+        Token {
+            id: TokenId(uuid::Uuid::now_v7()),
+            name: "t".into(),
+            scopes: vec![Scope::Data],
+            namespaces: vec!["prod".into()],
+            issued_by: None,
+            created_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            expires_at: "2026-02-01T00:00:00Z".parse().unwrap(),
+            revoked_at: None,
+            last_used_at: None,
+        }
+    }
+    fn now() -> DateTime<Utc> {
+        "2026-01-15T00:00:00Z".parse().unwrap()
+    }
+    fn forged(header: &str, token: &str) -> String {
+        let (prefix, jwt) =
+            token.rsplit_once('_').map(|_| ("tstr_pat_", token.trim_start_matches("tstr_pat_"))).unwrap();
+        let rest = jwt.split_once('.').unwrap().1;
+        format!("{prefix}{}.{rest}", URL_SAFE_NO_PAD.encode(header))
+    }
+
+    #[test]
+    fn a_token_that_was_signed_is_verified_with_what_it_carries() {
+        let tokens = Tokens::new(&[SigningPair::generate().unwrap()]);
+        let record = record();
+        let text = tokens.sign(&record).unwrap();
+        assert!(text.starts_with("tstr_pat_ey"));
+        let caller = tokens.verify(&text, now()).unwrap();
+        assert_eq!((caller.token_id(), caller.scopes()), (record.id, &[Scope::Data][..]));
+        assert!(caller.namespaces().matches("prod") && !caller.namespaces().matches("prod-evil"));
+    }
+
+    #[test]
+    fn time_key_revocation_and_kind_are_checked() {
+        let pair = SigningPair::generate().unwrap();
+        let kid = pair.kid.clone();
+        let tokens = Tokens::new(&[pair]);
+        let text = tokens.sign(&record()).unwrap();
+        assert!(tokens.verify(&text, "2026-02-01T00:00:31Z".parse().unwrap()).is_err());
+        assert!(tokens.verify(&text, "2025-12-31T23:59:00Z".parse().unwrap()).is_err());
+        // Another server's key, even under the same name.
+        let other = Tokens::new(&[SigningPair { kid, ..SigningPair::generate().unwrap() }]);
+        assert!(other.verify(&text, now()).is_err());
+        assert!(tokens.verify(&text.replace("tstr_pat_", "tstr_run_"), now()).is_err());
+        assert!(tokens.verify(&text.to_uppercase(), now()).is_err());
+        let id = tokens.verify(&text, now()).unwrap().token_id();
+        tokens.revoke(id);
+        assert_eq!(tokens.verify(&text, now()).unwrap_err().code(), ErrorCode::Unauthenticated);
+    }
+
+    #[test]
+    fn forged_headers_and_broken_tokens_are_refused_alike() {
+        let pair = SigningPair::generate().unwrap();
+        let kid = pair.kid.clone();
+        let tokens = Tokens::new(&[pair]);
+        let text = tokens.sign(&record()).unwrap();
+        let headers = [
+            format!(r#"{{"alg":"none","typ":"tstr+jwt","kid":"{kid}"}}"#),
+            format!(r#"{{"alg":"HS256","typ":"tstr+jwt","kid":"{kid}"}}"#),
+            format!(r#"{{"alg":"EdDSA","typ":"JWT","kid":"{kid}"}}"#),
+            format!(r#"{{"alg":"EdDSA","typ":"tstr+jwt","kid":"{kid}","jku":"https://evil.example/keys"}}"#),
+            format!(r#"{{"alg":"EdDSA","typ":"tstr+jwt","kid":"{kid}","crit":["b64"],"b64":false}}"#),
+            format!(r#"{{"alg":"none","alg":"EdDSA","typ":"tstr+jwt","kid":"{kid}"}}"#),
+            r#"{"alg":"EdDSA","typ":"tstr+jwt","kid":"unknown"}"#.to_owned(),
+            r#"{"alg":"EdDSA","typ":"tstr+jwt"}"#.to_owned(),
+        ];
+        let mut bad: Vec<String> = headers.iter().map(|header| forged(header, &text)).collect();
+        let flipped = format!("{}{}", &text[..text.len() - 4], if text.ends_with("AAAA") { "BBBB" } else { "AAAA" });
+        bad.extend([String::new(), "tstr_pat_".into(), "Bearer x".into(), text[9..].to_owned(), flipped]);
+        bad.push(format!("{text}{}", "x".repeat(MAX_TOKEN)));
+        let answers: HashSet<String> = bad
+            .iter()
+            .map(|token| tokens.verify(token, now()).map(|_| token.clone()).unwrap_err().message().to_owned())
+            .collect();
+        assert_eq!(answers.len(), 1);
+    }
+}

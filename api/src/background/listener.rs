@@ -1,0 +1,63 @@
+//! News between replicas: one connection listens, a debounced task tells.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::pause;
+use crate::auth::access::Access;
+use crate::ops::Ops;
+use crate::ops::wake::{CHANNEL, News};
+
+/// How long news is gathered before it is told.
+const GATHER: Duration = Duration::from_millis(25);
+
+/// Starts listening and telling.
+pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken) {
+    tracker.spawn(tell(ops.clone(), stop.clone()));
+    tracker.spawn(listen(ops.clone(), stop.clone()));
+}
+
+async fn tell(ops: Ops, stop: CancellationToken) {
+    while let Some(news) = stop.run_until_cancelled(ops.wake().next_news()).await {
+        if let Err(error) = ops.tell(&Access::system("wake"), &news).await {
+            // Others look by themselves after a second.
+            tracing::warn!("other replicas were not told: {error}");
+        }
+        if pause(&stop, GATHER).await {
+            return;
+        }
+    }
+}
+
+async fn listen(ops: Ops, stop: CancellationToken) {
+    loop {
+        let heard = stop.run_until_cancelled(hear(&ops)).await;
+        match heard {
+            None => return,
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::warn!("listening for other replicas: {error}"),
+        }
+        if pause(&stop, Duration::from_secs(1)).await {
+            return;
+        }
+    }
+}
+
+async fn hear(ops: &Ops) -> crate::error::Result<()> {
+    let mut listener = ops.listener(CHANNEL).await?;
+    loop {
+        // `None` says that the connection was lost and made again: something may have been missed.
+        let news = match listener.try_recv().await? {
+            Some(notification) => serde_json::from_str::<News>(notification.payload()).unwrap_or_default(),
+            None => News { more: true, revoked: true, ..News::default() },
+        };
+        if ops.hear(&news) && news.revoked {
+            ops.refresh_revoked(&Access::system("revocations")).await?;
+        }
+        if news.more {
+            ops.refresh_lanes(&Access::system("lanes")).await?;
+        }
+    }
+}

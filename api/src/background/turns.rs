@@ -1,0 +1,43 @@
+//! Single turns of the loops, for tests that move the clock themselves and do not wait.
+
+use crate::auth::access::Access;
+use crate::error::Result;
+use crate::ops::Ops;
+
+/// Ends leases that ran out and runs beyond their time; returns how many.
+pub async fn reap(ops: &Ops) -> Result<usize> {
+    ops.reap(&Access::system("reaper")).await
+}
+
+/// Moves delayed runs whose time has come to where they can be claimed; returns how many.
+pub async fn move_due(ops: &Ops) -> Result<usize> {
+    ops.move_due(&Access::system("mover")).await
+}
+
+/// Walks over the whole queue and ends runs that waited too long; returns how many.
+pub async fn expire(ops: &Ops) -> Result<usize> {
+    let (mut place, mut count) = (None, 0);
+    loop {
+        let (next, ended) = ops.expire_step(&Access::system("reaper"), place).await?;
+        count += ended;
+        if next.is_none() {
+            return Ok(count);
+        }
+        place = next;
+    }
+}
+
+/// Makes the runs of tests that are due; returns how many tests it took.
+pub async fn enqueue_due(ops: &Ops) -> Result<usize> {
+    ops.enqueue_due(&Access::system("scheduler")).await
+}
+
+/// Looks which lanes have runs.
+pub async fn refresh_lanes(ops: &Ops) -> Result<()> {
+    ops.refresh_lanes(&Access::system("lanes")).await
+}
+
+/// Makes the partitions of the coming days.
+pub async fn keep_house(ops: &Ops) -> Result<()> {
+    ops.keep_house(&Access::system("house")).await
+}

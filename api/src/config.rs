@@ -1,0 +1,130 @@
+//! What `tstr api` is told by flags, environment or file.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use tstr_shared::lease::LeaseTimes;
+
+/// The settings of the API. Every flag can also be given in the environment.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Config {
+    /// The PostgreSQL database, for instance postgres://tstr@localhost/tstr
+    #[arg(long, env = "TSTR_PG_DSN", hide_env_values = true)]
+    pub pg_dsn: String,
+
+    /// Where the JSON API listens; port 0 takes a free one
+    #[arg(long, env = "TSTR_JSON_ADDR", default_value_t = Config::JSON_ADDR)]
+    pub json_addr: SocketAddr,
+
+    /// Where the gRPC API listens; port 0 takes a free one
+    #[arg(long, env = "TSTR_GRPC_ADDR", default_value_t = Config::GRPC_ADDR)]
+    pub grpc_addr: SocketAddr,
+
+    /// Holds the key that seals the signing keys; the same file for all replicas, readable only by them. A server that
+    /// has no signing key yet makes it
+    #[arg(long, env = "TSTR_KEY_FILE", default_value = "tstr.key")]
+    pub key_file: PathBuf,
+
+    /// Where the first start writes a token for the administrator; refused once there is one
+    #[arg(long, env = "TSTR_BOOTSTRAP_TOKEN_FILE")]
+    pub bootstrap_token_file: Option<PathBuf>,
+
+    /// Run no schedules on this replica
+    #[arg(long, env = "TSTR_NO_SCHEDULER")]
+    pub no_scheduler: bool,
+
+    /// Do not migrate the database; `tstr migrate` does it alone
+    #[arg(long, env = "TSTR_NO_MIGRATE")]
+    pub no_migrate: bool,
+
+    /// The most connections to the database of this replica
+    #[arg(long, env = "TSTR_PG_CONNECTIONS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(4..=1000))]
+    pub pg_connections: u32,
+
+    /// The durations that leases go by: `default` replaces a lost worker within 67 s, `test` within 7.5 s
+    #[arg(long, env = "TSTR_LEASE_TIMES", default_value = "default", hide = true)]
+    pub lease_times: LeaseProfile,
+
+    /// Speak unencrypted HTTP and gRPC on addresses other than loopback
+    #[arg(long, env = "TSTR_INSECURE_PLAINTEXT")]
+    pub insecure_plaintext: bool,
+}
+
+/// A set of lease times by its name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LeaseProfile {
+    /// For ordinary operation.
+    #[default]
+    Default,
+    /// For tests.
+    Test,
+}
+
+impl LeaseProfile {
+    /// Returns the durations.
+    pub fn times(self) -> LeaseTimes {
+        match self {
+            Self::Default => LeaseTimes::DEFAULT,
+            Self::Test => LeaseTimes::TEST,
+        }
+    }
+}
+
+impl Config {
+    const JSON_ADDR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
+    const GRPC_ADDR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9000);
+
+    /// Makes the settings for a database and a key file, all else as by default.
+    pub fn new(pg_dsn: impl Into<String>, key_file: impl Into<PathBuf>) -> Self {
+        Self {
+            pg_dsn: pg_dsn.into(),
+            json_addr: Self::JSON_ADDR,
+            grpc_addr: Self::GRPC_ADDR,
+            key_file: key_file.into(),
+            bootstrap_token_file: None,
+            no_scheduler: false,
+            no_migrate: false,
+            pg_connections: 20,
+            lease_times: LeaseProfile::Default,
+            insecure_plaintext: false,
+        }
+    }
+
+    /// Checks the settings; reports all faults at once.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let mut faults = Vec::new();
+        if let Err(error) = self.pg_dsn.parse::<sqlx::postgres::PgConnectOptions>() {
+            faults.push(format!("--pg-dsn is not a PostgreSQL address: {error}"));
+        }
+        for (flag, addr) in [("--json-addr", self.json_addr), ("--grpc-addr", self.grpc_addr)] {
+            if !addr.ip().is_loopback() && !self.insecure_plaintext {
+                faults.push(format!(
+                    "{flag} {addr} is not loopback and would be unencrypted; put a TLS proxy in front of a loopback \
+                     address, or say --insecure-plaintext"
+                ));
+            }
+        }
+        if self.json_addr == self.grpc_addr && self.json_addr.port() != 0 {
+            faults.push("--json-addr and --grpc-addr must differ".to_owned());
+        }
+        anyhow::ensure!(faults.is_empty(), "{}", faults.join("\n"));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_faults_are_reported_at_once() {
+        let addr = "0.0.0.0:9000".parse().unwrap();
+        let config = Config { json_addr: addr, grpc_addr: addr, ..Config::new("not an address", "key") };
+        let text = config.check().unwrap_err().to_string();
+        assert!(
+            text.contains("--pg-dsn") && text.contains("--insecure-plaintext") && text.contains("must differ"),
+            "{text}"
+        );
+        assert!(Config::new("postgres://localhost/x", "key").check().is_ok());
+    }
+}

@@ -1,0 +1,108 @@
+//! `ControlService`: writes of tests, runs and runners.
+
+use tonic::{Request, async_trait};
+use tstr_proto::convert::{json, required};
+use tstr_proto::v1 as pb;
+use tstr_proto::v1::control_service_server::ControlService;
+use tstr_shared::error::Invalid;
+use tstr_shared::testdef::NewTestDef;
+
+use super::{Answer, Service, answer, key, namespace, run, runner, test};
+
+#[async_trait]
+impl ControlService for Service {
+    async fn create_test(&self, request: Request<pb::CreateTestRequest>) -> Answer<pb::CreateTestResponse> {
+        answer(request, async |caller, req| {
+            let (ns, key) = (namespace(&req.namespace)?, key(&req.idempotency_key)?);
+            Ok(self.ops.create_test(&caller, &ns, spec(req.spec)?, key).await?.into())
+        })
+        .await
+    }
+
+    async fn apply_test(&self, request: Request<pb::ApplyTestRequest>) -> Answer<pb::ApplyTestResponse> {
+        answer(request, async |caller, req| {
+            let (ns, new) = (namespace(&req.namespace)?, spec(req.spec)?);
+            Ok(self.ops.apply_test(&caller, &ns, new, req.dry_run, req.if_version).await?.into())
+        })
+        .await
+    }
+
+    async fn patch_test(&self, request: Request<pb::PatchTestRequest>) -> Answer<pb::PatchTestResponse> {
+        answer(request, async |caller, req| {
+            let (ns, patch) = (namespace(&req.namespace)?, json("/patch", required("/patch", req.patch)?)?);
+            Ok(self.ops.patch_test(&caller, &ns, test(&req.test)?, patch, req.if_version).await?.into())
+        })
+        .await
+    }
+
+    async fn delete_test(&self, request: Request<pb::DeleteTestRequest>) -> Answer<pb::DeleteTestResponse> {
+        answer(request, async |caller, req| {
+            self.ops.delete_test(&caller, &namespace(&req.namespace)?, test(&req.test)?, req.if_version).await?;
+            Ok(pb::DeleteTestResponse {})
+        })
+        .await
+    }
+
+    async fn pause_test(&self, request: Request<pb::PauseTestRequest>) -> Answer<pb::PauseTestResponse> {
+        answer(request, async |caller, req| {
+            let test = self.ops.set_test_paused(&caller, &namespace(&req.namespace)?, test(&req.test)?, true).await?;
+            Ok(pb::PauseTestResponse { test: Some(test.into()) })
+        })
+        .await
+    }
+
+    async fn resume_test(&self, request: Request<pb::ResumeTestRequest>) -> Answer<pb::ResumeTestResponse> {
+        answer(request, async |caller, req| {
+            let test = self.ops.set_test_paused(&caller, &namespace(&req.namespace)?, test(&req.test)?, false).await?;
+            Ok(pb::ResumeTestResponse { test: Some(test.into()) })
+        })
+        .await
+    }
+
+    async fn trigger_run(&self, request: Request<pb::TriggerRunRequest>) -> Answer<pb::TriggerRunResponse> {
+        answer(request, async |caller, mut req| {
+            let (ns, key) = (namespace(&req.namespace)?, key(&req.idempotency_key)?);
+            let name = std::mem::take(&mut req.test);
+            Ok(self.ops.trigger(&caller, &ns, test(&name)?, req.try_into()?, key).await?.into())
+        })
+        .await
+    }
+
+    async fn cancel_run(&self, request: Request<pb::CancelRunRequest>) -> Answer<pb::CancelRunResponse> {
+        answer(request, async |caller, req| {
+            let run = self.ops.cancel_run(&caller, run(&req.run_id)?).await?;
+            Ok(pb::CancelRunResponse { run: Some(run.into()) })
+        })
+        .await
+    }
+
+    async fn retry_run(&self, request: Request<pb::RetryRunRequest>) -> Answer<pb::RetryRunResponse> {
+        answer(request, async |caller, req| {
+            let key = key(&req.idempotency_key)?;
+            let run = self.ops.retry_run(&caller, run(&req.run_id)?, key).await?;
+            Ok(pb::RetryRunResponse { run: Some(run.into()) })
+        })
+        .await
+    }
+
+    async fn drain_runner(&self, request: Request<pb::DrainRunnerRequest>) -> Answer<pb::DrainRunnerResponse> {
+        answer(request, async |caller, req| {
+            let runner = self.ops.set_runner_draining(&caller, runner(&req.runner_id)?, true).await?;
+            Ok(pb::DrainRunnerResponse { runner: Some(runner.into()) })
+        })
+        .await
+    }
+
+    async fn resume_runner(&self, request: Request<pb::ResumeRunnerRequest>) -> Answer<pb::ResumeRunnerResponse> {
+        answer(request, async |caller, req| {
+            let runner = self.ops.set_runner_draining(&caller, runner(&req.runner_id)?, false).await?;
+            Ok(pb::ResumeRunnerResponse { runner: Some(runner.into()) })
+        })
+        .await
+    }
+}
+
+/// Reads the test of a request; its faults have the places that they have in JSON, where the test is the whole body.
+fn spec(message: Option<pb::TestSpec>) -> Result<NewTestDef, Invalid> {
+    required("/spec", message)?.try_into()
+}

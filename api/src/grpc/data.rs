@@ -1,0 +1,171 @@
+//! `DataService`: reads of tests, runs, logs and runners.
+
+use std::pin::Pin;
+
+use futures_util::{Stream, StreamExt};
+use tonic::{Request, Status, async_trait};
+use tstr_proto::convert::{labels, narrow, number, page, text, time, word};
+use tstr_proto::v1 as pb;
+use tstr_proto::v1::data_service_server::DataService;
+use tstr_shared::error::Invalid;
+use tstr_shared::labels::Labels;
+use tstr_shared::run::RunFilter;
+use tstr_shared::testdef::check_name;
+
+use super::{Answer, Service, answer, namespace, run, runner, status, test, trace_id, wait};
+use crate::ops::logs::{LogPiece, LogQuery};
+use crate::ops::testdefs::TestFilter;
+
+/// How many instants of a schedule are told when the request does not say it.
+const UPCOMING: u32 = 10;
+/// The most instants of a schedule that are told; a larger wish is lowered to it.
+const MAX_UPCOMING: u32 = 100;
+
+#[async_trait]
+impl DataService for Service {
+    async fn list_namespaces(&self, request: Request<pb::ListNamespacesRequest>) -> Answer<pb::ListNamespacesResponse> {
+        answer(request, async |caller, req| {
+            Ok(self.ops.list_namespaces(&caller, page(req.page_size, req.page_token)?).await?.into())
+        })
+        .await
+    }
+
+    async fn get_namespace(&self, request: Request<pb::GetNamespaceRequest>) -> Answer<pb::GetNamespaceResponse> {
+        answer(request, async |caller, req| {
+            let info = self.ops.get_namespace(&caller, &namespace(&req.namespace)?).await?;
+            Ok(pb::GetNamespaceResponse { namespace: Some(info.into()) })
+        })
+        .await
+    }
+
+    async fn list_tests(&self, request: Request<pb::ListTestsRequest>) -> Answer<pb::ListTestsResponse> {
+        answer(request, async |caller, mut req| {
+            let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, std::mem::take(&mut req.page_token))?);
+            Ok(self.ops.list_tests(&caller, &ns, req.try_into()?, page).await?.into())
+        })
+        .await
+    }
+
+    async fn get_test(&self, request: Request<pb::GetTestRequest>) -> Answer<pb::GetTestResponse> {
+        answer(request, async |caller, req| {
+            let test = self.ops.get_test(&caller, &namespace(&req.namespace)?, test(&req.test)?).await?;
+            Ok(pb::GetTestResponse { test: Some(test.into()) })
+        })
+        .await
+    }
+
+    async fn get_test_schedule(
+        &self,
+        request: Request<pb::GetTestScheduleRequest>,
+    ) -> Answer<pb::GetTestScheduleResponse> {
+        answer(request, async |caller, req| {
+            let count = if req.count == 0 { UPCOMING } else { req.count.min(MAX_UPCOMING) };
+            Ok(self.ops.test_schedule(&caller, &namespace(&req.namespace)?, test(&req.test)?, count).await?.into())
+        })
+        .await
+    }
+
+    async fn list_runs(&self, request: Request<pb::ListRunsRequest>) -> Answer<pb::ListRunsResponse> {
+        answer(request, async |caller, mut req| {
+            let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, std::mem::take(&mut req.page_token))?);
+            Ok(self.ops.list_runs(&caller, &ns, run_filter(req)?, page).await?.into())
+        })
+        .await
+    }
+
+    async fn get_run(&self, request: Request<pb::GetRunRequest>) -> Answer<pb::GetRunResponse> {
+        answer(request, async |caller, req| {
+            let run = match (run(&req.run_id)?, req.wait_ms) {
+                (id, 0) => self.ops.get_run(&caller, id).await?,
+                (id, ms) => self.ops.wait_run(&caller, id, wait(ms)).await?,
+            };
+            Ok(pb::GetRunResponse { run: Some(run.into()) })
+        })
+        .await
+    }
+
+    async fn list_run_events(&self, request: Request<pb::ListRunEventsRequest>) -> Answer<pb::ListRunEventsResponse> {
+        answer(request, async |caller, req| {
+            let events = self.ops.run_events(&caller, run(&req.run_id)?).await?;
+            Ok(pb::ListRunEventsResponse { events: events.into_iter().map(Into::into).collect() })
+        })
+        .await
+    }
+
+    type ReadLogsStream = Pin<Box<dyn Stream<Item = Result<pb::ReadLogsResponse, Status>> + Send>>;
+
+    async fn read_logs(&self, request: Request<pb::ReadLogsRequest>) -> Answer<Self::ReadLogsStream> {
+        let trace_id = trace_id(request.extensions());
+        answer(request, async |caller, req| {
+            let pieces = self.ops.read_logs(&caller, run(&req.run_id)?, req.try_into()?).await?;
+            let pieces = pieces.map(move |piece| piece.map(Into::into).map_err(|error| status(&error, &trace_id)));
+            Ok(Box::pin(pieces) as Self::ReadLogsStream)
+        })
+        .await
+    }
+
+    async fn list_runners(&self, request: Request<pb::ListRunnersRequest>) -> Answer<pb::ListRunnersResponse> {
+        answer(request, async |caller, req| {
+            let ns = text(req.namespace).map(|name| namespace(&name)).transpose()?;
+            Ok(self.ops.list_runners(&caller, ns.as_ref(), page(req.page_size, req.page_token)?).await?.into())
+        })
+        .await
+    }
+
+    async fn get_runner(&self, request: Request<pb::GetRunnerRequest>) -> Answer<pb::GetRunnerResponse> {
+        answer(request, async |caller, req| {
+            let runner = self.ops.get_runner(&caller, runner(&req.runner_id)?).await?;
+            Ok(pb::GetRunnerResponse { runner: Some(runner.into()) })
+        })
+        .await
+    }
+}
+
+impl TryFrom<pb::ListTestsRequest> for TestFilter {
+    type Error = Invalid;
+    fn try_from(message: pb::ListTestsRequest) -> Result<Self, Invalid> {
+        Ok(Self {
+            q: text(message.q),
+            labels: valid("/labels", labels(message.labels))?,
+            annotations: valid("/annotations", labels(message.annotations))?,
+            paused: message.paused,
+        })
+    }
+}
+
+fn run_filter(message: pb::ListRunsRequest) -> Result<RunFilter, Invalid> {
+    let filter = RunFilter::try_from(message)?;
+    if let Some(name) = &filter.test {
+        check_name(name).map_err(|fault| Invalid::one("/test", fault))?;
+    }
+    Ok(RunFilter { labels: valid("/labels", filter.labels)?, ..filter })
+}
+
+/// Refuses labels at `place` that nothing can have.
+fn valid(place: &str, labels: Labels) -> Result<Labels, Invalid> {
+    let mut invalid = Invalid::default();
+    if let Err(part) = labels.validate() {
+        invalid.add_all(place, part);
+    }
+    invalid.into_result().map(|()| labels)
+}
+
+impl TryFrom<pb::ReadLogsRequest> for LogQuery {
+    type Error = Invalid;
+    fn try_from(message: pb::ReadLogsRequest) -> Result<Self, Invalid> {
+        let given = |number: u32| Some(number).filter(|number| *number != 0);
+        Ok(Self {
+            attempt: given(message.attempt).map(|attempt| narrow("/attempt", attempt)).transpose()?,
+            stream: word("/stream", message.stream)?,
+            after: message.after,
+            limit: given(message.limit),
+            follow: message.follow,
+        })
+    }
+}
+
+impl From<LogPiece> for pb::ReadLogsResponse {
+    fn from(piece: LogPiece) -> Self {
+        Self { seq: piece.seq, time: Some(time(piece.at)), stream: number(piece.stream), data: piece.data.into() }
+    }
+}

@@ -1,0 +1,115 @@
+//! `RunnerService`: what a worker speaks.
+
+use tonic::{Request, async_trait};
+use tstr_proto::convert::{id, millis, narrow, number, part, parts, required_part, text, time};
+use tstr_proto::v1 as pb;
+use tstr_proto::v1::runner_service_server::RunnerService;
+use tstr_shared::error::Invalid;
+use tstr_shared::logs::LogSeal;
+use tstr_shared::run::Reason;
+
+use super::{Answer, Service, answer, wait};
+use crate::ops::claims::{Claim, Heartbeat, Release};
+use crate::ops::runners::RegisteredRunner;
+
+#[async_trait]
+impl RunnerService for Service {
+    async fn register_runner(&self, request: Request<pb::RegisterRunnerRequest>) -> Answer<pb::RegisterRunnerResponse> {
+        answer(request, async |caller, req| Ok(self.ops.register_runner(&caller, req.try_into()?).await?.into())).await
+    }
+
+    async fn claim_runs(&self, request: Request<pb::ClaimRunsRequest>) -> Answer<pb::ClaimRunsResponse> {
+        answer(request, async |caller, req| {
+            let runs = self.ops.claim(&caller, req.try_into()?).await?;
+            Ok(pb::ClaimRunsResponse { runs: runs.into_iter().map(Into::into).collect() })
+        })
+        .await
+    }
+
+    async fn start_run(&self, request: Request<pb::StartRunRequest>) -> Answer<pb::StartRunResponse> {
+        answer(request, async |caller, req| {
+            let (runner, fence) = (id("/runner_id", &req.runner_id)?, required_part("/fence", req.fence)?);
+            let started_at = self.ops.start_run(&caller, runner, fence).await?;
+            Ok(pb::StartRunResponse { started_at: Some(time(started_at)) })
+        })
+        .await
+    }
+
+    async fn heartbeat(&self, request: Request<pb::HeartbeatRequest>) -> Answer<pb::HeartbeatResponse> {
+        answer(request, async |caller, req| {
+            let (runner, fences) = (id("/runner_id", &req.runner_id)?, parts("/fences", req.fences)?);
+            Ok(self.ops.heartbeat(&caller, runner, fences).await?.into())
+        })
+        .await
+    }
+
+    async fn append_logs(&self, request: Request<pb::AppendLogsRequest>) -> Answer<pb::AppendLogsResponse> {
+        answer(request, async |caller, req| {
+            let (runner, fence) = (id("/runner_id", &req.runner_id)?, required_part("/fence", req.fence)?);
+            let next = self.ops.append_logs(&caller, runner, fence, parts("/chunks", req.chunks)?).await?;
+            Ok(pb::AppendLogsResponse { next: Some(next.into()) })
+        })
+        .await
+    }
+
+    async fn finish_run(&self, request: Request<pb::FinishRunRequest>) -> Answer<pb::FinishRunResponse> {
+        answer(request, async |caller, req| {
+            let (runner, fence) = (id("/runner_id", &req.runner_id)?, required_part("/fence", req.fence)?);
+            let (outcome, seal) = (required_part("/outcome", req.outcome)?, required_part("/seal", req.seal)?);
+            let missing = self.ops.finish_run(&caller, runner, fence, outcome, seal).await?;
+            Ok(pb::FinishRunResponse { missing_from: missing.map(Into::into) })
+        })
+        .await
+    }
+
+    async fn release_run(&self, request: Request<pb::ReleaseRunRequest>) -> Answer<pb::ReleaseRunResponse> {
+        answer(request, async |caller, mut req| {
+            let (runner, fence) = (id("/runner_id", &req.runner_id)?, required_part("/fence", req.fence.take())?);
+            self.ops.release_run(&caller, runner, fence, req.try_into()?).await?;
+            Ok(pb::ReleaseRunResponse {})
+        })
+        .await
+    }
+}
+
+impl From<RegisteredRunner> for pb::RegisterRunnerResponse {
+    fn from(runner: RegisteredRunner) -> Self {
+        Self { id: runner.id.to_string(), namespaces: runner.namespaces, times: Some(runner.times.into()) }
+    }
+}
+
+impl TryFrom<pb::ClaimRunsRequest> for Claim {
+    type Error = Invalid;
+    fn try_from(message: pb::ClaimRunsRequest) -> Result<Self, Invalid> {
+        Ok(Self {
+            runner_id: id("/runner_id", &message.runner_id)?,
+            max: narrow("/max", message.max)?,
+            wait: wait(message.wait_ms),
+            claim_id: id("/claim_id", &message.claim_id)?,
+        })
+    }
+}
+
+impl From<Heartbeat> for pb::HeartbeatResponse {
+    fn from(heartbeat: Heartbeat) -> Self {
+        let leases = heartbeat.leases.into_iter().map(|(fence, state, ttl)| pb::LeaseStatus {
+            fence: Some(fence.into()),
+            state: number(state),
+            ttl_ms: millis(ttl),
+        });
+        Self { leases: leases.collect(), draining: heartbeat.draining }
+    }
+}
+
+impl TryFrom<pb::ReleaseRunRequest> for Release {
+    type Error = Invalid;
+    fn try_from(message: pb::ReleaseRunRequest) -> Result<Self, Invalid> {
+        let reason = text(message.reason).map(|word| word.parse::<Reason>()).transpose();
+        Ok(Self {
+            reason: reason.map_err(|fault| Invalid::one("/reason", fault))?,
+            message: text(message.message),
+            // A container that was not started wrote nothing.
+            seal: message.seal.map_or(Ok(LogSeal::default()), |seal| part("/seal", seal))?,
+        })
+    }
+}

@@ -1,0 +1,368 @@
+//! What a worker asks: claim runs, start them, keep their leases, and end them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+use tstr_shared::error::{ErrorCode, Invalid};
+use tstr_shared::ids::RunnerId;
+use tstr_shared::lease::{Fence, LeaseState, LeasedRun};
+use tstr_shared::logs::{LogOffsets, LogSeal, Stream};
+use tstr_shared::permission::RunsExecute;
+use tstr_shared::run::{Outcome, Reason, RunResult};
+use uuid::Uuid;
+
+use super::Ops;
+use super::placement::{Candidates, Signature};
+use crate::auth::Caller;
+use crate::auth::access::Access;
+use crate::error::{Error, Result};
+use crate::store::claims::{ClaimFor, Close, Closed, Kind};
+use crate::store::runners::RunnerSelectors;
+use crate::store::{self, Quota};
+
+/// A worker's wish for runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim {
+    /// The runner.
+    pub runner_id: RunnerId,
+    /// How many runs at most.
+    pub max: u16,
+    /// How long to wait when there is none.
+    pub wait: Duration,
+    /// Names the wish; a repeat with the same name gets what the first try was given.
+    pub claim_id: Uuid,
+}
+
+/// What a heartbeat answers.
+#[derive(Debug, Clone)]
+pub struct Heartbeat {
+    /// For each lease that was asked about: whether it holds, and how much longer.
+    pub leases: Vec<(Fence, LeaseState, Duration)>,
+    /// Take no more runs.
+    pub draining: bool,
+}
+
+/// Why a lease is given back.
+#[derive(Debug, Clone, Default)]
+pub struct Release {
+    /// Absent: the container was not started. Else what the infrastructure did to it.
+    pub reason: Option<Reason>,
+    /// A sentence for people.
+    pub message: Option<String>,
+    /// What is known of the log.
+    pub seal: LogSeal,
+}
+
+/// The longest wait of a claim.
+pub const MAX_CLAIM_WAIT: Duration = Duration::from_secs(30);
+/// How many lanes one statement looks into.
+const LANES_AT_ONCE: usize = 16;
+/// How often a claim that a quota holds back looks again.
+const LIMITED_LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// What one look into the queue gave.
+struct Look {
+    runs: Vec<LeasedRun>,
+    /// A quota left runs where they are.
+    limited: bool,
+}
+
+impl Ops {
+    /// Gives up to `max` runs to a runner; waits when there is none.
+    pub async fn claim(&self, caller: &Caller, req: Claim) -> Result<Vec<LeasedRun>> {
+        let access = self.reach::<RunsExecute>(caller).await?;
+        if !(1..=1024).contains(&req.max) {
+            return Err(Invalid::one("/max", format!("{} is not from 1 to 1024", req.max)).into());
+        }
+        let deadline = Instant::now() + req.wait.min(MAX_CLAIM_WAIT);
+        let mut ready = self.0.wake.watch_ready();
+        // Before all else: what an earlier try was given is repeated to nobody but the runner's own token.
+        let mut runner = self.own_runner(&access, req.runner_id).await?;
+        let held = {
+            let mut conn = self.0.pools.claim.acquire().await?;
+            store::claims::held_by_claim(&mut conn, &access, req.runner_id, req.claim_id).await?
+        };
+        if !held.is_empty() {
+            return Ok(held);
+        }
+        loop {
+            self.saw_runner(req.runner_id);
+            let look = match runner.draining {
+                true => Look { runs: Vec::new(), limited: false },
+                false => self.look(&access, &req, &self.0.placement.signature(&runner)?).await?,
+            };
+            let now = Instant::now();
+            if !look.runs.is_empty() || now >= deadline || self.0.closing.is_cancelled() {
+                return Ok(look.runs);
+            }
+            let until = if look.limited { deadline.min(now + LIMITED_LOOK_EVERY) } else { deadline };
+            // Closed or timed out: look once more all the same.
+            let _ = self.0.closing.run_until_cancelled(tokio::time::timeout_at(until, ready.changed())).await;
+            ready.borrow_and_update();
+            runner = self.own_runner(&access, req.runner_id).await?;
+        }
+    }
+
+    async fn look(&self, access: &Access<RunsExecute>, req: &Claim, signature: &Arc<Signature>) -> Result<Look> {
+        self.learn_classes(access).await?;
+        let mut look = Look { runs: Vec::new(), limited: false };
+        for candidates in self.0.placement.candidates(signature, access.namespaces()) {
+            let wanted = usize::from(req.max) - look.runs.len();
+            if wanted == 0 {
+                break;
+            }
+            let (runs, limited) = self.take(access, req, &candidates, wanted).await?;
+            look.runs.extend(runs);
+            look.limited |= limited;
+        }
+        Ok(look)
+    }
+
+    /// Claims from the lanes of one namespace, under its quota; tells whether the quota held anything back.
+    async fn take(
+        &self,
+        access: &Access<RunsExecute>,
+        req: &Claim,
+        candidates: &Candidates,
+        wanted: usize,
+    ) -> Result<(Vec<LeasedRun>, bool)> {
+        let rows = self.namespace_rows(false).await?;
+        let row = rows.iter().find(|row| row.reference.id == candidates.ns_id);
+        let Some(cap) = row.and_then(|row| row.quotas.max_running) else {
+            let mut conn = self.0.pools.claim.acquire().await?;
+            return Ok((self.probe(&mut conn, access, req, candidates, wanted).await?, false));
+        };
+        let mut tx = self.0.pools.claim.begin().await?;
+        store::lock_quota(&mut tx, Quota::Running, candidates.ns_id).await?;
+        let running = store::claims::count_running(&mut tx, access, candidates.ns_id).await?;
+        let room = usize::try_from(i64::from(cap) - running).unwrap_or(0);
+        if room == 0 {
+            return Ok((Vec::new(), true));
+        }
+        let runs = self.probe(&mut tx, access, req, candidates, wanted.min(room)).await?;
+        tx.commit().await?;
+        Ok((runs, room < wanted))
+    }
+
+    /// Claims from lanes, a few at a time, and forgets those that are empty.
+    async fn probe(
+        &self,
+        conn: &mut store::Conn,
+        access: &Access<RunsExecute>,
+        req: &Claim,
+        candidates: &Candidates,
+        wanted: usize,
+    ) -> Result<Vec<LeasedRun>> {
+        let mut runs = Vec::new();
+        for lanes in candidates.lanes.chunks(LANES_AT_ONCE) {
+            let max = wanted - runs.len();
+            let claim = ClaimFor {
+                lanes,
+                max: max as i64,
+                runner: req.runner_id,
+                claim_id: req.claim_id,
+                ttl: self.0.times.ttl,
+            };
+            let (found, from) = store::claims::claim(conn, access, &claim).await?;
+            if found.len() < max {
+                // Fewer than wanted: every lane was walked to its end, so those that gave nothing are empty.
+                let empty = lanes.iter().copied().filter(|lane| !from.contains(lane));
+                self.0.placement.drop_empty(empty, candidates.as_of);
+            }
+            runs.extend(found);
+            if runs.len() >= wanted {
+                break;
+            }
+        }
+        Ok(runs)
+    }
+
+    async fn learn_classes(&self, access: &Access<RunsExecute>) -> Result<()> {
+        let unknown = self.0.placement.unknown_classes();
+        if !unknown.is_empty() {
+            let mut conn = self.0.pools.claim.acquire().await?;
+            self.0.placement.add_classes(store::queue::classes(&mut conn, access, &unknown).await?);
+        }
+        Ok(())
+    }
+
+    async fn own_runner(&self, access: &Access<RunsExecute>, id: RunnerId) -> Result<RunnerSelectors> {
+        let mut conn = self.0.pools.claim.acquire().await?;
+        store::runners::selectors(&mut conn, access, id).await?.ok_or_else(|| Error::not_found("runner"))
+    }
+
+    fn saw_runner(&self, id: RunnerId) {
+        if let Ok(mut seen) = self.0.seen.lock() {
+            seen.runners.insert(id);
+        }
+    }
+
+    /// Permits the start of a run's container. The answer is the permission; repeated, it is the same.
+    pub async fn start_run(&self, caller: &Caller, runner: RunnerId, fence: Fence) -> Result<DateTime<Utc>> {
+        let access = self.reach::<RunsExecute>(caller).await?;
+        self.own_runner(&access, runner).await?;
+        let mut conn = self.0.pools.claim.acquire().await?;
+        let started = store::claims::start(&mut conn, &access, runner, fence).await?.ok_or_else(Error::lease_lost)?;
+        self.0.wake.runs([fence.run_id]);
+        Ok(started)
+    }
+
+    /// Extends leases; says of each whether it holds, and whether its run is to be cancelled.
+    pub async fn heartbeat(&self, caller: &Caller, runner: RunnerId, fences: Vec<Fence>) -> Result<Heartbeat> {
+        let access = self.reach::<RunsExecute>(caller).await?;
+        if fences.len() > 1024 {
+            return Err(Invalid::one("/fences", "at most 1024 leases in one heartbeat").into());
+        }
+        let times = self.0.times;
+        let mut conn = self.0.pools.beat.acquire().await?;
+        let own = store::runners::selectors(&mut conn, &access, runner).await?;
+        let draining = own.ok_or_else(|| Error::not_found("runner"))?.draining;
+        self.saw_runner(runner);
+        let held = match fences.is_empty() {
+            true => Vec::new(),
+            false => store::claims::renew(&mut conn, &access, runner, &fences, times.ttl).await?,
+        };
+        // The answer to a claim was lost: nobody knows of these leases, and nothing has started.
+        let lost =
+            store::claims::unlisted_before_start(&mut conn, &access, runner, &fences, times.heartbeat * 3).await?;
+        if !lost.is_empty() {
+            let closes: Vec<Close> =
+                lost.into_iter().map(|fence| Close::new(fence, Kind::Release).by(runner)).collect();
+            let closed = store::claims::close(&mut conn, &access, &closes).await?;
+            self.announce_closed(&closed);
+        }
+        let state = |fence: &Fence| match held.iter().find(|(known, _)| known == fence) {
+            None => (LeaseState::Gone, Duration::ZERO),
+            Some((_, true)) => (LeaseState::CancelRequested, times.ttl),
+            Some((_, false)) => (LeaseState::Held, times.ttl),
+        };
+        let leases = fences.iter().map(|fence| (*fence, state(fence).0, state(fence).1)).collect();
+        Ok(Heartbeat { leases, draining })
+    }
+
+    /// Records the outcome of an attempt, once. Answers where the log must go on when bytes of it are missing.
+    pub async fn finish_run(
+        &self,
+        caller: &Caller,
+        runner: RunnerId,
+        fence: Fence,
+        outcome: Outcome,
+        seal: LogSeal,
+    ) -> Result<Option<LogOffsets>> {
+        let access = self.reach::<RunsExecute>(caller).await?;
+        check_outcome(&outcome)?;
+        self.own_runner(&access, runner).await?;
+        let mut tx = self.db().begin().await?;
+        let Some(end) = store::logs::hold_end(&mut tx, &access, runner, fence).await? else {
+            return self.repeated_finish(&mut tx, &access, runner, fence, &outcome).await.map(|()| None);
+        };
+        if !seal.incomplete && is_short(&seal, &end.offsets) {
+            return Ok(Some(end.offsets));
+        }
+        let close = sealed(Close::new(fence, Kind::Outcome).by(runner).with_outcome(outcome), &seal, &end.offsets);
+        let closed = store::claims::close(&mut tx, &access, &[close]).await?;
+        if closed.is_empty() {
+            return Err(Error::conflict("the run was not started, so it has no such outcome"));
+        }
+        tx.commit().await?;
+        self.announce_closed(&closed);
+        Ok(None)
+    }
+
+    /// The lease is gone: the same report as the one that ended it is answered like that one.
+    async fn repeated_finish(
+        &self,
+        conn: &mut store::Conn,
+        access: &Access<RunsExecute>,
+        runner: RunnerId,
+        fence: Fence,
+        outcome: &Outcome,
+    ) -> Result<()> {
+        match store::claims::ended_attempt(conn, access, runner, fence).await? {
+            Some(Some(result)) if result == outcome.result => Ok(()),
+            Some(Some(result)) => {
+                let sentence = format!("this attempt has ended already: {result}");
+                Err(Error::new(ErrorCode::LeaseLost, sentence))
+            }
+            Some(None) | None => Err(Error::lease_lost()),
+        }
+    }
+
+    /// Takes a lease back: before the start, or after the infrastructure lost the container.
+    pub async fn release_run(&self, caller: &Caller, runner: RunnerId, fence: Fence, release: Release) -> Result<()> {
+        let access = self.reach::<RunsExecute>(caller).await?;
+        if release.reason.is_some_and(|reason| !reason.is_infrastructure_loss()) {
+            return Err(Invalid::one("/reason", "a lease is given back for a loss of the infrastructure only").into());
+        }
+        self.own_runner(&access, runner).await?;
+        let mut tx = self.db().begin().await?;
+        let Some(end) = store::logs::hold_end(&mut tx, &access, runner, fence).await? else {
+            // A repeat finds its own end; anything else means the lease is lost.
+            return match store::claims::ended_attempt(&mut tx, &access, runner, fence).await? {
+                Some(None | Some(RunResult::Error)) => Ok(()),
+                Some(Some(_)) | None => Err(Error::lease_lost()),
+            };
+        };
+        let close = Close::new(fence, Kind::Release).by(runner).because(release.reason, release.message);
+        let seal =
+            LogSeal { incomplete: release.seal.incomplete || is_short(&release.seal, &end.offsets), ..release.seal };
+        let closed = store::claims::close(&mut tx, &access, &[sealed(close, &seal, &end.offsets)]).await?;
+        if closed.is_empty() {
+            return Err(Error::conflict("the container was started; say what became of it"));
+        }
+        tx.commit().await?;
+        self.announce_closed(&closed);
+        Ok(())
+    }
+
+    /// Tells those who wait what became of leases.
+    pub(super) fn announce_closed(&self, closed: &[Closed]) {
+        let waiting: Vec<i32> = closed.iter().filter(|one| one.result.is_none()).map(|one| one.lane).collect();
+        if !waiting.is_empty() {
+            self.0.placement.add_lanes(waiting.iter().copied());
+            self.0.wake.lanes(waiting);
+        }
+        self.0.wake.runs(closed.iter().map(|one| one.run_id));
+        // A lease that ended may have made room under a quota.
+        self.0.wake.claimers();
+    }
+}
+
+fn is_short(seal: &LogSeal, stored: &LogOffsets) -> bool {
+    Stream::ALL.into_iter().any(|stream| stored.of(stream) < seal.of(stream).bytes)
+}
+
+/// Adds the seal to the end of a lease; what did not arrive counts as dropped, so that stored and dropped add up.
+fn sealed(close: Close, seal: &LogSeal, stored: &LogOffsets) -> Close {
+    let mut seal = seal.clone();
+    for stream in Stream::ALL {
+        let part = match stream {
+            Stream::Stdout => &mut seal.stdout,
+            Stream::Stderr => &mut seal.stderr,
+        };
+        part.dropped_bytes += part.bytes.saturating_sub(stored.of(stream));
+    }
+    close.with_seal(&seal).with_stored(stored.stdout, stored.stderr)
+}
+
+fn check_outcome(outcome: &Outcome) -> Result<()> {
+    let mut invalid = Invalid::default();
+    if outcome.result == RunResult::Error && outcome.reason.is_none() {
+        invalid.add("/outcome/reason", "an error needs a reason");
+    }
+    if outcome.result == RunResult::Pass && outcome.exit_code != Some(0) {
+        invalid.add("/outcome/exit_code", "a pass has exit code 0");
+    }
+    if outcome.result == RunResult::Fail && outcome.exit_code.is_none_or(|code| code == 0) {
+        invalid.add("/outcome/exit_code", "a fail has an exit code other than 0");
+    }
+    if outcome.message.as_ref().is_some_and(|message| message.len() > 4096) {
+        invalid.add("/outcome/message", "a message has at most 4096 bytes");
+    }
+    if outcome.image_digest.as_ref().is_some_and(|digest| digest.len() > 256) {
+        invalid.add("/outcome/image_digest", "a digest has at most 256 bytes");
+    }
+    Ok(invalid.into_result()?)
+}

@@ -1,0 +1,215 @@
+//! The use cases: one method is one use case and one transaction.
+//!
+//! Methods decide what happens and in which order; they know nothing of HTTP or gRPC and contain no SQL. Every method
+//! takes the [`Caller`]; the few that our own loops call take [`Access<System>`] instead.
+
+pub mod claims;
+mod cursor;
+mod enqueue;
+mod idempotency;
+pub mod logs;
+mod namespaces;
+pub mod placement;
+pub mod recovery;
+pub mod runners;
+pub mod runs;
+pub mod scheduling;
+pub mod testdefs;
+pub mod tokens;
+pub mod wake;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use tstr_shared::ids::{RunnerId, TokenId};
+use tstr_shared::lease::LeaseTimes;
+use tstr_shared::namespace::Namespace;
+use tstr_shared::permission::Permission;
+
+pub use self::idempotency::IdempotencyKey;
+use crate::auth::Caller;
+use crate::auth::access::{Access, System};
+use crate::auth::verify::Tokens;
+use crate::error::Result;
+use crate::store;
+use crate::store::namespaces::NamespaceRow;
+
+/// The connections of a replica, apart by purpose so that one kind of work cannot starve another.
+#[derive(Debug, Clone)]
+pub struct Pools {
+    /// Ordinary work.
+    pub main: PgPool,
+    /// Claims; planned for index probes only, whatever the statistics say.
+    pub claim: PgPool,
+    /// Heartbeats; they commit without waiting for the disk, a lost one is repeated.
+    pub beat: PgPool,
+}
+
+/// All use cases. Cheap to clone.
+#[derive(Clone)]
+pub struct Ops(Arc<Inner>);
+
+struct Inner {
+    pools: Pools,
+    tokens: Tokens,
+    times: LeaseTimes,
+    cursor_key: cursor::CursorKey,
+    wake: wake::Wake,
+    placement: placement::Placement,
+    namespaces: RwLock<NamespaceCache>,
+    days: Mutex<HashSet<NaiveDate>>,
+    seen: Mutex<Seen>,
+    closing: CancellationToken,
+}
+
+/// What was used since the last flush.
+#[derive(Default)]
+struct Seen {
+    tokens: HashSet<TokenId>,
+    runners: HashSet<RunnerId>,
+}
+
+#[derive(Default)]
+struct NamespaceCache {
+    rows: Arc<Vec<NamespaceRow>>,
+    read_at: Option<Instant>,
+}
+
+/// How long a replica trusts its list of namespaces.
+const NAMESPACES_FRESH: Duration = Duration::from_secs(2);
+
+impl Ops {
+    /// Puts the use cases together. `cursor_secret` must be the same on all replicas.
+    pub fn new(pools: Pools, tokens: Tokens, times: LeaseTimes, cursor_secret: &[u8]) -> Self {
+        Self(Arc::new(Inner {
+            pools,
+            tokens,
+            times,
+            cursor_key: cursor::CursorKey::new(cursor_secret),
+            wake: wake::Wake::default(),
+            placement: placement::Placement::default(),
+            namespaces: RwLock::default(),
+            days: Mutex::default(),
+            seen: Mutex::default(),
+            closing: CancellationToken::new(),
+        }))
+    }
+
+    /// Turns a bearer into a caller.
+    pub async fn authenticate(&self, bearer: &str) -> Result<Caller> {
+        let caller = self.0.tokens.verify(bearer, Utc::now())?;
+        if let Ok(mut seen) = self.0.seen.lock() {
+            seen.tokens.insert(caller.token_id());
+        }
+        Ok(caller)
+    }
+
+    /// Tells whether this replica can serve: the database answers and takes writes.
+    pub async fn ready(&self) -> Result<()> {
+        let mut conn = self.db().acquire().await?;
+        match store::housekeeping::check(&mut conn).await? {
+            true => Ok(()),
+            false => Err(crate::error::Error::unavailable(anyhow::anyhow!("the database is read-only"))),
+        }
+    }
+
+    /// Begins to stop: whoever waits is answered now.
+    pub fn close(&self) {
+        self.0.closing.cancel();
+    }
+
+    /// Closes the connections, once nobody uses them any more.
+    pub async fn disconnect(&self) {
+        let pools = &self.0.pools;
+        tokio::join!(pools.main.close(), pools.claim.close(), pools.beat.close());
+    }
+
+    /// Opens a connection that listens on a channel.
+    pub async fn listener(&self, channel: &str) -> Result<sqlx::postgres::PgListener> {
+        let mut listener = sqlx::postgres::PgListener::connect_with(self.db()).await?;
+        // Reconnecting is left to the caller, who then also knows that something may have been missed.
+        listener.listen(channel).await?;
+        Ok(listener)
+    }
+
+    /// Takes the turn to make the first administrator's token; `None` when there is one already.
+    pub async fn begin_bootstrap(&self, access: &Access<System>) -> Result<Option<sqlx::PgTransaction<'static>>> {
+        let mut tx = self.db().begin().await?;
+        store::tokens::lock_bootstrap(&mut tx, access).await?;
+        let found = store::tokens::has_admin(&mut tx, access).await?;
+        Ok((!found).then_some(tx))
+    }
+
+    /// Returns the durations that leases go by.
+    pub fn lease_times(&self) -> LeaseTimes {
+        self.0.times
+    }
+
+    /// Returns what wakes those who wait.
+    pub fn wake(&self) -> &wake::Wake {
+        &self.0.wake
+    }
+
+    fn db(&self) -> &PgPool {
+        &self.0.pools.main
+    }
+
+    /// Proves a permission in one namespace.
+    async fn enter<P: Permission>(&self, caller: &Caller, ns: &Namespace) -> Result<Access<P>> {
+        let find = |rows: &[NamespaceRow]| rows.iter().find(|row| row.reference.name == ns.as_str()).cloned();
+        let mut found = find(&self.namespace_rows(false).await?);
+        if found.is_none() && caller.namespaces().matches(ns.as_str()) {
+            // It may be newer than the list.
+            found = find(&self.namespace_rows(true).await?);
+        }
+        caller.may::<P>(found.as_ref().map(|row| &row.reference))
+    }
+
+    /// Proves a permission in all namespaces that the caller sees.
+    async fn reach<P: Permission>(&self, caller: &Caller) -> Result<Access<P>> {
+        let rows = self.namespace_rows(false).await?;
+        let all: Vec<_> = rows.iter().map(|row| row.reference.clone()).collect();
+        caller.may_in_any::<P>(&all)
+    }
+
+    async fn namespace_rows(&self, fresh: bool) -> Result<Arc<Vec<NamespaceRow>>> {
+        if let Ok(cache) = self.0.namespaces.read()
+            && !fresh
+            && cache.read_at.is_some_and(|at| at.elapsed() < NAMESPACES_FRESH)
+        {
+            return Ok(cache.rows.clone());
+        }
+        let mut conn = self.db().acquire().await?;
+        let rows = Arc::new(store::namespaces::all(&mut conn).await?);
+        if let Ok(mut cache) = self.0.namespaces.write() {
+            *cache = NamespaceCache { rows: rows.clone(), read_at: Some(Instant::now()) };
+        }
+        Ok(rows)
+    }
+
+    fn forget_namespaces(&self) {
+        if let Ok(mut cache) = self.0.namespaces.write() {
+            cache.read_at = None;
+        }
+    }
+
+    /// Makes sure that runs of these instants have a partition to lie in.
+    async fn ensure_days(&self, instants: &[DateTime<Utc>]) -> Result<()> {
+        let missing: Vec<NaiveDate> = {
+            let Ok(days) = self.0.days.lock() else { return Ok(()) };
+            instants.iter().map(|at| at.date_naive()).filter(|day| !days.contains(day)).collect()
+        };
+        for day in missing {
+            let mut conn = self.db().acquire().await?;
+            store::housekeeping::ensure_partitions(&mut conn, day, day).await?;
+            if let Ok(mut days) = self.0.days.lock() {
+                days.insert(day);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! Recovery: leases that ran out, runs that waited too long, and the upkeep of the tables.
+
+use std::time::Duration;
+
+use tstr_shared::ids::RunId;
+
+use super::Ops;
+use crate::auth::access::{Access, System};
+use crate::error::Result;
+use crate::store;
+use crate::store::claims::{Close, Kind};
+use crate::store::housekeeping::Sweep;
+use crate::store::queue::WalkCursor;
+
+/// How many leases one sweep ends at most.
+const REAP_BATCH: i64 = 200;
+/// How many waiting runs one step of the walk looks at.
+const WALK_STEP: i64 = 20_000;
+/// How many delayed runs are moved at once.
+const MOVE_BATCH: i64 = 500;
+/// How many sweeps must be missing for it to count as an outage.
+const OUTAGE_SWEEPS: u32 = 5;
+/// As many leases may run out at once without giving cause to doubt ourselves, or three in ten if that is more.
+const BRAKE_FLOOR: usize = 10;
+
+impl Ops {
+    /// Ends leases that ran out (T6, T7, T8) and runs that went beyond their time (T11); returns how many.
+    ///
+    /// Any replica may sweep, one at a time. After an outage, when nobody could have renewed a lease, every lease is
+    /// granted a full life first; also, once, when so many run out together that the fault may be ours.
+    pub async fn reap(&self, access: &Access<System>) -> Result<usize> {
+        let times = self.0.times;
+        let mut tx = self.db().begin().await?;
+        let outage = times.reap_every * OUTAGE_SWEEPS;
+        match store::housekeeping::begin_sweep(&mut tx, access, "reaper", times.reap_every, outage).await? {
+            Sweep::NotNow => return Ok(0),
+            Sweep::AfterOutage => {
+                let leases = store::housekeeping::grant_amnesty(&mut tx, access, times.ttl).await?;
+                tx.commit().await?;
+                tracing::warn!(leases, "no replica swept for a while; {leases} leases are granted a full life");
+                return Ok(0);
+            }
+            Sweep::Go => {}
+        }
+        let lapsed = store::claims::lapsed(&mut tx, access, times.reap_after, REAP_BATCH).await?;
+        if lapsed.iter().filter(|lease| !lease.past_hard_deadline).count() > BRAKE_FLOOR
+            && self.brake(&mut tx, access).await?
+        {
+            tx.commit().await?;
+            return Ok(0);
+        }
+        let mut namespaces: Vec<i32> = lapsed.iter().map(|lease| lease.ns_id).collect();
+        namespaces.sort_unstable();
+        namespaces.dedup();
+        let closes: Vec<Close> = lapsed
+            .iter()
+            .map(|lease| Close::new(lease.fence, if lease.past_hard_deadline { Kind::Backstop } else { Kind::Expired }))
+            .collect();
+        let closed = match closes.is_empty() {
+            true => Vec::new(),
+            false => store::claims::reap(&mut tx, access, &closes, &namespaces, times.reap_after).await?,
+        };
+        tx.commit().await?;
+        for one in &closed {
+            let what = one.result.map_or("waits again", |result| result.word());
+            tracing::warn!(run.id = %one.run_id, "the lease of run {} ran out: {what}", one.run_id);
+        }
+        self.announce_closed(&closed);
+        Ok(closed.len())
+    }
+
+    /// Holds a sweep up that would end an unlikely share of all leases; once, and the next one goes through.
+    async fn brake(&self, conn: &mut store::Conn, access: &Access<System>) -> Result<bool> {
+        let times = self.0.times;
+        let (lapsed, all) = store::claims::count_lapsed(conn, access, times.reap_after).await?;
+        if lapsed * 10 <= all * 3 || !store::housekeeping::take_brake(conn, access, times.ttl * 2).await? {
+            return Ok(false);
+        }
+        store::housekeeping::grant_amnesty(conn, access, times.ttl).await?;
+        metrics::counter!("tstr_reaper_brakes_total").increment(1);
+        tracing::error!(
+            lapsed,
+            leases = all,
+            "{lapsed} of {all} leases ran out together; they are granted a full life, once"
+        );
+        Ok(true)
+    }
+
+    /// Looks at the next stretch of the queue and ends runs that waited beyond their deadline (T12).
+    pub async fn expire_step(
+        &self,
+        access: &Access<System>,
+        from: Option<WalkCursor>,
+    ) -> Result<(Option<WalkCursor>, usize)> {
+        let from = from.unwrap_or(WalkCursor { lane: i32::MIN, seq: i64::MIN });
+        let mut tx = self.db().begin().await?;
+        let (next, ended): (_, Vec<RunId>) = store::queue::expire_walk(&mut tx, access, from, WALK_STEP).await?;
+        tx.commit().await?;
+        let count = ended.len();
+        self.0.wake.runs(ended);
+        Ok((next, count))
+    }
+
+    /// Moves delayed runs whose time has come to where they can be claimed.
+    pub async fn move_due(&self, access: &Access<System>) -> Result<usize> {
+        let mut conn = self.db().acquire().await?;
+        let lanes = store::queue::move_due(&mut conn, access, MOVE_BATCH).await?;
+        let count = lanes.len();
+        if count > 0 {
+            self.0.placement.add_lanes(lanes.iter().copied());
+            self.0.wake.lanes(lanes);
+        }
+        Ok(count)
+    }
+
+    /// Looks which lanes have runs, and wakes those who wait when there are new ones.
+    pub async fn refresh_lanes(&self, access: &Access<System>) -> Result<()> {
+        let mut conn = self.0.pools.claim.acquire().await?;
+        let lanes = store::queue::nonempty_lanes(&mut conn, access).await?;
+        if self.0.placement.add_lanes(lanes) {
+            self.0.wake.claimers();
+        }
+        Ok(())
+    }
+
+    /// Takes in news of another replica.
+    pub fn hear(&self, news: &super::wake::News) -> bool {
+        self.0.placement.add_lanes(news.lanes.iter().copied());
+        self.0.wake.hear(news)
+    }
+
+    /// Sends news to the other replicas.
+    pub async fn tell(&self, access: &Access<System>, news: &super::wake::News) -> Result<()> {
+        let text = serde_json::to_string(news).map_err(crate::error::Error::internal)?;
+        let mut conn = self.0.pools.beat.acquire().await?;
+        store::housekeeping::notify(&mut conn, access, super::wake::CHANNEL, &text).await
+    }
+
+    /// Makes the partitions of the coming days and forgets old idempotency keys.
+    pub async fn keep_house(&self, access: &Access<System>) -> Result<()> {
+        let mut conn = self.db().acquire().await?;
+        let today = store::housekeeping::now(&mut conn).await?.date_naive();
+        let days = |n| chrono::Duration::days(n);
+        store::housekeeping::ensure_partitions(&mut conn, today - days(1), today + days(7)).await?;
+        if let Ok(mut known) = self.0.days.lock() {
+            known.extend((-1..=7).map(|n| today + days(n)));
+        }
+        let forgotten = store::idempotency::forget_old(&mut conn, access).await?;
+        tracing::debug!(forgotten, "partitions are made up to {}", today + days(7));
+        Ok(())
+    }
+
+    /// How long the reaper waits between two looks.
+    pub fn reap_every(&self) -> Duration {
+        self.0.times.reap_every
+    }
+}

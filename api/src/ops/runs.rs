@@ -1,0 +1,290 @@
+//! Runs: trigger, list, read, wait, cancel, retry.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+use tstr_shared::error::Invalid;
+use tstr_shared::ids::{MatrixId, RunId, TestId};
+use tstr_shared::namespace::Namespace;
+use tstr_shared::page::{Page, PageRequest};
+use tstr_shared::permission::{RunsRead, RunsWrite};
+use tstr_shared::run::{Run, RunEvent, RunFilter, RunState, Trigger, TriggerRun, Triggered};
+use tstr_shared::testdef::{DEFAULT_QUEUE_DEADLINE, NewTestDef, check_env};
+use uuid::Uuid;
+
+use super::enqueue::{Planned, config_of};
+use super::{IdempotencyKey, Ops};
+use crate::auth::Caller;
+use crate::auth::access::Access;
+use crate::error::{Error, Result};
+use crate::store::claims::{Close, Kind};
+use crate::store::runs::ReadsRuns;
+use crate::store::{self, Conn};
+
+/// The longest wait for a run's end in one request.
+pub const MAX_WAIT: Duration = Duration::from_secs(30);
+/// How often somebody who waits looks without being woken.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How far ahead a run may be put off.
+const MAX_AHEAD: chrono::Duration = chrono::Duration::days(366);
+
+impl Ops {
+    /// Runs a test now: every cell, or those that were asked for.
+    pub async fn trigger(
+        &self,
+        caller: &Caller,
+        ns: &Namespace,
+        test: &str,
+        req: TriggerRun,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Triggered> {
+        let access = self.enter::<RunsWrite>(caller, ns).await?;
+        let once = self.once(caller, key, &("trigger", ns, test, &req))?;
+        let mut tx = self.db().begin().await?;
+        if let Some(answer) = once.replay(&mut tx, &access).await? {
+            return Ok(answer);
+        }
+        let test = store::testdefs::find(&mut tx, &access, test, false).await?;
+        let test = test.ok_or_else(|| Error::not_found("test"))?;
+        let now = store::housekeeping::now(&mut tx).await?;
+        self.ensure_days(&[now]).await?;
+        let matrix_id = MatrixId::at(now, Uuid::new_v4().as_u128());
+        let planned = plan(&access, test.id, &test.spec, &req, matrix_id, now)?;
+        let ids: Vec<RunId> = planned.iter().map(|run| run.id).collect();
+        self.check_queue_quota(&mut tx, &access, access.namespace(), ids.len()).await?;
+        let (made, lanes) = self.enqueue(&mut tx, &access, planned).await?;
+        let runs = in_order(store::runs::by_ids(&mut tx, &access, &ids).await?, &ids);
+        let answer = Triggered { matrix_id, runs };
+        once.remember(&mut tx, &access, &answer).await?;
+        tx.commit().await?;
+        self.announce(&made, lanes);
+        Ok(answer)
+    }
+
+    /// Lists the runs of a namespace, the newest first.
+    pub async fn list_runs(
+        &self,
+        caller: &Caller,
+        ns: &Namespace,
+        filter: RunFilter,
+        page: PageRequest,
+    ) -> Result<Page<Run>> {
+        let access = self.enter::<RunsRead>(caller, ns).await?;
+        let filter = within_history(filter);
+        let asked = format!("runs {ns} {filter:?}");
+        let before = self.0.cursor_key.read::<RunId>(&page, &asked)?;
+        let mut tx = self.db().begin().await?;
+        let test = match &filter.test {
+            None => None,
+            Some(test) => match self.test_of_filter(&mut tx, &access, test).await? {
+                Some(id) => Some(id),
+                None => return Ok(Page { items: Vec::new(), next_page_token: None }),
+            },
+        };
+        let limit = i64::from(page.limit()) + 1;
+        let rows = store::runs::list(&mut tx, &access, &filter, test, before, limit).await?;
+        self.0.cursor_key.page(rows, page.limit(), &asked, |run| run.id)
+    }
+
+    /// Finds the test that a filter names; an id also names a test that was deleted.
+    async fn test_of_filter(&self, conn: &mut Conn, access: &Access<RunsRead>, test: &str) -> Result<Option<TestId>> {
+        let found = store::testdefs::find(conn, access, test, false).await?;
+        Ok(found.map(|found| found.id).or_else(|| test.parse().ok()))
+    }
+
+    /// Reads a run with its attempts.
+    pub async fn get_run(&self, caller: &Caller, run: RunId) -> Result<Run> {
+        let access = self.reach::<RunsRead>(caller).await?;
+        let mut conn = self.db().acquire().await?;
+        read(&mut conn, &access, run).await
+    }
+
+    /// Reads a run when it finishes, or when the time is over.
+    pub async fn wait_run(&self, caller: &Caller, run: RunId, wait: Duration) -> Result<Run> {
+        let deadline = Instant::now() + wait.min(MAX_WAIT);
+        let mut changed = self.0.wake.watch_runs();
+        loop {
+            let found = self.get_run(caller, run).await?;
+            let now = Instant::now();
+            if found.state == RunState::Finished || now >= deadline || self.0.closing.is_cancelled() {
+                return Ok(found);
+            }
+            let look_at = deadline.min(now + LOOK_EVERY);
+            loop {
+                match self.0.closing.run_until_cancelled(tokio::time::timeout_at(look_at, changed.recv())).await {
+                    Some(Ok(Ok(id))) if id != run => continue,
+                    _ => break,
+                }
+            }
+        }
+    }
+
+    /// Reads the events of a run.
+    pub async fn run_events(&self, caller: &Caller, run: RunId) -> Result<Vec<RunEvent>> {
+        let access = self.reach::<RunsRead>(caller).await?;
+        let mut conn = self.db().acquire().await?;
+        if store::queue::namespace_of(&mut conn, &access, run).await?.is_none() {
+            return Err(Error::not_found("run"));
+        }
+        store::runs::events(&mut conn, &access, run).await
+    }
+
+    /// Cancels a run: at once when no container was started, else its runner is asked to end the container.
+    pub async fn cancel_run(&self, caller: &Caller, run: RunId) -> Result<Run> {
+        let access = self.reach::<RunsWrite>(caller).await?;
+        // The run may move on between two looks; each look is one guarded statement, and a few rounds catch it.
+        for _ in 0..5 {
+            let mut conn = self.db().acquire().await?;
+            let found = read(&mut conn, &access, run).await?;
+            let done = match found.state {
+                RunState::Finished => return Err(already_finished(&found)),
+                RunState::Queued => store::queue::cancel_waiting(&mut conn, &access, run).await?,
+                RunState::Leased => match store::claims::fence_before_start(&mut conn, &access, run).await? {
+                    Some(fence) => {
+                        let close = Close::new(fence, Kind::Cancelled);
+                        !store::claims::close(&mut conn, &access, &[close]).await?.is_empty()
+                    }
+                    None => false,
+                },
+                RunState::Running => store::claims::request_cancel(&mut conn, &access, run).await?,
+            };
+            if done {
+                let found = read(&mut conn, &access, run).await?;
+                self.0.wake.runs([run]);
+                return Ok(found);
+            }
+        }
+        Err(Error::unavailable(anyhow::anyhow!("the run kept changing its state while it was cancelled")))
+    }
+
+    /// Makes a new run like a finished one.
+    pub async fn retry_run(&self, caller: &Caller, run: RunId, key: Option<IdempotencyKey>) -> Result<Run> {
+        let reach = self.reach::<RunsWrite>(caller).await?;
+        let found = {
+            let mut conn = self.db().acquire().await?;
+            read(&mut conn, &reach, run).await?
+        };
+        let access = self.enter::<RunsWrite>(caller, &found.namespace).await?;
+        let once = self.once(caller, key, &("retry", run))?;
+        let mut tx = self.db().begin().await?;
+        if let Some(answer) = once.replay(&mut tx, &access).await? {
+            return Ok(answer);
+        }
+        let source = store::queue::source(&mut tx, &access, run).await?.ok_or_else(|| Error::not_found("run"))?;
+        if !source.finished {
+            return Err(Error::conflict("the run has not finished; there is nothing to retry"));
+        }
+        let now = store::housekeeping::now(&mut tx).await?;
+        self.ensure_days(&[now]).await?;
+        self.check_queue_quota(&mut tx, &access, source.ns_id, 1).await?;
+        let new = store::queue::NewRun {
+            id: RunId::at(now, Uuid::new_v4().as_u128()),
+            ns_id: source.ns_id,
+            test_id: source.test_id,
+            matrix_id: MatrixId::at(now, Uuid::new_v4().as_u128()),
+            class_id: source.class_id,
+            config_id: source.config_id,
+            priority: found.priority,
+            queue_secs: source.queue_secs,
+            trigger: Trigger::Retry,
+            scheduled_at: now,
+            due: None,
+        };
+        let made = store::queue::enqueue(&mut tx, &access, std::slice::from_ref(&new)).await?;
+        let answer = read(&mut tx, &access, new.id).await?;
+        once.remember(&mut tx, &access, &answer).await?;
+        tx.commit().await?;
+        self.announce(&made, vec![new.class_id * 4 + new.priority as i32]);
+        Ok(answer)
+    }
+}
+
+/// Reads a run with its attempts.
+pub(super) async fn read<P: ReadsRuns>(conn: &mut Conn, access: &Access<P>, run: RunId) -> Result<Run> {
+    let found = store::runs::by_ids(conn, access, &[run]).await?.into_iter().next();
+    let mut found = found.ok_or_else(|| Error::not_found("run"))?;
+    found.attempts = store::runs::attempts(conn, access, run).await?;
+    if let Some(last) = found.attempts.last()
+        && found.state != RunState::Finished
+    {
+        found.log = last.log;
+    }
+    Ok(found)
+}
+
+/// Brings instants that the database cannot hold to the ends of the time in which runs can be.
+fn within_history(filter: RunFilter) -> RunFilter {
+    let last = DateTime::from_timestamp(253_402_300_799, 0).unwrap_or(DateTime::UNIX_EPOCH);
+    let within = |at: Option<DateTime<Utc>>| at.map(|at| at.clamp(DateTime::UNIX_EPOCH, last));
+    RunFilter {
+        scheduled_after: within(filter.scheduled_after),
+        scheduled_before: within(filter.scheduled_before),
+        started_after: within(filter.started_after),
+        started_before: within(filter.started_before),
+        finished_after: within(filter.finished_after),
+        finished_before: within(filter.finished_before),
+        ..filter
+    }
+}
+
+fn already_finished(run: &Run) -> Error {
+    let result = run.result.map_or("finished", |result| result.word());
+    Error::conflict(format!("the run has finished already: {result}"))
+}
+
+fn in_order(mut runs: Vec<Run>, ids: &[RunId]) -> Vec<Run> {
+    runs.sort_by_key(|run| ids.iter().position(|id| *id == run.id));
+    runs
+}
+
+fn plan(
+    access: &Access<RunsWrite>,
+    test_id: TestId,
+    def: &NewTestDef,
+    req: &TriggerRun,
+    matrix_id: MatrixId,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<Vec<Planned>> {
+    let mut invalid = Invalid::default();
+    if let Err(part) = req.labels.validate() {
+        invalid.add_all("/labels", part);
+    }
+    if req.not_before.is_some_and(|at| at > now + MAX_AHEAD) {
+        invalid.add("/not_before", "a run can be put off by a year at most");
+    }
+    let env = def.run_config.env.merged(&req.env);
+    if let Err(part) = check_env(&env) {
+        invalid.add_all("/env", part);
+    }
+    let cells: Vec<_> = def.cells()?.into_iter().filter(|cell| cell.contains(&req.matrix)).collect();
+    if cells.is_empty() {
+        invalid.add("/matrix", format!("the test has no cell with {}", req.matrix.text()));
+    }
+    invalid.into_result()?;
+    let mut planned = Vec::with_capacity(cells.len());
+    for cell in &cells {
+        let labels = def.labels.merged(cell).merged(&req.labels);
+        labels.validate().map_err(|part| {
+            let mut invalid = Invalid::default();
+            invalid.add_all("/labels", part);
+            invalid
+        })?;
+        let mut body = config_of(def, cell);
+        body.run_config.env = env.clone();
+        planned.push(Planned {
+            id: RunId::at(now, Uuid::new_v4().as_u128()),
+            ns_id: access.namespace(),
+            test_id,
+            matrix_id,
+            labels,
+            body,
+            priority: req.priority.unwrap_or(def.priority),
+            queue_secs: def.queue_deadline.unwrap_or(DEFAULT_QUEUE_DEADLINE).0 as i32,
+            trigger: Trigger::Manual,
+            scheduled_at: now,
+            due: req.not_before.filter(|at| *at > now),
+        });
+    }
+    Ok(planned)
+}

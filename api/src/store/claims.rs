@@ -1,0 +1,461 @@
+//! The working side of the queue: claims, starts, heartbeats, and the ends of leases.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::postgres::types::PgInterval;
+use sqlx::types::Json;
+use tstr_shared::ids::{LeaseId, RunId, RunnerId};
+use tstr_shared::labels::Labels;
+use tstr_shared::lease::{Fence, LeasedRun};
+use tstr_shared::logs::{LogSeal, LogStatus};
+use tstr_shared::namespace::Namespace;
+use tstr_shared::permission::{RunsExecute, RunsWrite};
+use tstr_shared::run::{Outcome, Reason, RunResult};
+use uuid::Uuid;
+
+use super::Conn;
+use super::queue::ConfigBody;
+use crate::auth::access::{Access, System};
+use crate::error::{Error, Result};
+
+/// Returns a duration as the database takes it.
+pub fn interval(duration: Duration) -> PgInterval {
+    PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
+}
+
+struct ClaimRow {
+    run_id: RunId,
+    attempt: i16,
+    lease_id: LeaseId,
+    ttl_secs: f64,
+    lane: i32,
+    namespace: String,
+    labels: Json<Labels>,
+    body: Json<ConfigBody>,
+}
+
+impl ClaimRow {
+    fn into_leased(self) -> Result<LeasedRun> {
+        let namespace = Namespace::parse(&self.namespace).map_err(|fault| Error::internal(anyhow::anyhow!(fault)))?;
+        let body = self.body.0;
+        Ok(LeasedRun {
+            fence: Fence { run_id: self.run_id, attempt: self.attempt.unsigned_abs(), lease_id: self.lease_id },
+            ttl: Duration::from_secs_f64(self.ttl_secs.max(0.0)),
+            namespace,
+            test_name: body.test_name,
+            cell: body.cell,
+            labels: self.labels.0,
+            run_config: body.run_config,
+            log_limit_bytes: body.log_limit,
+        })
+    }
+}
+
+/// Which runs are claimed, and for whom.
+#[derive(Debug)]
+pub struct ClaimFor<'a> {
+    /// The lanes to look into, in this order; all of namespaces that the access covers.
+    pub lanes: &'a [i32],
+    /// How many runs at most.
+    pub max: i64,
+    /// The runner.
+    pub runner: RunnerId,
+    /// The claim's own id, by which a repeated request finds its leases.
+    pub claim_id: Uuid,
+    /// How long the leases live.
+    pub ttl: Duration,
+}
+
+/// Claims runs (T2); also returns the lanes that yielded any.
+pub async fn claim(
+    conn: &mut Conn,
+    access: &Access<RunsExecute>,
+    claim: &ClaimFor<'_>,
+) -> Result<(Vec<LeasedRun>, Vec<i32>)> {
+    let rows = sqlx::query_file_as!(
+        ClaimRow,
+        "src/store/sql/claim.sql",
+        claim.lanes,
+        claim.max,
+        claim.runner.0,
+        claim.claim_id,
+        interval(claim.ttl),
+        format!("runner:{} {}", claim.runner, access.actor()),
+    );
+    let rows = rows.fetch_all(conn).await?;
+    let lanes = rows.iter().map(|row| row.lane).collect();
+    Ok((rows.into_iter().map(ClaimRow::into_leased).collect::<Result<_>>()?, lanes))
+}
+
+/// Returns the leases that an earlier try of the same claim was given.
+pub async fn held_by_claim(
+    conn: &mut Conn,
+    _: &Access<RunsExecute>,
+    runner: RunnerId,
+    claim_id: Uuid,
+) -> Result<Vec<LeasedRun>> {
+    let rows = sqlx::query_file_as!(ClaimRow, "src/store/sql/held_by_claim.sql", runner.0, claim_id);
+    rows.fetch_all(conn).await?.into_iter().map(ClaimRow::into_leased).collect()
+}
+
+/// Counts the leases of a namespace. Call under its quota lock.
+pub async fn count_running(conn: &mut Conn, _: &Access<RunsExecute>, ns_id: i32) -> Result<i64> {
+    let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM lease WHERE ns_id = $1"#, ns_id);
+    Ok(count.fetch_one(conn).await?)
+}
+
+/// Permits the start of a container (T3); `None` when the fence is not current, the lease is over or a cancel came.
+/// Repeated, it answers the same instant.
+pub async fn start(
+    conn: &mut Conn,
+    access: &Access<RunsExecute>,
+    runner: RunnerId,
+    fence: Fence,
+) -> Result<Option<DateTime<Utc>>> {
+    let started = sqlx::query_scalar!(
+        r#"WITH before AS (
+               SELECT l.run_id, l.started_at FROM lease l
+               WHERE l.run_id = $1 AND l.attempt = $2 AND l.lease_id = $3 AND l.runner_id = $4
+                 AND l.ns_id = ANY($5)
+                 AND l.expires_at > clock_timestamp() AND l.cancel_requested_at IS NULL
+               FOR UPDATE),
+           after AS (
+               UPDATE lease l
+               SET started_at = coalesce(l.started_at, clock_timestamp()),
+                   hard_deadline = coalesce(l.hard_deadline,
+                                            clock_timestamp() + make_interval(secs => l.budget_secs + 60))
+               FROM before b WHERE l.run_id = b.run_id
+               RETURNING l.run_id, l.attempt, l.lease_id, l.started_at, b.started_at AS started_before),
+           noted AS (
+               INSERT INTO run_event (run_id, state_from, state_to, attempt, lease_id, actor)
+               SELECT run_id, 'leased', 'running', attempt, lease_id, $6 FROM after WHERE started_before IS NULL)
+           SELECT started_at AS "started_at!" FROM after"#,
+        fence.run_id.0,
+        fence.attempt as i16,
+        fence.lease_id.0,
+        runner.0,
+        access.namespaces(),
+        format!("runner:{runner} {}", access.actor()),
+    );
+    Ok(started.fetch_optional(conn).await?)
+}
+
+/// Extends leases (T4); returns those that are still held, and whether a cancel was asked for.
+pub async fn renew(
+    conn: &mut Conn,
+    access: &Access<RunsExecute>,
+    runner: RunnerId,
+    fences: &[Fence],
+    ttl: Duration,
+) -> Result<Vec<(Fence, bool)>> {
+    let rows = sqlx::query!(
+        r#"WITH mine AS (
+               SELECT l.run_id FROM lease l
+               JOIN unnest($1::uuid[], $2::smallint[], $3::uuid[]) AS f(run_id, attempt, lease_id)
+                 ON l.run_id = f.run_id AND l.attempt = f.attempt AND l.lease_id = f.lease_id
+               WHERE l.runner_id = $4 AND l.ns_id = ANY($5)
+               ORDER BY l.run_id
+               FOR UPDATE OF l)
+           UPDATE lease l SET expires_at = clock_timestamp() + $6
+           FROM mine WHERE l.run_id = mine.run_id
+           RETURNING l.run_id AS "run_id: RunId", l.attempt, l.lease_id AS "lease_id: LeaseId",
+                     l.cancel_requested_at IS NOT NULL AS "cancelled!""#,
+        &fences.iter().map(|fence| fence.run_id.0).collect::<Vec<_>>(),
+        &fences.iter().map(|fence| fence.attempt as i16).collect::<Vec<_>>(),
+        &fences.iter().map(|fence| fence.lease_id.0).collect::<Vec<_>>(),
+        runner.0,
+        access.namespaces(),
+        interval(ttl),
+    );
+    let fence = |run_id, attempt: i16, lease_id| Fence { run_id, attempt: attempt.unsigned_abs(), lease_id };
+    Ok(rows
+        .fetch_all(conn)
+        .await?
+        .into_iter()
+        .map(|row| (fence(row.run_id, row.attempt, row.lease_id), row.cancelled))
+        .collect())
+}
+
+/// Asks for the cancelling of a run that runs (T10); tells whether it runs.
+pub async fn request_cancel(conn: &mut Conn, access: &Access<RunsWrite>, run: RunId) -> Result<bool> {
+    let done = sqlx::query!(
+        r#"UPDATE lease
+           SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()), cancelled_by = coalesce(cancelled_by, $3)
+           WHERE run_id = $1 AND ns_id = ANY($2) AND started_at IS NOT NULL"#,
+        run.0,
+        access.namespaces(),
+        access.actor()
+    );
+    Ok(done.execute(conn).await?.rows_affected() == 1)
+}
+
+/// Returns the fence of a run that is leased and not yet started, so that a cancel can end it.
+pub async fn fence_before_start(conn: &mut Conn, access: &Access<RunsWrite>, run: RunId) -> Result<Option<Fence>> {
+    let row = sqlx::query!(
+        r#"SELECT attempt, lease_id AS "lease_id: LeaseId" FROM lease
+           WHERE run_id = $1 AND ns_id = ANY($2) AND started_at IS NULL"#,
+        run.0,
+        access.namespaces()
+    );
+    let row = row.fetch_optional(conn).await?;
+    Ok(row.map(|row| Fence { run_id: run, attempt: row.attempt.unsigned_abs(), lease_id: row.lease_id }))
+}
+
+/// Who ends a lease, and why; `sql/close.sql` says what follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The owner reports a result.
+    Outcome,
+    /// The owner gives the lease back.
+    Release,
+    /// Somebody cancels before the start.
+    Cancelled,
+    /// The reaper: the lease ran out.
+    Expired,
+    /// The reaper: timeout and grace ran out.
+    Backstop,
+}
+
+/// One lease to end, as `sql/close.sql` reads it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Close {
+    run_id: RunId,
+    attempt: u16,
+    lease_id: LeaseId,
+    runner_id: Option<RunnerId>,
+    kind: Kind,
+    result: Option<RunResult>,
+    reason: Option<Reason>,
+    message: Option<String>,
+    exit_code: Option<i32>,
+    image_digest: Option<String>,
+    log_status: LogStatus,
+    stdout_bytes: Option<u64>,
+    stdout_dropped: Option<u64>,
+    stdout_sha256: Option<String>,
+    stderr_bytes: Option<u64>,
+    stderr_dropped: Option<u64>,
+    stderr_sha256: Option<String>,
+}
+
+impl Close {
+    /// Ends the lease of a fence for this cause; nothing is known of its log but what is stored.
+    pub fn new(fence: Fence, kind: Kind) -> Self {
+        Self {
+            run_id: fence.run_id,
+            attempt: fence.attempt,
+            lease_id: fence.lease_id,
+            runner_id: None,
+            kind,
+            result: None,
+            reason: None,
+            message: None,
+            exit_code: None,
+            image_digest: None,
+            log_status: if kind == Kind::Cancelled { LogStatus::Complete } else { LogStatus::Incomplete },
+            stdout_bytes: None,
+            stdout_dropped: None,
+            stdout_sha256: None,
+            stderr_bytes: None,
+            stderr_dropped: None,
+            stderr_sha256: None,
+        }
+    }
+
+    /// Ends it for the runner that owns it.
+    pub fn by(mut self, runner: RunnerId) -> Self {
+        self.runner_id = Some(runner);
+        self
+    }
+
+    /// Adds the outcome that the owner reports.
+    pub fn with_outcome(mut self, outcome: Outcome) -> Self {
+        self.result = Some(outcome.result);
+        self.reason = outcome.reason;
+        self.message = outcome.message;
+        self.exit_code = outcome.exit_code;
+        self.image_digest = outcome.image_digest;
+        self
+    }
+
+    /// Adds why the lease is given back.
+    pub fn because(mut self, reason: Option<Reason>, message: Option<String>) -> Self {
+        self.reason = reason;
+        self.message = message;
+        self
+    }
+
+    /// Adds what the owner says of the log.
+    pub fn with_seal(mut self, seal: &LogSeal) -> Self {
+        let hex = |bytes: &[u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        self.stdout_bytes = Some(seal.stdout.bytes);
+        self.stdout_dropped = Some(seal.stdout.dropped_bytes);
+        self.stdout_sha256 = Some(hex(&seal.stdout.sha256));
+        self.stderr_bytes = Some(seal.stderr.bytes);
+        self.stderr_dropped = Some(seal.stderr.dropped_bytes);
+        self.stderr_sha256 = Some(hex(&seal.stderr.sha256));
+        let dropped = seal.stdout.dropped_bytes + seal.stderr.dropped_bytes;
+        self.log_status = match (seal.incomplete, dropped) {
+            (true, _) => LogStatus::Incomplete,
+            (false, 0) => LogStatus::Complete,
+            (false, _) => LogStatus::Truncated,
+        };
+        self
+    }
+
+    /// Sets how many bytes are stored, where the owner could not hand all of them over.
+    pub fn with_stored(mut self, stdout: u64, stderr: u64) -> Self {
+        self.stdout_bytes = Some(stdout);
+        self.stderr_bytes = Some(stderr);
+        self
+    }
+}
+
+/// What became of a lease that was ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Closed {
+    /// The run.
+    pub run_id: RunId,
+    /// The run's result; absent when it waits again.
+    pub result: Option<RunResult>,
+    /// Its lane.
+    pub lane: i32,
+}
+
+/// Permissions under which leases may be ended.
+pub trait Closes {}
+impl Closes for RunsExecute {}
+impl Closes for RunsWrite {}
+
+/// How long to wait before an attempt after a loss: this, doubled with each attempt, at most five minutes.
+pub const BACKOFF: Duration = Duration::from_secs(10);
+
+/// Ends leases; those that do not come back were not ended.
+pub async fn close<P: Closes>(conn: &mut Conn, access: &Access<P>, leases: &[Close]) -> Result<Vec<Closed>> {
+    let by = leases.first().and_then(|lease| lease.runner_id);
+    let actor = by.map_or_else(|| access.actor().to_owned(), |id| format!("runner:{id} {}", access.actor()));
+    run_close(conn, access.namespaces(), &actor, leases, Duration::ZERO).await
+}
+
+/// Ends leases for the reaper; `reap_after` is how long after its expiry a lease is given up.
+pub async fn reap(
+    conn: &mut Conn,
+    access: &Access<System>,
+    leases: &[Close],
+    namespaces: &[i32],
+    reap_after: Duration,
+) -> Result<Vec<Closed>> {
+    run_close(conn, namespaces, access.actor(), leases, reap_after).await
+}
+
+async fn run_close(
+    conn: &mut Conn,
+    namespaces: &[i32],
+    actor: &str,
+    leases: &[Close],
+    reap_after: Duration,
+) -> Result<Vec<Closed>> {
+    let closed = sqlx::query_file_as!(
+        Closed,
+        "src/store/sql/close.sql",
+        Json(leases) as _,
+        namespaces,
+        interval(reap_after),
+        interval(BACKOFF),
+        actor
+    );
+    Ok(closed.fetch_all(conn).await?)
+}
+
+/// A lease that the reaper must look at.
+#[derive(Debug)]
+pub struct Lapsed {
+    /// Its fence.
+    pub fence: Fence,
+    /// Its namespace.
+    pub ns_id: i32,
+    /// Its time ran out, not only its lease.
+    pub past_hard_deadline: bool,
+}
+
+/// Counts the leases: those that ran out, and all.
+pub async fn count_lapsed(conn: &mut Conn, _: &Access<System>, reap_after: Duration) -> Result<(i64, i64)> {
+    let row = sqlx::query!(
+        r#"SELECT count(*) FILTER (WHERE expires_at + $1 < clock_timestamp()) AS "lapsed!", count(*) AS "all!" FROM lease"#,
+        interval(reap_after)
+    );
+    let row = row.fetch_one(conn).await?;
+    Ok((row.lapsed, row.all))
+}
+
+/// Finds leases that ran out, or whose run went beyond its time.
+pub async fn lapsed(conn: &mut Conn, _: &Access<System>, reap_after: Duration, limit: i64) -> Result<Vec<Lapsed>> {
+    let rows = sqlx::query!(
+        r#"SELECT run_id AS "run_id: RunId", attempt, lease_id AS "lease_id: LeaseId", ns_id,
+                  coalesce(hard_deadline < clock_timestamp(), false) AS "past_hard_deadline!"
+           FROM lease
+           WHERE expires_at + $1 < clock_timestamp() OR hard_deadline < clock_timestamp()
+           ORDER BY expires_at
+           LIMIT $2"#,
+        interval(reap_after),
+        limit
+    );
+    Ok(rows
+        .fetch_all(conn)
+        .await?
+        .into_iter()
+        .map(|row| Lapsed {
+            fence: Fence { run_id: row.run_id, attempt: row.attempt.unsigned_abs(), lease_id: row.lease_id },
+            ns_id: row.ns_id,
+            past_hard_deadline: row.past_hard_deadline,
+        })
+        .collect())
+}
+
+/// Finds leases of a live runner that it does not know of: their claim's answer was lost before the start.
+pub async fn unlisted_before_start(
+    conn: &mut Conn,
+    access: &Access<RunsExecute>,
+    runner: RunnerId,
+    listed: &[Fence],
+    older_than: Duration,
+) -> Result<Vec<Fence>> {
+    let rows = sqlx::query!(
+        r#"SELECT run_id AS "run_id: RunId", attempt, lease_id AS "lease_id: LeaseId" FROM lease
+           WHERE runner_id = $1 AND ns_id = ANY($2) AND started_at IS NULL
+             AND leased_at < clock_timestamp() - $3::interval AND NOT run_id = ANY($4)"#,
+        runner.0,
+        access.namespaces(),
+        interval(older_than),
+        &listed.iter().map(|fence| fence.run_id.0).collect::<Vec<_>>(),
+    );
+    Ok(rows
+        .fetch_all(conn)
+        .await?
+        .into_iter()
+        .map(|row| Fence { run_id: row.run_id, attempt: row.attempt.unsigned_abs(), lease_id: row.lease_id })
+        .collect())
+}
+
+/// Returns how the attempt of a fence ended, so that a repeated report is answered like the first.
+pub async fn ended_attempt(
+    conn: &mut Conn,
+    access: &Access<RunsExecute>,
+    runner: RunnerId,
+    fence: Fence,
+) -> Result<Option<Option<RunResult>>> {
+    let row = sqlx::query_scalar!(
+        r#"SELECT a.result AS "result: RunResult" FROM attempt a
+           JOIN run r ON r.id = a.run_id
+           WHERE a.run_id = $1 AND a.attempt = $2 AND a.lease_id = $3 AND a.runner_id = $4 AND r.ns_id = ANY($5)"#,
+        fence.run_id.0,
+        fence.attempt as i16,
+        fence.lease_id.0,
+        runner.0,
+        access.namespaces()
+    );
+    Ok(row.fetch_optional(conn).await?)
+}

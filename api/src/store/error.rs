@@ -1,0 +1,51 @@
+//! From database errors to ours: the one map of constraint names, and which failures are worth a repeat.
+
+use tstr_shared::error::ErrorCode;
+
+use crate::error::Error;
+
+/// The sentence for each constraint that a client can run into.
+fn conflict_of(constraint: &str) -> Option<&'static str> {
+    match constraint {
+        "test_ns_name_key" => Some("a test with this name exists in the namespace"),
+        "namespace_name_key" => Some("a namespace with this name exists"),
+        _ => None,
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(database) => {
+                if let Some(sentence) = database.constraint().and_then(conflict_of) {
+                    return Error::conflict(sentence);
+                }
+                // Class 08 connection, 53 resources, 57 operator intervention (shutdown, statement timeout);
+                // 40001, 40P01 serialization and deadlock; 55P03 lock timeout; 25006 a read-only standby.
+                let code = database.code().unwrap_or_default();
+                if matches!(code.as_ref(), "22021" | "22P05") {
+                    return Error::malformed("a text holds a NUL character");
+                }
+                let transient = ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class))
+                    || code == "55P03"
+                    || code == "25006";
+                if transient { Error::unavailable(error) } else { Error::internal(error) }
+            }
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                Error::unavailable(error)
+            }
+            sqlx::Error::RowNotFound => Error::not_found("row"),
+            _ => Error::internal(error),
+        }
+    }
+}
+
+/// Tells whether a statement gave up waiting for a lock.
+pub fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(database) if database.code().as_deref() == Some("55P03"))
+}
+
+/// Tells whether a failure of the connection left it open whether the last statement took effect.
+pub fn is_unavailable(error: &Error) -> bool {
+    error.code() == ErrorCode::Unavailable
+}

@@ -1,0 +1,121 @@
+//! What keeps the tables in order: partitions, and the record of sweeps.
+
+use std::time::Duration;
+
+use chrono::NaiveDate;
+
+use super::Conn;
+use super::claims::interval;
+use crate::auth::access::{Access, System};
+use crate::error::Result;
+
+/// Makes the partitions of these days where they are missing.
+pub async fn ensure_partitions(conn: &mut Conn, first: NaiveDate, last: NaiveDate) -> Result<i32> {
+    let made = sqlx::query_scalar!(r#"SELECT ensure_partitions($1, $2) AS "made!""#, first, last);
+    Ok(made.fetch_one(conn).await?)
+}
+
+/// What the record of sweeps says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sweep {
+    /// Another replica sweeps now, or did just now.
+    NotNow,
+    /// It is our turn.
+    Go,
+    /// Nobody has swept for longer than was asked: there was an outage.
+    AfterOutage,
+}
+
+/// Takes the turn to sweep until the transaction ends, and notes it.
+pub async fn begin_sweep(
+    conn: &mut Conn,
+    _: &Access<System>,
+    name: &str,
+    every: Duration,
+    outage: Duration,
+) -> Result<Sweep> {
+    let row = sqlx::query!(
+        r#"WITH before AS (
+               SELECT name, clock_timestamp() - at AS since FROM sweep WHERE name = $1 FOR UPDATE SKIP LOCKED)
+           UPDATE sweep s SET at = clock_timestamp()
+           FROM before b
+           WHERE s.name = b.name AND b.since >= $2::interval
+           RETURNING b.since > $3::interval AS "outage!""#,
+        name,
+        interval(every.mul_f64(0.9)),
+        interval(outage)
+    );
+    Ok(match row.fetch_optional(conn).await? {
+        None => Sweep::NotNow,
+        Some(row) if row.outage => Sweep::AfterOutage,
+        Some(_) => Sweep::Go,
+    })
+}
+
+/// Takes the right to hold a sweep up, which nobody has again for `quiet`; tells whether it was free.
+pub async fn take_brake(conn: &mut Conn, _: &Access<System>, quiet: Duration) -> Result<bool> {
+    let taken = sqlx::query_scalar!(
+        r#"INSERT INTO sweep (name) VALUES ('brake')
+           ON CONFLICT (name) DO UPDATE SET at = clock_timestamp()
+           WHERE sweep.at < clock_timestamp() - $1::interval
+           RETURNING true AS "taken!""#,
+        interval(quiet)
+    );
+    Ok(taken.fetch_optional(conn).await?.is_some())
+}
+
+/// Grants every lease a full life from now: after an outage nobody could have renewed them.
+///
+/// Runs that went beyond their time meanwhile get twice as much, so that a worker that was lost is found out first:
+/// its run is tried again instead of being timed out for what was not its doing.
+pub async fn grant_amnesty(conn: &mut Conn, _: &Access<System>, ttl: Duration) -> Result<u64> {
+    let done = sqlx::query!(
+        r#"UPDATE lease
+           SET expires_at = greatest(expires_at, clock_timestamp() + $1::interval),
+               hard_deadline = CASE WHEN started_at IS NOT NULL
+                                    THEN greatest(hard_deadline, clock_timestamp() + $2::interval) END"#,
+        interval(ttl),
+        interval(ttl * 2)
+    );
+    Ok(done.execute(conn).await?.rows_affected())
+}
+
+/// Returns the database's clock.
+pub async fn now(conn: &mut Conn) -> Result<chrono::DateTime<chrono::Utc>> {
+    Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(conn).await?)
+}
+
+/// Tells whether the database answers and takes writes.
+pub async fn check(conn: &mut Conn) -> Result<bool> {
+    Ok(sqlx::query_scalar!(r#"SELECT NOT pg_is_in_recovery() AS "writable!""#).fetch_one(conn).await?)
+}
+
+/// Sends a notification to all who listen.
+pub async fn notify(conn: &mut Conn, _: &Access<System>, channel: &str, text: &str) -> Result<()> {
+    sqlx::query!("SELECT pg_notify($1, $2)", channel, text).execute(conn).await?;
+    Ok(())
+}
+
+/// Settings of the database that decide whether what was acknowledged is safe.
+#[derive(Debug)]
+pub struct Settings {
+    /// The version as a number, for instance 150018.
+    pub version: i32,
+    /// Whether writes reach the disk.
+    pub fsync: String,
+    /// Whether a torn page can be repaired.
+    pub full_page_writes: String,
+    /// Whether a commit waits for the disk.
+    pub synchronous_commit: String,
+}
+
+/// Reads the settings that durability depends on.
+pub async fn settings(conn: &mut Conn) -> Result<Settings> {
+    let settings = sqlx::query_as!(
+        Settings,
+        r#"SELECT current_setting('server_version_num')::int AS "version!", current_setting('fsync') AS "fsync!",
+                  current_setting('full_page_writes') AS "full_page_writes!",
+                  current_setting('synchronous_commit') AS "synchronous_commit!""#
+    );
+    Ok(settings.fetch_one(conn).await?)
+}

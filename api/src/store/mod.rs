@@ -1,0 +1,41 @@
+//! The only place with SQL.
+//!
+//! Rules of the room: a function takes a connection, never a pool, and opens no transaction; a function on a table
+//! that belongs to namespaces takes the [`crate::auth::access::Access`] with the permission that it needs and binds
+//! its namespaces; queries are checked against the schema when they are compiled; times are the database's.
+//!
+//! Lock order, where a transaction takes several: namespace advisory lock, `schedule`, `test`, `lease`, `ready`,
+//! `delayed`, history.
+
+pub mod claims;
+pub mod error;
+pub mod housekeeping;
+pub mod idempotency;
+pub mod logs;
+pub mod namespaces;
+pub mod queue;
+pub mod runners;
+pub mod runs;
+pub mod schedules;
+pub mod testdefs;
+pub mod tokens;
+
+/// A connection, inside a transaction or not.
+pub type Conn = sqlx::PgConnection;
+
+/// Takes the lock under which the running, or the queued, runs of a namespace are counted against its quota.
+///
+/// Held until the transaction ends. Only namespaces with a quota pay for it.
+pub async fn lock_quota(conn: &mut Conn, kind: Quota, namespace: i32) -> crate::error::Result<()> {
+    sqlx::query!("SELECT pg_advisory_xact_lock($1, $2)", kind as i32, namespace).execute(conn).await?;
+    Ok(())
+}
+
+/// What a quota counts; the number is the first key of its advisory lock.
+#[derive(Debug, Clone, Copy)]
+pub enum Quota {
+    /// Runs that are held by runners.
+    Running = 7_478_112,
+    /// Runs that wait.
+    Queued = 7_478_113,
+}

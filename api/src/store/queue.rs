@@ -1,0 +1,359 @@
+//! The waiting side of the queue: classes, configurations, enqueueing, cancelling and expiring what waits.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
+use tstr_shared::ids::{MatrixId, RunId, TestId};
+use tstr_shared::labels::Labels;
+use tstr_shared::permission::{RunsExecute, RunsWrite};
+use tstr_shared::run::Trigger;
+use tstr_shared::testdef::{Priority, Retry, RunConfig};
+use uuid::Uuid;
+
+use super::Conn;
+use crate::auth::access::{Access, System};
+use crate::error::Result;
+
+/// Permissions under which runs may be put into the queue.
+pub trait Enqueues {}
+impl Enqueues for RunsWrite {}
+impl Enqueues for System {}
+
+/// Permissions under which the queue may be looked at to hand out its runs.
+pub trait ServesQueue {}
+impl ServesQueue for RunsExecute {}
+impl ServesQueue for System {}
+
+/// What a run executes, as it is interned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConfigBody {
+    /// The test's name.
+    pub test_name: String,
+    /// The cell of the matrix.
+    pub cell: Labels,
+    /// The test's annotations.
+    pub annotations: Labels,
+    /// What the container runs with.
+    pub run_config: RunConfig,
+    /// How often the run is tried again.
+    pub retry: Retry,
+    /// Never run again after a loss of the infrastructure.
+    pub at_most_once: bool,
+    /// How many bytes of log are kept.
+    pub log_limit: u64,
+}
+
+/// A configuration on its way into the table.
+#[derive(Debug, Clone)]
+pub struct NewConfig {
+    /// SHA-256 of the body's JSON.
+    pub hash: Vec<u8>,
+    /// The body.
+    pub body: ConfigBody,
+}
+
+/// Interns configurations; returns the key of each hash.
+pub async fn intern_configs<P: Enqueues>(
+    conn: &mut Conn,
+    _: &Access<P>,
+    configs: &[NewConfig],
+) -> Result<BTreeMap<Vec<u8>, i64>> {
+    // In the order of the hashes, so that two transactions that intern the same rows wait and do not deadlock.
+    let sorted: BTreeMap<&[u8], &ConfigBody> = configs.iter().map(|c| (c.hash.as_slice(), &c.body)).collect();
+    let hashes: Vec<Vec<u8>> = sorted.keys().map(|hash| hash.to_vec()).collect();
+    let known = known_configs(conn, &hashes).await?;
+    let fresh: Vec<(&[u8], &ConfigBody)> = sorted.into_iter().filter(|(hash, _)| !known.contains_key(*hash)).collect();
+    if fresh.is_empty() {
+        return Ok(known);
+    }
+    let column = |read: &dyn Fn(&ConfigBody) -> i32| fresh.iter().map(|(_, body)| read(body)).collect::<Vec<_>>();
+    let small =
+        |read: &dyn Fn(&ConfigBody) -> u8| fresh.iter().map(|(_, body)| i16::from(read(body))).collect::<Vec<_>>();
+    sqlx::query!(
+        r#"INSERT INTO config (hash, body, budget_secs, on_fail, on_infrastructure, at_most_once, log_limit)
+           SELECT hash, body::json, budget, on_fail, on_infrastructure, at_most_once, log_limit
+           FROM unnest($1::bytea[], $2::text[], $3::int[], $4::smallint[], $5::smallint[], $6::boolean[], $7::bigint[])
+                AS u(hash, body, budget, on_fail, on_infrastructure, at_most_once, log_limit)
+           ON CONFLICT (hash) DO NOTHING"#,
+        &fresh.iter().map(|(hash, _)| hash.to_vec()).collect::<Vec<_>>(),
+        &fresh
+            .iter()
+            .map(|(_, body)| serde_json::to_string(body))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(crate::error::Error::internal)?,
+        &column(&|body| (body.run_config.timeout.0 + body.run_config.grace.0) as i32),
+        &small(&|body| body.retry.on_fail),
+        &small(&|body| body.retry.on_infrastructure),
+        &fresh.iter().map(|(_, body)| body.at_most_once).collect::<Vec<_>>(),
+        &fresh.iter().map(|(_, body)| body.log_limit as i64).collect::<Vec<_>>(),
+    )
+    .execute(&mut *conn)
+    .await?;
+    known_configs(conn, &hashes).await
+}
+
+async fn known_configs(conn: &mut Conn, hashes: &[Vec<u8>]) -> Result<BTreeMap<Vec<u8>, i64>> {
+    let rows = sqlx::query!("SELECT hash, id FROM config WHERE hash = ANY($1)", hashes).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.hash, row.id)).collect())
+}
+
+/// Interns placement classes; returns the key of each (namespace, hash of labels).
+pub async fn intern_classes<P: Enqueues>(
+    conn: &mut Conn,
+    _: &Access<P>,
+    classes: &BTreeMap<(i32, [u8; 16]), Labels>,
+) -> Result<BTreeMap<(i32, [u8; 16]), i32>> {
+    let known = known_classes(conn, classes).await?;
+    let fresh: Vec<_> = classes.iter().filter(|(key, _)| !known.contains_key(*key)).collect();
+    if fresh.is_empty() {
+        return Ok(known);
+    }
+    sqlx::query!(
+        r#"INSERT INTO class (ns_id, labels_hash, labels)
+           SELECT * FROM unnest($1::int[], $2::bytea[], $3::jsonb[])
+           ON CONFLICT (ns_id, labels_hash) DO NOTHING"#,
+        &fresh.iter().map(|((ns, _), _)| *ns).collect::<Vec<_>>(),
+        &fresh.iter().map(|((_, hash), _)| hash.to_vec()).collect::<Vec<_>>(),
+        &fresh.iter().map(|(_, labels)| serde_json::json!(labels)).collect::<Vec<_>>(),
+    )
+    .execute(&mut *conn)
+    .await?;
+    known_classes(conn, classes).await
+}
+
+async fn known_classes(
+    conn: &mut Conn,
+    classes: &BTreeMap<(i32, [u8; 16]), Labels>,
+) -> Result<BTreeMap<(i32, [u8; 16]), i32>> {
+    let rows = sqlx::query!(
+        r#"SELECT c.ns_id, c.labels_hash, c.id
+           FROM unnest($1::int[], $2::bytea[]) AS u(ns_id, hash)
+           JOIN class c ON c.ns_id = u.ns_id AND c.labels_hash = u.hash"#,
+        &classes.keys().map(|(ns, _)| *ns).collect::<Vec<_>>(),
+        &classes.keys().map(|(_, hash)| hash.to_vec()).collect::<Vec<_>>(),
+    );
+    let keyed = rows.fetch_all(conn).await?.into_iter().filter_map(|row| {
+        let hash = <[u8; 16]>::try_from(row.labels_hash).ok()?;
+        Some(((row.ns_id, hash), row.id))
+    });
+    Ok(keyed.collect())
+}
+
+/// A run on its way into the queue.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// Its id; a scheduled run's is derived, so that a second one is refused.
+    pub id: RunId,
+    /// Its namespace.
+    pub ns_id: i32,
+    /// Its test.
+    pub test_id: TestId,
+    /// The set it belongs to.
+    pub matrix_id: MatrixId,
+    /// Its placement class.
+    pub class_id: i32,
+    /// What it executes.
+    pub config_id: i64,
+    /// Its priority.
+    pub priority: Priority,
+    /// How long it may wait.
+    pub queue_secs: i32,
+    /// What made it.
+    pub trigger: Trigger,
+    /// The instant it is made for.
+    pub scheduled_at: DateTime<Utc>,
+    /// Not before this instant.
+    pub due: Option<DateTime<Utc>>,
+}
+
+/// Puts runs into the queue (T1); returns the ids of those that were not there before.
+pub async fn enqueue<P: Enqueues>(conn: &mut Conn, access: &Access<P>, runs: &[NewRun]) -> Result<Vec<RunId>> {
+    let ids = sqlx::query_file_scalar!(
+        "src/store/sql/enqueue.sql",
+        &runs.iter().map(|run| run.id.0).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.ns_id).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.test_id.0).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.matrix_id.0).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.class_id).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.config_id).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.priority as i16).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.queue_secs).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.trigger.word().to_owned()).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.scheduled_at).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.due).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
+        access.actor(),
+    );
+    Ok(ids.fetch_all(conn).await?)
+}
+
+/// Counts the waiting runs of a namespace, at most up to `limit`. Call under the namespace's quota lock.
+pub async fn count_queued<P: Enqueues>(conn: &mut Conn, _: &Access<P>, ns_id: i32, limit: i64) -> Result<i64> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!"
+           FROM (SELECT 1 FROM class c
+                 CROSS JOIN LATERAL (SELECT 1 FROM ready r WHERE r.lane BETWEEN c.id * 4 AND c.id * 4 + 3) r
+                 WHERE c.ns_id = $1
+                 UNION ALL
+                 SELECT 1 FROM delayed d JOIN class c ON c.id = d.lane / 4 WHERE c.ns_id = $1
+                 LIMIT $2) AS waiting"#,
+        ns_id,
+        limit
+    );
+    Ok(count.fetch_one(conn).await?)
+}
+
+/// Ends a run that waits, as cancelled (T9); tells whether it waited.
+pub async fn cancel_waiting(conn: &mut Conn, access: &Access<RunsWrite>, run: RunId) -> Result<bool> {
+    let ended =
+        sqlx::query_file_scalar!("src/store/sql/cancel_waiting.sql", run.0, access.namespaces(), access.actor());
+    Ok(ended.fetch_optional(conn).await?.is_some())
+}
+
+/// Moves runs whose time has come from `delayed` to `ready`; returns their lanes.
+pub async fn move_due(conn: &mut Conn, _: &Access<System>, limit: i64) -> Result<Vec<i32>> {
+    let lanes = sqlx::query_scalar!(
+        r#"WITH due AS MATERIALIZED (
+               SELECT due, run_id FROM delayed
+               WHERE due <= clock_timestamp()
+               ORDER BY due
+               LIMIT $1
+               FOR UPDATE SKIP LOCKED),
+           gone AS (
+               DELETE FROM delayed d USING due WHERE d.due = due.due AND d.run_id = due.run_id
+               RETURNING d.run_id, d.lane, d.seq, d.attempt, d.infra_losses, d.test_retries, d.releases, d.queue_secs)
+           INSERT INTO ready (lane, seq, run_id, attempt, infra_losses, test_retries, releases, expires_at)
+           SELECT lane, seq, run_id, attempt, infra_losses, test_retries, releases,
+                  clock_timestamp() + make_interval(secs => queue_secs)
+           FROM gone
+           RETURNING lane"#,
+        limit
+    );
+    Ok(lanes.fetch_all(conn).await?)
+}
+
+/// Where the walk over the queue stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WalkCursor {
+    /// The lane of the last row that was looked at.
+    pub lane: i32,
+    /// Its place in the lane.
+    pub seq: i64,
+}
+
+/// Looks at the next `limit` waiting runs behind `from` and ends those whose queue deadline has passed (T12).
+///
+/// Returns where the walk stands, `None` at the end of the queue, and the runs that it ended.
+pub async fn expire_walk(
+    conn: &mut Conn,
+    access: &Access<System>,
+    from: WalkCursor,
+    limit: i64,
+) -> Result<(Option<WalkCursor>, Vec<RunId>)> {
+    let ends = sqlx::query!(
+        r#"SELECT lane, seq FROM ready
+           WHERE (lane, seq) > ($1, $2)
+           ORDER BY lane, seq
+           OFFSET $3 LIMIT 1"#,
+        from.lane,
+        from.seq,
+        limit - 1
+    );
+    let to = ends.fetch_optional(&mut *conn).await?.map(|row| WalkCursor { lane: row.lane, seq: row.seq });
+    let last = to.unwrap_or(WalkCursor { lane: i32::MAX, seq: i64::MAX });
+    let ended = sqlx::query_file_scalar!(
+        "src/store/sql/expire_waiting.sql",
+        from.lane,
+        from.seq,
+        last.lane,
+        last.seq,
+        access.actor()
+    );
+    Ok((to, ended.fetch_all(conn).await?))
+}
+
+/// Lists the lanes that have waiting runs, by skipping from one to the next along the index.
+pub async fn nonempty_lanes(conn: &mut Conn, _: &Access<System>) -> Result<Vec<i32>> {
+    let lanes = sqlx::query_scalar!(
+        r#"WITH RECURSIVE head(lane) AS (
+               (SELECT lane FROM ready ORDER BY lane LIMIT 1)
+               UNION ALL
+               SELECT (SELECT r.lane FROM ready r WHERE r.lane > h.lane ORDER BY r.lane LIMIT 1)
+               FROM head h WHERE h.lane IS NOT NULL)
+           SELECT lane AS "lane!" FROM head WHERE lane IS NOT NULL"#
+    );
+    Ok(lanes.fetch_all(conn).await?)
+}
+
+/// A placement class.
+#[derive(Debug, Clone)]
+pub struct Class {
+    /// Its key.
+    pub id: i32,
+    /// Its namespace.
+    pub ns_id: i32,
+    /// That namespace's name.
+    pub namespace: String,
+    /// Its labels.
+    pub labels: Labels,
+}
+
+/// Reads classes by their keys.
+pub async fn classes<P: ServesQueue>(conn: &mut Conn, _: &Access<P>, ids: &[i32]) -> Result<Vec<Class>> {
+    let rows = sqlx::query!(
+        r#"SELECT c.id, c.ns_id, n.name AS namespace, c.labels AS "labels: Json<Labels>"
+           FROM class c JOIN namespace n ON n.id = c.ns_id
+           WHERE c.id = ANY($1)"#,
+        ids
+    );
+    let classes = rows.fetch_all(conn).await?.into_iter();
+    Ok(classes
+        .map(|row| Class { id: row.id, ns_id: row.ns_id, namespace: row.namespace, labels: row.labels.0 })
+        .collect())
+}
+
+/// Reads what a finished run was made of, to make another like it.
+#[derive(Debug)]
+pub struct RunSource {
+    /// Its test.
+    pub test_id: TestId,
+    /// Its namespace.
+    pub ns_id: i32,
+    /// Its placement class.
+    pub class_id: i32,
+    /// What it executed.
+    pub config_id: i64,
+    /// Its priority.
+    pub priority: i16,
+    /// How long it could wait.
+    pub queue_secs: i32,
+    /// It has ended.
+    pub finished: bool,
+}
+
+/// Reads the source of a run.
+pub async fn source(conn: &mut Conn, access: &Access<RunsWrite>, run: RunId) -> Result<Option<RunSource>> {
+    let row = sqlx::query_as!(
+        RunSource,
+        r#"SELECT r.test_id AS "test_id: TestId", r.ns_id, r.class_id, r.config_id, r.priority, r.queue_secs,
+                  e.run_id IS NOT NULL AS "finished!"
+           FROM run r LEFT JOIN run_end e ON e.run_id = r.id
+           WHERE r.id = $1 AND r.ns_id = ANY($2)"#,
+        run.0,
+        access.namespaces()
+    );
+    Ok(row.fetch_optional(conn).await?)
+}
+
+/// Returns the namespace of a run that the access covers.
+pub async fn namespace_of<P>(conn: &mut Conn, access: &Access<P>, run: RunId) -> Result<Option<i32>> {
+    let row =
+        sqlx::query_scalar!("SELECT ns_id FROM run WHERE id = $1 AND ns_id = ANY($2)", run.0, access.namespaces());
+    Ok(row.fetch_optional(conn).await?)
+}
+
+/// Ids as the database takes them.
+pub fn uuids(ids: &[RunId]) -> Vec<Uuid> {
+    ids.iter().map(|id| id.0).collect()
+}

@@ -1,0 +1,211 @@
+//! Runners.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::types::Json;
+use tstr_shared::ids::{RunnerId, TokenId};
+use tstr_shared::permission::{RunnersRead, RunnersWrite, RunsExecute, TestsWrite};
+use tstr_shared::runner::{NewRunner, OFFLINE_AFTER_SECS, Runner, RunnerAbout, RunnerState};
+use tstr_shared::selector::SelectorSources;
+
+use super::Conn;
+use crate::auth::access::{Access, System};
+use crate::error::Result;
+
+struct RunnerRow {
+    id: RunnerId,
+    name: String,
+    namespaces: Vec<String>,
+    accept: Json<BTreeMap<String, String>>,
+    reject: Json<BTreeMap<String, String>>,
+    slots: i16,
+    slots_used: i64,
+    about: Json<RunnerAbout>,
+    draining: bool,
+    live: bool,
+    registered_at: DateTime<Utc>,
+    last_seen_at: DateTime<Utc>,
+}
+
+impl From<RunnerRow> for Runner {
+    fn from(row: RunnerRow) -> Self {
+        let state = match (row.live, row.draining) {
+            (false, _) => RunnerState::Offline,
+            (true, true) => RunnerState::Draining,
+            (true, false) => RunnerState::Live,
+        };
+        Self {
+            id: row.id,
+            name: row.name,
+            state,
+            draining: row.draining,
+            namespaces: row.namespaces,
+            accept: row.accept.0,
+            reject: row.reject.0,
+            slots: row.slots.unsigned_abs(),
+            slots_used: u16::try_from(row.slots_used).unwrap_or(u16::MAX),
+            about: row.about.0,
+            registered_at: row.registered_at,
+            last_seen_at: row.last_seen_at,
+        }
+    }
+}
+
+macro_rules! runner_query {
+    ($tail:literal $(, $arg:expr)* $(,)?) => {
+        sqlx::query_as!(
+            RunnerRow,
+            r#"SELECT w.id AS "id: RunnerId", w.name, w.namespaces,
+                      w.accept AS "accept: Json<BTreeMap<String, String>>",
+                      w.reject AS "reject: Json<BTreeMap<String, String>>", w.slots,
+                      (SELECT count(*) FROM lease l WHERE l.runner_id = w.id) AS "slots_used!",
+                      w.about AS "about: Json<RunnerAbout>", w.draining,
+                      w.last_seen_at > clock_timestamp() - make_interval(secs => $1) AS "live!",
+                      w.registered_at, w.last_seen_at
+               FROM runner w "# + $tail,
+            OFFLINE_AFTER_SECS as f64
+            $(, $arg)*
+        )
+    };
+}
+
+/// Lists runners by id, behind `after`; the caller leaves out those that it does not see.
+pub async fn list(
+    conn: &mut Conn,
+    _: &Access<RunnersRead>,
+    after: Option<RunnerId>,
+    limit: i64,
+) -> Result<Vec<Runner>> {
+    let rows =
+        runner_query!("WHERE ($2::uuid IS NULL OR w.id > $2) ORDER BY w.id LIMIT $3", after.map(|id| id.0), limit);
+    Ok(rows.fetch_all(conn).await?.into_iter().map(Runner::from).collect())
+}
+
+/// Permissions under which a single runner may be read.
+pub trait ReadsRunners {}
+impl ReadsRunners for RunnersRead {}
+impl ReadsRunners for RunnersWrite {}
+
+/// Reads a runner.
+pub async fn get<P: ReadsRunners>(conn: &mut Conn, _: &Access<P>, id: RunnerId) -> Result<Option<Runner>> {
+    let row = runner_query!("WHERE w.id = $2", id.0);
+    Ok(row.fetch_optional(conn).await?.map(Runner::from))
+}
+
+/// Lets a runner drain, or take runs again.
+pub async fn set_draining(conn: &mut Conn, _: &Access<RunnersWrite>, id: RunnerId, draining: bool) -> Result<()> {
+    sqlx::query!("UPDATE runner SET draining = $2 WHERE id = $1", id.0, draining).execute(conn).await?;
+    Ok(())
+}
+
+/// What placement must know of a runner.
+#[derive(Debug, Clone)]
+pub struct RunnerSelectors {
+    /// The selectors of its token.
+    pub namespaces: Vec<String>,
+    /// Labels that it takes and refuses.
+    pub selectors: SelectorSources,
+    /// Somebody asked it to drain.
+    pub draining: bool,
+}
+
+/// Reads the selectors of a runner that belongs to the caller's token.
+pub async fn selectors(conn: &mut Conn, access: &Access<RunsExecute>, id: RunnerId) -> Result<Option<RunnerSelectors>> {
+    let row = sqlx::query!(
+        r#"SELECT namespaces, accept AS "accept: Json<BTreeMap<String, String>>",
+                  reject AS "reject: Json<BTreeMap<String, String>>", draining
+           FROM runner WHERE id = $1 AND token_id = $2"#,
+        id.0,
+        access.token_id().map(|id| id.0)
+    );
+    Ok(row.fetch_optional(conn).await?.map(|row| RunnerSelectors {
+        namespaces: row.namespaces,
+        selectors: SelectorSources { accept: row.accept.0, reject: row.reject.0 },
+        draining: row.draining,
+    }))
+}
+
+/// Reads the selectors of all runners, live or not, for the warnings of a registration.
+pub async fn all_selectors(conn: &mut Conn, _: &Access<TestsWrite>) -> Result<Vec<RunnerSelectors>> {
+    let rows = sqlx::query!(
+        r#"SELECT DISTINCT namespaces, accept AS "accept: Json<BTreeMap<String, String>>",
+                  reject AS "reject: Json<BTreeMap<String, String>>"
+           FROM runner LIMIT 10000"#
+    );
+    Ok(rows
+        .fetch_all(conn)
+        .await?
+        .into_iter()
+        .map(|row| RunnerSelectors {
+            namespaces: row.namespaces,
+            selectors: SelectorSources { accept: row.accept.0, reject: row.reject.0 },
+            draining: false,
+        })
+        .collect())
+}
+
+/// The runner, other than `id`, that holds the name and was heard of within a lease's life.
+pub async fn live_holder_of_name(
+    conn: &mut Conn,
+    _: &Access<RunsExecute>,
+    name: &str,
+    id: RunnerId,
+    within_secs: f64,
+) -> Result<Option<RunnerId>> {
+    let held = sqlx::query_scalar!(
+        r#"SELECT id AS "id: RunnerId" FROM runner
+           WHERE name = $1 AND id <> $2 AND last_seen_at > clock_timestamp() - make_interval(secs => $3)
+           LIMIT 1"#,
+        name,
+        id.0,
+        within_secs
+    );
+    Ok(held.fetch_optional(conn).await?)
+}
+
+/// Takes the lock under which a name is given to a runner, until the transaction ends.
+pub async fn lock_name(conn: &mut Conn, _: &Access<RunsExecute>, name: &str) -> Result<()> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 7478114))", name).execute(conn).await?;
+    Ok(())
+}
+
+/// Inserts a runner or brings it up to date. A runner stays with the token that it first came with while it is live;
+/// `None` when it belongs to another one.
+pub async fn register(
+    conn: &mut Conn,
+    access: &Access<RunsExecute>,
+    new: &NewRunner,
+    namespaces: &[String],
+    within_secs: f64,
+) -> Result<Option<RunnerId>> {
+    let token: Option<TokenId> = access.token_id();
+    let row = sqlx::query_scalar!(
+        r#"INSERT INTO runner (id, name, token_id, namespaces, accept, reject, slots, about)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+           ON CONFLICT (id) DO UPDATE
+           SET name = EXCLUDED.name, token_id = EXCLUDED.token_id, namespaces = EXCLUDED.namespaces,
+               accept = EXCLUDED.accept, reject = EXCLUDED.reject, slots = EXCLUDED.slots, about = EXCLUDED.about,
+               last_seen_at = clock_timestamp()
+           WHERE runner.token_id = EXCLUDED.token_id
+              OR runner.last_seen_at < clock_timestamp() - make_interval(secs => $9)
+           RETURNING id AS "id: RunnerId""#,
+        new.id.0,
+        new.name,
+        token.map(|id| id.0),
+        namespaces,
+        Json(&new.selectors.accept) as _,
+        Json(&new.selectors.reject) as _,
+        new.slots as i16,
+        Json(&new.about) as _,
+        within_secs
+    );
+    Ok(row.fetch_optional(conn).await?)
+}
+
+/// Notes that runners were heard of.
+pub async fn touch(conn: &mut Conn, _: &Access<System>, ids: &[RunnerId]) -> Result<()> {
+    let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
+    sqlx::query!("UPDATE runner SET last_seen_at = clock_timestamp() WHERE id = ANY($1)", &ids).execute(conn).await?;
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! Schedules: which tests are due, and when they are due next.
+
+use chrono::{DateTime, Utc};
+use tstr_shared::ids::TestId;
+use tstr_shared::permission::TestsWrite;
+
+use super::Conn;
+use crate::auth::access::{Access, System};
+use crate::error::Result;
+
+/// A test whose instant has come.
+#[derive(Debug)]
+pub struct DueTest {
+    /// The test.
+    pub id: TestId,
+    /// The namespace of the test.
+    pub ns_id: i32,
+    /// The instant that is due.
+    pub next_at: DateTime<Utc>,
+    /// The database's clock.
+    pub now: DateTime<Utc>,
+    /// The test as it was registered, unread: a document that cannot be read concerns this test only.
+    pub doc: String,
+}
+
+/// Sets the next instant of a test, or takes it off the schedule.
+pub async fn set_next(conn: &mut Conn, _: &Access<TestsWrite>, id: TestId, next: Option<DateTime<Utc>>) -> Result<()> {
+    write_next(conn, id, next).await
+}
+
+/// Moves the test on after its due instants have been enqueued, in the same transaction.
+pub async fn advance(conn: &mut Conn, _: &Access<System>, id: TestId, next: Option<DateTime<Utc>>) -> Result<()> {
+    write_next(conn, id, next).await
+}
+
+async fn write_next(conn: &mut Conn, id: TestId, next: Option<DateTime<Utc>>) -> Result<()> {
+    match next {
+        Some(next) => {
+            sqlx::query!(
+                r#"INSERT INTO schedule (test_id, next_at) VALUES ($1, $2)
+                   ON CONFLICT (test_id) DO UPDATE SET next_at = EXCLUDED.next_at"#,
+                id.0,
+                next
+            )
+            .execute(conn)
+            .await?
+        }
+        None => sqlx::query!("DELETE FROM schedule WHERE test_id = $1", id.0).execute(conn).await?,
+    };
+    Ok(())
+}
+
+/// Locks up to `limit` tests whose instant has come; those that another replica works on are passed over.
+pub async fn lock_due(conn: &mut Conn, _: &Access<System>, limit: i64) -> Result<Vec<DueTest>> {
+    let rows = sqlx::query_as!(
+        DueTest,
+        r#"SELECT t.id AS "id: TestId", t.ns_id, s.next_at, clock_timestamp() AS "now!", t.doc::text AS "doc!"
+           FROM schedule s
+           JOIN test t ON t.id = s.test_id
+           WHERE s.next_at <= clock_timestamp()
+           ORDER BY s.next_at
+           LIMIT $1
+           FOR UPDATE OF s SKIP LOCKED"#,
+        limit
+    );
+    Ok(rows.fetch_all(conn).await?)
+}
+
+/// Returns how long until the next instant of any test, in seconds; negative when one is due.
+pub async fn seconds_to_next(conn: &mut Conn, _: &Access<System>) -> Result<Option<f64>> {
+    let wait = sqlx::query_scalar!("SELECT extract(epoch FROM min(next_at) - clock_timestamp())::float8 FROM schedule");
+    Ok(wait.fetch_one(conn).await?)
+}

@@ -1,0 +1,21 @@
+-- T12: runs of a stretch of the queue whose deadline has passed end with queue_expired.
+WITH late AS MATERIALIZED (
+    SELECT ctid FROM ready
+    WHERE (lane, seq) > ($1, $2) AND (lane, seq) <= ($3, $4) AND expires_at < clock_timestamp()
+    FOR UPDATE SKIP LOCKED
+),
+gone AS (
+    DELETE FROM ready WHERE ctid = ANY(ARRAY(SELECT ctid FROM late)) RETURNING run_id, attempt
+),
+ended AS (
+    INSERT INTO run_end (run_id, ns_id, test_id, class_id, finished_at, attempt, result, reason, message, flaky,
+                         log_status, log_bytes, log_dropped)
+    SELECT r.id, r.ns_id, r.test_id, r.class_id, clock_timestamp(), g.attempt, 'error', 'queue_expired',
+           'no runner took the run within ' || r.queue_secs || 's', false, 'complete', 0, 0
+    FROM gone g JOIN run r ON r.id = g.run_id
+),
+noted AS (
+    INSERT INTO run_event (run_id, state_from, state_to, attempt, result, reason, actor)
+    SELECT run_id, 'queued', 'finished', attempt, 'error', 'queue_expired', $5 FROM gone
+)
+SELECT run_id AS "id: RunId" FROM gone

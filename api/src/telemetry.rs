@@ -1,0 +1,42 @@
+//! Metrics of this process, and the log.
+
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+/// Returns the recorder of this process; the first call installs it.
+///
+/// A process has one recorder, whatever number of servers a test starts in it.
+pub fn metrics() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE
+        .get_or_init(|| {
+            // Histograms, not summaries: those of several replicas can be added up.
+            let buckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+            let builder = PrometheusBuilder::new().set_buckets(&buckets).unwrap_or_else(|_| PrometheusBuilder::new());
+            let recorder = builder.build_recorder();
+            let handle = recorder.handle();
+            // An error says that somebody else installed one; ours then stays empty, which a scrape shows.
+            if metrics::set_global_recorder(recorder).is_err() {
+                tracing::warn!("another metrics recorder is installed; /metrics stays empty");
+            }
+            metrics::gauge!("tstr_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+            handle
+        })
+        .clone()
+}
+
+/// Starts the log on standard error: for people on a terminal, JSON elsewhere. `RUST_LOG` chooses what is written.
+pub fn log_to_stderr() {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,h2=warn,hyper=warn"));
+    let plain = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let outcome = match std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        true => plain.compact().try_init(),
+        false => plain.json().flatten_event(true).try_init(),
+    };
+    if let Err(error) = outcome {
+        tracing::debug!("the log was started before: {error}");
+    }
+}
