@@ -1,0 +1,307 @@
+//! A scripted API: hands out runs, keeps logs as the real one does, and goes wrong as a test says.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+use tstr_shared::error::ErrorCode;
+use tstr_shared::lease::{Fence, LeaseState, LeaseTimes, LeasedRun};
+use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, Stream};
+use tstr_shared::run::{Outcome, RunResult};
+use tstr_shared::runner::NewRunner;
+
+use super::{Backoff, Beat, Claim, ControlError, ControlPlane, Registration, Release};
+
+/// The scripted API.
+#[derive(Debug, Default)]
+pub struct FakeControl {
+    state: Mutex<State>,
+    /// A call was answered, or a test changed something.
+    changed: Notify,
+    /// A test changed something: claims look again.
+    told: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<LeasedRun>,
+    started: HashSet<Fence>,
+    finished: HashMap<Fence, (Outcome, LogSeal)>,
+    released: HashMap<Fence, Release>,
+    logs: HashMap<Fence, Vec<LogChunk>>,
+    heartbeats: Vec<Vec<Fence>>,
+    cancelled: HashSet<Fence>,
+    gone: HashSet<Fence>,
+    lost_tails: HashMap<Fence, usize>,
+    lost_bytes: HashSet<Fence>,
+    away: bool,
+    draining: bool,
+    refuses_token: bool,
+    holds_starts: bool,
+}
+
+impl FakeControl {
+    /// Makes an API with nothing to do.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts a run where the next claim finds it.
+    pub fn queue(&self, run: LeasedRun) {
+        self.change(|state| state.queue.push_back(run));
+    }
+
+    /// Goes away, or comes back.
+    pub fn set_away(&self, away: bool) {
+        self.change(|state| state.away = away);
+    }
+
+    /// Refuses the worker's token from now on.
+    pub fn refuse_token(&self) {
+        self.change(|state| state.refuses_token = true);
+    }
+
+    /// Leaves every question for the permission to start unanswered.
+    pub fn hold_starts(&self, hold: bool) {
+        self.change(|state| state.holds_starts = hold);
+    }
+
+    /// Asks the runner to drain, or not to.
+    pub fn set_draining(&self, draining: bool) {
+        self.change(|state| state.draining = draining);
+    }
+
+    /// Asks for a run to be cancelled.
+    pub fn cancel(&self, fence: Fence) {
+        self.change(|state| {
+            state.cancelled.insert(fence);
+        });
+    }
+
+    /// Gives a run to somebody else.
+    pub fn take_lease_away(&self, fence: Fence) {
+        self.change(|state| {
+            state.gone.insert(fence);
+        });
+    }
+
+    /// Loses the last chunks of a log at its next call.
+    pub fn lose_log_tail(&self, fence: Fence, chunks: usize) {
+        self.change(|state| {
+            state.lost_tails.insert(fence, chunks);
+        });
+    }
+
+    /// Takes the chunks of a log and never stores them.
+    pub fn swallow_log(&self, fence: Fence) {
+        self.change(|state| {
+            state.lost_bytes.insert(fence);
+        });
+    }
+
+    /// Keeps only the first chunks of a log; returns how far it is stored then.
+    pub fn truncate_log(&self, fence: Fence, chunks: usize) -> LogOffsets {
+        let mut state = self.lock();
+        let log = state.logs.entry(fence).or_default();
+        log.truncate(chunks);
+        offsets(log)
+    }
+
+    /// Returns what is stored of a stream.
+    pub fn log(&self, fence: Fence, stream: Stream) -> Vec<u8> {
+        let state = self.lock();
+        let chunks = state.logs.get(&fence).into_iter().flatten();
+        chunks.filter(|chunk| chunk.stream == stream).flat_map(|chunk| chunk.data.clone()).collect()
+    }
+
+    /// Returns how a run was reported to have ended.
+    pub fn finished(&self, fence: Fence) -> Option<(Outcome, LogSeal)> {
+        self.lock().finished.get(&fence).cloned()
+    }
+
+    /// Returns how a lease was given back.
+    pub fn released(&self, fence: Fence) -> Option<Release> {
+        self.lock().released.get(&fence).cloned()
+    }
+
+    /// Tells whether a run's container was permitted to start.
+    pub fn started(&self, fence: Fence) -> bool {
+        self.lock().started.contains(&fence)
+    }
+
+    /// Returns what each heartbeat mentioned.
+    pub fn heartbeats(&self) -> Vec<Vec<Fence>> {
+        self.lock().heartbeats.clone()
+    }
+
+    /// Waits until something holds.
+    pub async fn until(&self, holds: impl Fn(&Self) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if holds(self) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        self.changed.notify_waiters();
+        self.told.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers as soon as the API is there, as the real client does.
+    async fn answer<T>(&self, fence: Option<Fence>, answer: impl Fn(&mut State) -> T) -> Result<T, ControlError> {
+        let mut backoff = Backoff::default();
+        loop {
+            let answer = {
+                let mut state = self.lock();
+                if state.refuses_token {
+                    Some(Err(ControlError::Unauthenticated("revoked".into())))
+                } else if state.away {
+                    None
+                } else if fence.is_some_and(|fence| state.gone.contains(&fence)) {
+                    Some(Err(ControlError::LeaseLost("the run has another lease".into())))
+                } else {
+                    Some(Ok(answer(&mut state)))
+                }
+            };
+            self.changed.notify_waiters();
+            match answer {
+                Some(answer) => return answer,
+                None => backoff.wait().await,
+            }
+        }
+    }
+}
+
+fn offsets(log: &[LogChunk]) -> LogOffsets {
+    let mut offsets = LogOffsets { next_seq: u32::try_from(log.len()).unwrap_or(u32::MAX), ..LogOffsets::default() };
+    for chunk in log {
+        *offsets.of_mut(chunk.stream) += chunk.data.len() as u64;
+    }
+    offsets
+}
+
+#[async_trait]
+impl ControlPlane for FakeControl {
+    async fn register(&self, _: &NewRunner) -> Result<Registration, ControlError> {
+        self.answer(None, |_| Registration { namespaces: vec![".*".into()], times: LeaseTimes::TEST }).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<LeasedRun>, ControlError> {
+        let deadline = tokio::time::Instant::now() + claim.wait;
+        loop {
+            let told = self.told.notified();
+            tokio::pin!(told);
+            told.as_mut().enable();
+            let runs = self
+                .answer(None, |state| {
+                    let count = state.queue.len().min(claim.max as usize);
+                    state.queue.drain(..count).collect::<Vec<_>>()
+                })
+                .await?;
+            if !runs.is_empty() || tokio::time::timeout_at(deadline, told).await.is_err() {
+                return Ok(runs);
+            }
+        }
+    }
+
+    async fn start(&self, fence: Fence) -> Result<(), ControlError> {
+        self.until(|control| !control.lock().holds_starts).await;
+        self.answer(Some(fence), |state| {
+            state.started.insert(fence);
+        })
+        .await
+    }
+
+    async fn heartbeat(&self, fences: &[Fence], _: Duration) -> Result<Beat, ControlError> {
+        if self.lock().away {
+            return Err(ControlError::Unavailable("away".into()));
+        }
+        self.answer(None, |state| {
+            state.heartbeats.push(fences.to_vec());
+            let say = |fence: &Fence| {
+                if state.gone.contains(fence) {
+                    LeaseState::Gone
+                } else if state.cancelled.contains(fence) {
+                    LeaseState::CancelRequested
+                } else {
+                    LeaseState::Held
+                }
+            };
+            Beat { leases: fences.iter().map(|fence| (*fence, say(fence))).collect(), draining: state.draining }
+        })
+        .await
+    }
+
+    async fn append_logs(&self, fence: Fence, chunks: &[LogChunk]) -> Result<LogOffsets, ControlError> {
+        self.answer(Some(fence), |state| {
+            let swallows = state.lost_bytes.contains(&fence);
+            let lost = state.lost_tails.remove(&fence).unwrap_or(0);
+            let log = state.logs.entry(fence).or_default();
+            for chunk in chunks.iter().filter(|_| !swallows) {
+                // In order and without a gap, or not at all.
+                if chunk.seq as usize == log.len() && offsets(log).of(chunk.stream) == chunk.offset {
+                    log.push(chunk.clone());
+                }
+            }
+            log.truncate(log.len() - lost.min(log.len()));
+            offsets(log)
+        })
+        .await
+    }
+
+    async fn finish(
+        &self,
+        fence: Fence,
+        outcome: &Outcome,
+        seal: &LogSeal,
+    ) -> Result<Option<LogOffsets>, ControlError> {
+        let missing = self
+            .answer(Some(fence), |state| {
+                // As the API's guard has it: what was not started can only be an error.
+                if !state.started.contains(&fence) && outcome.result != RunResult::Error {
+                    return Err(ErrorCode::Conflict);
+                }
+                if outcome.message.as_ref().is_some_and(|message| message.len() > 4096 || message.contains('\0')) {
+                    return Err(ErrorCode::Invalid);
+                }
+                let stored = offsets(state.logs.entry(fence).or_default());
+                let complete = stored.stdout == seal.stdout.bytes && stored.stderr == seal.stderr.bytes;
+                if !complete && !seal.incomplete {
+                    return Ok(Some(stored));
+                }
+                if state.finished.insert(fence, (outcome.clone(), seal.clone())).is_some() {
+                    return Err(ErrorCode::Conflict);
+                }
+                Ok(None)
+            })
+            .await?;
+        self.changed.notify_waiters();
+        missing.map_err(|code| ControlError::Refused { code: Some(code), message: "not a possible end".into() })
+    }
+
+    async fn release(&self, fence: Fence, release: &Release) -> Result<(), ControlError> {
+        let released = self
+            .answer(Some(fence), |state| {
+                let fits = release.reason.is_some() || !state.started.contains(&fence);
+                if fits {
+                    state.released.insert(fence, release.clone());
+                }
+                fits
+            })
+            .await?;
+        let message = "the container was started; say what became of it".to_owned();
+        if released { Ok(()) } else { Err(ControlError::Refused { code: Some(ErrorCode::Conflict), message }) }
+    }
+}

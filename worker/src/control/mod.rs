@@ -1,0 +1,113 @@
+//! What a worker may ask of the API, and no more: the calls of `RunnerService`.
+//!
+//! Every call may be repeated; all but the heartbeat repeat themselves until the API has answered, so a caller bounds
+//! one by dropping it. The heartbeat does not, for its loop is the repetition.
+
+#[cfg(any(test, feature = "test-support"))]
+pub mod fake;
+mod grpc;
+mod retry;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tstr_shared::error::ErrorCode;
+use tstr_shared::ids::RunnerId;
+use tstr_shared::lease::{Fence, LeaseState, LeaseTimes, LeasedRun};
+use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal};
+use tstr_shared::run::{Outcome, Reason};
+use tstr_shared::runner::NewRunner;
+use uuid::Uuid;
+
+pub use grpc::GrpcControl;
+pub(crate) use retry::Backoff;
+
+/// Why a call did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ControlError {
+    /// The token is refused, also after its file was read again: the worker cannot go on.
+    #[error("the API refuses the worker's token: {0}")]
+    Unauthenticated(String),
+    /// The fence is not the current one: the attempt is over, and nothing of it may be reported.
+    #[error("the lease is lost: {0}")]
+    LeaseLost(String),
+    /// The API does not want the call, and repeating it would not help.
+    #[error("the API refused: {message}")]
+    Refused {
+        /// The kind of refusal, where the API said it.
+        code: Option<ErrorCode>,
+        /// What it said.
+        message: String,
+    },
+    /// The API did not answer; only from calls that do not repeat themselves.
+    #[error("the API does not answer: {0}")]
+    Unavailable(String),
+}
+
+/// What the API says when a runner registers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// The namespaces whose runs it takes: the selectors of its token.
+    pub namespaces: Vec<String>,
+    /// The durations that leases are kept by.
+    pub times: LeaseTimes,
+}
+
+/// A request for runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// The runner.
+    pub runner_id: RunnerId,
+    /// How many, at most.
+    pub max: u32,
+    /// How long the API may wait when there is none.
+    pub wait: Duration,
+    /// New for each claim, the same when it is repeated because its answer was lost.
+    pub id: Uuid,
+}
+
+/// What the API says to a heartbeat.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beat {
+    /// The state of each lease.
+    pub leases: Vec<(Fence, LeaseState)>,
+    /// Somebody asked the runner to take nothing new.
+    pub draining: bool,
+}
+
+/// Why and how a lease goes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// Why the attempt is lost; `None` when its container was never started.
+    pub reason: Option<Reason>,
+    /// A sentence for people.
+    pub message: String,
+    /// What is to be said about the log.
+    pub seal: LogSeal,
+}
+
+/// The API as a worker sees it.
+#[async_trait]
+pub trait ControlPlane: Send + Sync + 'static {
+    /// Makes the runner known; refused while a live runner of another id holds the name.
+    async fn register(&self, runner: &NewRunner) -> Result<Registration, ControlError>;
+
+    /// Takes runs; waits while there is none.
+    async fn claim(&self, claim: Claim) -> Result<Vec<LeasedRun>, ControlError>;
+
+    /// Asks for the permission to start the container (T3).
+    async fn start(&self, fence: Fence) -> Result<(), ControlError>;
+
+    /// Extends leases. Does not repeat itself.
+    async fn heartbeat(&self, fences: &[Fence], within: Duration) -> Result<Beat, ControlError>;
+
+    /// Stores pieces of a log; answers how far the log is stored.
+    async fn append_logs(&self, fence: Fence, chunks: &[LogChunk]) -> Result<LogOffsets, ControlError>;
+
+    /// Records how an attempt ended; when log bytes are missing it records nothing and says from where to send.
+    async fn finish(&self, fence: Fence, outcome: &Outcome, seal: &LogSeal)
+    -> Result<Option<LogOffsets>, ControlError>;
+
+    /// Gives a lease back.
+    async fn release(&self, fence: Fence, release: &Release) -> Result<(), ControlError>;
+}

@@ -1,0 +1,375 @@
+//! Podman behind the [`Engine`] trait: the only file that knows the podman-api crate.
+//!
+//! The crate has no time-outs and some gaps. Every call is bounded here; create and wait go through [`super::libpod`].
+//! Its errors are turned into text at once, for cloning one of them may never end.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use podman_api::conn::TtyChunk;
+use podman_api::models::InspectContainerState;
+use podman_api::opts::{
+    ContainerAttachOpts, ContainerDeleteOpts, ContainerListFilter, ContainerListOpts, PullOpts, VolumeCreateOpts,
+    VolumeListFilter, VolumeListOpts,
+};
+use podman_api::{Error, Podman as Api};
+use tracing::warn;
+use tstr_shared::ids::RunnerId;
+use tstr_shared::logs::Stream;
+
+use super::libpod::Libpod;
+use super::spec::{self, Host};
+use super::{ContainerSpec, Engine, EngineAbout, EngineError, Frame, Frames, Image, Kill, LABEL_WORKER, Phase};
+
+/// How long a question may take.
+const ASK: Duration = Duration::from_secs(30);
+/// How long making, starting or removing a container may take on a busy machine.
+const ACT: Duration = Duration::from_secs(120);
+/// How long an image may take to arrive.
+const PULL: Duration = Duration::from_secs(30 * 60);
+/// The directory for artifacts inside a container's volume.
+const ARTIFACTS: &str = "artifacts";
+
+/// Podman, by its socket.
+#[derive(Debug)]
+pub struct Podman {
+    api: Api,
+    libpod: Libpod,
+    host: OnceLock<Host>,
+}
+
+impl Podman {
+    /// Makes a handle; talks to nobody.
+    pub fn new(socket: impl Into<PathBuf>) -> Self {
+        let socket = socket.into();
+        Self { api: Api::unix(&socket), libpod: Libpod::new(socket), host: OnceLock::new() }
+    }
+
+    /// Tells whether a Podman service answers at a socket.
+    pub async fn answers_at(socket: &Path) -> bool {
+        let api = Api::unix(socket);
+        matches!(tokio::time::timeout(Duration::from_secs(5), api.ping()).await, Ok(Ok(_)))
+    }
+
+    async fn host(&self) -> Result<&Host, EngineError> {
+        if let Some(host) = self.host.get() {
+            return Ok(host);
+        }
+        self.about().await?;
+        self.host.get().ok_or_else(|| EngineError::Refused("podman says nothing of its host".into()))
+    }
+
+    async fn inspect(&self, name: &str) -> Result<InspectContainerState, EngineError> {
+        let container = self.api.containers().get(name);
+        let found = within(ASK, container.inspect()).await?;
+        found.state.ok_or_else(|| EngineError::Refused("podman says nothing of the container's state".into()))
+    }
+
+    /// Makes the volume with the directory for artifacts in it.
+    async fn create_volume(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+        let labels = spec.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let opts = VolumeCreateOpts::builder().name(&spec.name).labels(labels).build();
+        let volume = within(ASK, self.api.volumes().create(&opts)).await?;
+        // Podman gives the volume's content to the container's user when it starts (option U), so whoever that is may
+        // write here. Copying through the API instead would cost 90 ms a run.
+        let place = volume.mountpoint.map(|mountpoint| Path::new(&mountpoint).join(ARTIFACTS));
+        match place.map(tokio::fs::create_dir) {
+            Some(made) => {
+                if let Err(error) = made.await {
+                    warn!(container = spec.name, error = %error, "cannot make the directory for artifacts: {error}");
+                }
+            }
+            None => warn!(container = spec.name, "podman does not say where a volume is: no directory for artifacts"),
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Engine for Podman {
+    async fn about(&self) -> Result<EngineAbout, EngineError> {
+        let info = within(ASK, self.api.info()).await?;
+        let host = info.host.ok_or_else(|| EngineError::Refused("podman says nothing of its host".into()))?;
+        let version = info.version.and_then(|version| version.version).unwrap_or_default();
+        let major: u32 = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
+        let rootless = host.security.and_then(|security| security.rootless).unwrap_or(false);
+        let controllers = host.cgroup_controllers.unwrap_or_default();
+        let unified = host.cgroup_version.as_deref() == Some("v2");
+        let has = |name: &str| (unified || !rootless) && controllers.iter().any(|controller| controller == name);
+        let known = Host {
+            memory: has("memory"),
+            cpus: has("cpu"),
+            pids: has("pids"),
+            own_users: rootless || subordinate_ids_of_root(),
+            pasta: major >= 5,
+        };
+        let enforced = [("memory", known.memory), ("cpus", known.cpus), ("pids", known.pids)];
+        let (there, missing): (Vec<_>, Vec<_>) = enforced.into_iter().partition(|(_, is_there)| *is_there);
+        let words = |list: &[(&str, bool)]| list.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        let limits_note = (!missing.is_empty()).then(|| {
+            let why = if rootless && !unified {
+                "rootless Podman cannot limit these with cgroup v1; only per-process limits are in force".to_owned()
+            } else {
+                format!("the cgroup controllers that Podman may use are: {}", controllers.join(", "))
+            };
+            format!("not enforced: {}; {why}", words(&missing))
+        });
+        let ceiling = rootless.then(|| {
+            let ids = |map: Option<Vec<podman_api::models::IdMap>>| -> i64 {
+                map.unwrap_or_default().iter().map(|range| range.size.unwrap_or(0)).sum()
+            };
+            let (uids, gids) = host.id_mappings.map_or((0, 0), |maps| (ids(maps.uidmap), ids(maps.gidmap)));
+            let blocks = usize::try_from(uids.min(gids)).unwrap_or(0) / spec::USERNS_SIZE as usize;
+            blocks.saturating_sub(1)
+        });
+        let _ = self.host.set(known);
+        Ok(EngineAbout {
+            engine: format!("podman {version}"),
+            platform: format!("{}/{}", host.os.unwrap_or_default(), host.arch.unwrap_or_default()),
+            limits_enforced: there.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            limits_note,
+            ceiling,
+        })
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
+        match within(ASK, self.api.images().get(reference).inspect()).await {
+            Ok(image) => {
+                let env = image.config.and_then(|config| config.env).unwrap_or_default();
+                let names = env.iter().map(|pair| pair.split('=').next().unwrap_or_default().to_owned()).collect();
+                let id = image.id.ok_or_else(|| EngineError::Refused("podman names an image without an id".into()))?;
+                Ok(Some(Image { id, digest: image.digest, env: names }))
+            }
+            Err(EngineError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn pull(&self, reference: &str) -> Result<(), EngineError> {
+        let opts = PullOpts::builder().reference(reference).quiet(true).build();
+        let images = self.api.images();
+        let pulling = async {
+            let mut reports = images.pull(&opts);
+            while let Some(report) = reports.next().await {
+                let report = report.map_err(said)?;
+                // Failures come with status 200, as one of the lines.
+                if let Some(error) = report.error {
+                    return Err(EngineError::Refused(error));
+                }
+            }
+            Ok(())
+        };
+        tokio::time::timeout(PULL, pulling)
+            .await
+            .unwrap_or_else(|_| Err(EngineError::Refused(format!("the image did not arrive within {PULL:?}"))))
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> Result<Vec<String>, EngineError> {
+        let body = spec::create_body(spec, self.host().await?);
+        self.create_volume(spec).await?;
+        let created = self.libpod.create(&body, ACT).await?;
+        Ok(created.warnings.unwrap_or_default())
+    }
+
+    async fn attach(&self, name: &str) -> Result<Frames, EngineError> {
+        let opts = ContainerAttachOpts::builder().stdout(true).stderr(true).build();
+        let container = self.api.containers().get(name);
+        let before =
+            self.libpod.served_by().await.ok_or_else(|| EngineError::Unreachable("no service is there".into()))?;
+        let output = within(ACT, container.attach(&opts)).await?;
+        let frames = output.filter_map(|chunk| {
+            std::future::ready(match chunk {
+                Ok(TtyChunk::StdOut(data)) => Some(Ok(Frame { stream: Stream::Stdout, data })),
+                Ok(TtyChunk::StdErr(data)) => Some(Ok(Frame { stream: Stream::Stderr, data })),
+                Ok(TtyChunk::StdIn(_)) => None,
+                Err(error) => Some(Err(EngineError::Unreachable(error.to_string()))),
+            })
+        });
+        // A service that dies closes the connection just as one whose container has ended does; only that it is
+        // another one afterwards, or none, tells the two apart.
+        let libpod = self.libpod.clone();
+        let end = futures_util::stream::once(async move {
+            let after = libpod.served_by().await;
+            (after != Some(before))
+                .then(|| Err(EngineError::Unreachable("the service that passed the output on is gone".into())))
+        });
+        let frames = frames.chain(end.filter_map(std::future::ready));
+        Ok(frames.boxed())
+    }
+
+    async fn start(&self, name: &str) -> Result<(), EngineError> {
+        within(ACT, self.api.containers().get(name).start(None)).await.or_else(|error| unless_status(304, error))
+    }
+
+    async fn wait(&self, name: &str, at_most: Duration) -> Result<Phase, EngineError> {
+        match tokio::time::timeout(at_most, self.libpod.wait(name, at_most + ASK)).await {
+            Err(_) => self.phase(name).await,
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(code)) => match self.phase(name).await? {
+                exited @ Phase::Exited { .. } => Ok(exited),
+                // Not yet noted by the engine; its wait knew the code all the same.
+                Phase::Created | Phase::Running | Phase::Orphaned => {
+                    Ok(Phase::Exited { code, oom_killed: false, at: None })
+                }
+            },
+        }
+    }
+
+    async fn phase(&self, name: &str) -> Result<Phase, EngineError> {
+        let state = self.inspect(name).await?;
+        Ok(match state.status.as_deref().unwrap_or_default() {
+            "exited" | "stopped" => exited(&state),
+            "created" | "configured" | "initialized" => Phase::Created,
+            // Podman goes on saying «running» when the monitor that would tell it otherwise has died.
+            _ if state.conmon_pid.is_some_and(|pid| pid > 0 && !is_alive(pid)) => {
+                // The monitor may have ended in good order since the container was looked at.
+                let again = self.inspect(name).await?;
+                match again.status.as_deref() {
+                    Some("exited" | "stopped") => exited(&again),
+                    _ => Phase::Orphaned,
+                }
+            }
+            _ => Phase::Running,
+        })
+    }
+
+    async fn kill(&self, name: &str, signal: Kill) -> Result<(), EngineError> {
+        let word = match signal {
+            Kill::Term => "TERM",
+            Kill::Kill => "KILL",
+        };
+        match within(ASK, self.api.containers().get(name).send_signal(word)).await {
+            Err(EngineError::Refused(text)) if text.contains("can only kill running containers") => Ok(()),
+            Err(EngineError::NotFound(_)) => Ok(()),
+            answer => answer,
+        }
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), EngineError> {
+        let opts = ContainerDeleteOpts::builder().force(true).volumes(true).timeout(0).build();
+        let container = self.api.containers().get(name);
+        let mut outcome = Ok(());
+        for pause in [200, 500, 1000, 0] {
+            outcome = match within(ACT, container.delete(&opts)).await {
+                Ok(()) | Err(EngineError::NotFound(_)) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if outcome.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+        // By force this also removes a container that still holds the volume, which is how one is got rid of whose
+        // monitor has died.
+        match within(ACT, self.api.volumes().get(name).remove()).await {
+            Ok(()) => Ok(()),
+            Err(EngineError::NotFound(_)) => outcome,
+            Err(error) => outcome.and(Err(error)),
+        }
+    }
+
+    async fn made_by(&self, worker: RunnerId) -> Result<Vec<String>, EngineError> {
+        let (key, value) = (LABEL_WORKER.to_owned(), worker.to_string());
+        let opts = ContainerListOpts::builder()
+            .all(true)
+            .filter([ContainerListFilter::LabelKeyVal(key.clone(), value.clone())])
+            .build();
+        let containers = within(ASK, self.api.containers().list(&opts)).await?;
+        let opts = VolumeListOpts::builder().filter([VolumeListFilter::LabelKeyVal(key, value)]).build();
+        let volumes = within(ASK, self.api.volumes().list(&opts)).await?;
+        let mut names: Vec<String> = containers.into_iter().filter_map(|c| c.names).flatten().collect();
+        names.extend(volumes.into_iter().map(|volume| volume.name));
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+}
+
+fn exited(state: &InspectContainerState) -> Phase {
+    Phase::Exited {
+        code: state.exit_code.unwrap_or(-1),
+        oom_killed: state.oom_killed.unwrap_or(false),
+        at: state.finished_at,
+    }
+}
+
+/// Bounds a call in time and turns its error into ours.
+async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, Error>>) -> Result<T, EngineError> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => answer.map_err(said),
+        Err(_) => Err(EngineError::Unreachable(format!("no answer within {limit:?}"))),
+    }
+}
+
+/// Turns an error into ours. By value: to clone one of them may recurse for ever.
+fn said(error: Error) -> EngineError {
+    match error {
+        Error::Fault { code, message } if code.as_u16() == 404 => EngineError::NotFound(once(&message)),
+        Error::Fault { code, message } if code.as_u16() == 304 => {
+            EngineError::Refused("status 304".to_owned() + &message)
+        }
+        Error::Fault { code: _, message } => EngineError::Refused(once(&message)),
+        Error::SerdeJsonError(error) => EngineError::Refused(format!("an answer that is not understood: {error}")),
+        other => EngineError::Unreachable(other.to_string()),
+    }
+}
+
+/// Takes a certain status for success.
+fn unless_status(status: u16, error: EngineError) -> Result<(), EngineError> {
+    match &error {
+        EngineError::Refused(text) if text.starts_with(&format!("status {status}")) => Ok(()),
+        _ => Err(error),
+    }
+}
+
+/// Returns a fault's text without the cause, which podman-api appends although Podman's message ends with it.
+fn once(text: &str) -> String {
+    let repeated = text.match_indices(": ").find(|(at, colon)| text[..*at].ends_with(&text[at + colon.len()..]));
+    match repeated {
+        Some((at, _)) => text[..at].to_owned(),
+        None => text.to_owned(),
+    }
+}
+
+/// Tells whether a process lives; one that only waits to be collected does not.
+fn is_alive(pid: i64) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+    !matches!(state, None | Some('Z' | 'X'))
+}
+
+/// Tells whether root may give ranges of ids to containers: Podman takes those of the user `containers`.
+fn subordinate_ids_of_root() -> bool {
+    ["/etc/subuid", "/etc/subgid"].iter().all(|path| {
+        std::fs::read_to_string(path).is_ok_and(|text| text.lines().any(|line| line.starts_with("containers:")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_that_repeats_the_message_is_dropped() {
+        assert_eq!(once("localhost/x: image not known: image not known"), "localhost/x: image not known");
+        assert_eq!(once("no such volume: x: other"), "no such volume: x: other");
+        assert_eq!(once("plain"), "plain");
+        assert_eq!(once(""), "");
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_not_alive() {
+        assert!(is_alive(i64::from(std::process::id())));
+        assert!(!is_alive(i64::from(i32::MAX)));
+    }
+
+    #[tokio::test]
+    async fn nobody_answers_at_a_socket_that_is_not_there() {
+        assert!(!Podman::answers_at(Path::new("/nonexistent/podman.sock")).await);
+        let error = Podman::new("/nonexistent/podman.sock").about().await.unwrap_err();
+        assert!(matches!(error, EngineError::Unreachable(_)), "{error}");
+    }
+}

@@ -1,0 +1,36 @@
+//! The worker of tstr: the program behind a runner. It claims runs and executes them in rootless Podman.
+//!
+//! [`start`] brings one up. From the outside in:
+//!
+//! | module | what it is about |
+//! |---|---|
+//! | [`config`] | flags and variables |
+//! | [`control`] | what a worker may ask of the API, and the gRPC client that asks it |
+//! | [`engine`] | what a run needs of a container engine, and Podman behind it |
+//! | [`podman_home`] | a Podman of one's own: storage, configuration and service in a data directory |
+//! | `agent` | register, heartbeat, claim while a slot is free, drain |
+//! | `lease` | how long each lease may be trusted |
+//! | `run` | one run from the claim to its result: image, container, log, watch, report |
+//! | `sweep` | after a crash: remove what was left behind, give back its leases |
+//!
+//! A worker knows neither the database nor the server's code.
+
+mod agent;
+mod clock;
+pub mod config;
+pub mod control;
+pub mod engine;
+mod identity;
+mod lease;
+pub mod podman_home;
+mod run;
+mod start;
+mod stops;
+mod sweep;
+mod verdict;
+
+pub use config::{Config, LimitsMode};
+#[cfg(any(test, feature = "test-support"))]
+pub use start::start_with_engine;
+pub use start::{Running, start};
+pub use stops::Stops;

@@ -1,0 +1,370 @@
+//! One run, from the claim to its result: the order of the steps, and the cleanup that none of them can skip.
+//!
+//! Before the permission to start (T3) nothing has been executed, so whatever goes wrong gives the lease back or ends
+//! the run as an error. After it the container's end decides; when nobody knows that end the attempt is lost. Where a
+//! lease goes back, the container is removed first: the next worker may have the run the moment it does.
+
+mod logs;
+mod output;
+mod prepare;
+mod report;
+mod result;
+mod watch;
+
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+use tstr_shared::ids::RunnerId;
+use tstr_shared::lease::{Fence, LeasedRun};
+use tstr_shared::run::{Outcome, Reason};
+use tstr_shared::testdef::Pull;
+
+use crate::config::LimitsMode;
+use crate::control::{ControlError, ControlPlane};
+use crate::engine::{ContainerSpec, Engine, EngineError, Image};
+use crate::lease::{Lease, LeaseBook, Signal};
+use crate::stops::Stops;
+use crate::verdict::Verdict;
+use logs::Recorder;
+pub(crate) use logs::{Leftover, empty_seal};
+use output::Output;
+use report::Log;
+use watch::{End, Stop, Watched};
+
+/// How many containers are made and started at the same time; more of them would only wait for each other.
+pub(crate) const PARALLEL_STARTS: usize = 8;
+/// How long output may still arrive after the container's end.
+const LAST_OUTPUT: Duration = Duration::from_secs(10);
+
+/// What all attempts of a worker share.
+pub(crate) struct Shared {
+    pub(crate) id: RunnerId,
+    pub(crate) control: Arc<dyn ControlPlane>,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) book: Arc<LeaseBook>,
+    pub(crate) spool_dir: PathBuf,
+    pub(crate) starts: Semaphore,
+    pub(crate) stops: Stops,
+    pub(crate) tracker: TaskTracker,
+    pub(crate) limits: LimitsMode,
+    pub(crate) verdict: Verdict,
+}
+
+impl Shared {
+    /// Notes what the API said about a lease, or about the worker, to whoever it concerns.
+    pub(crate) fn listener(&self) -> Listener {
+        Listener { book: Arc::clone(&self.book), verdict: self.verdict.clone() }
+    }
+
+    /// Notes that the API refuses the worker.
+    pub(crate) fn refuse(&self, error: &ControlError) {
+        self.verdict.speak(error.to_string());
+    }
+}
+
+/// Passes on what a call heard beside its answer.
+pub(crate) struct Listener {
+    book: Arc<LeaseBook>,
+    verdict: Verdict,
+}
+
+impl Listener {
+    pub(crate) fn heard(&self, fence: Fence, error: &ControlError) {
+        match error {
+            ControlError::LeaseLost(_) => self.book.lose(fence),
+            ControlError::Unauthenticated(_) => {
+                self.verdict.speak(error.to_string());
+            }
+            ControlError::Refused { .. } | ControlError::Unavailable(_) => {}
+        }
+    }
+}
+
+/// What becomes of an attempt.
+#[derive(Debug)]
+enum Ending {
+    /// It has a result.
+    Finished(Outcome),
+    /// Nothing was started: another worker may take the run.
+    Returned(String),
+    /// Something was started, and nobody knows how it ended.
+    Lost(Reason, String),
+    /// The run belongs to somebody else: nothing may be said about it.
+    Abandoned(String),
+}
+
+/// Executes a run; returns when everything that was made for it is gone and its end is reported.
+pub(crate) async fn execute(shared: Arc<Shared>, run: LeasedRun, lease: Lease) {
+    let (id, attempt) = (run.fence.run_id, run.fence.attempt);
+    info!(run.id = %id, run.attempt = attempt, test = run.test_name, namespace = %run.namespace, "run {id} was taken, attempt {attempt}");
+    let name = prepare::container_name(run.fence);
+    let mut log = None;
+    let steps = Steps { shared: &shared, run: &run, lease: &lease, name: &name };
+    let ending = AssertUnwindSafe(steps.take(&mut log)).catch_unwind().await.unwrap_or_else(|_| {
+        error!(run.id = %id, "executing run {id} failed in a way that was not thought of");
+        Ending::Lost(Reason::WorkerCrash, "the worker failed while it executed the run".into())
+    });
+    let report = report::Report { shared: &shared, lease: &lease };
+    match ending {
+        Ending::Finished(outcome) => {
+            let said = outcome.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            info!(run.id = %id, run.attempt = attempt, result = %outcome.result, exit_code = outcome.exit_code, "run {id} ended: {}{said}", outcome.result);
+            // The container has ended, so its removal need not hold up the result.
+            tokio::join!(report.finish(outcome, log), remove(&shared, &name));
+        }
+        Ending::Returned(why) => {
+            info!(run.id = %id, run.attempt = attempt, "run {id} goes back, its container was not started: {why}");
+            remove(&shared, &name).await;
+            report.release(None, why, log).await;
+        }
+        Ending::Lost(reason, why) => {
+            warn!(run.id = %id, run.attempt = attempt, reason = %reason, "attempt {attempt} of run {id} is lost ({reason}): {why}");
+            remove(&shared, &name).await;
+            report.release(Some(reason), why, log).await;
+        }
+        Ending::Abandoned(why) => {
+            warn!(run.id = %id, run.attempt = attempt, "run {id} is somebody else's now, nothing is reported: {why}");
+            remove(&shared, &name).await;
+        }
+    }
+}
+
+/// Removes an attempt's container and volume. Safe when neither was made; no stop cuts it short.
+async fn remove(shared: &Shared, name: &str) {
+    let mut pause = Duration::from_millis(500);
+    for last in [false, false, false, true] {
+        match shared.engine.remove(name).await {
+            Ok(()) => return,
+            Err(error) if last => {
+                error!(container = name, error = %error, "{name} could not be removed; the worker's next start tries again: {error}");
+            }
+            Err(error) => {
+                warn!(container = name, error = %error, "{name} could not be removed, trying again: {error}");
+                tokio::time::sleep(pause).await;
+                pause *= 4;
+            }
+        }
+    }
+}
+
+/// The steps of one attempt.
+struct Steps<'a> {
+    shared: &'a Shared,
+    run: &'a LeasedRun,
+    lease: &'a Lease,
+    name: &'a str,
+}
+
+impl Steps<'_> {
+    /// Takes all steps. Leaves the log behind wherever it ends, once there is one.
+    async fn take(&self, log: &mut Option<Log>) -> Ending {
+        let image = match self.unless_called_off(self.image()).await {
+            Ok(Ok(image)) => image,
+            Ok(Err(ending)) | Err(ending) => return ending,
+        };
+        let mut ending = match self.unless_called_off(self.shared.starts.acquire()).await {
+            Err(ending) => return ending,
+            Ok(Err(_)) => return Ending::Returned("the worker stops".into()),
+            Ok(Ok(turn)) => {
+                let spec = prepare::container(self.run, &image, self.shared.id);
+                let made = self.make(&spec, log).await;
+                match made {
+                    Err(ending) => return ending,
+                    Ok(mut output) => {
+                        let started = self.start().await;
+                        drop(turn);
+                        let ending = match started {
+                            Ok(()) => self.watch(&mut output).await,
+                            Err(ending) => Ran::Not(ending),
+                        };
+                        self.conclude(ending, output, log).await
+                    }
+                }
+            }
+        };
+        if let Ending::Finished(outcome) = &mut ending {
+            outcome.image_digest = image.digest;
+        }
+        ending
+    }
+
+    /// Does something that may be dropped, unless the run is called off meanwhile.
+    async fn unless_called_off<T>(&self, step: impl Future<Output = T>) -> Result<T, Ending> {
+        tokio::select! {
+            biased;
+            signal = self.lease.graver_than(Signal::Held) => Err(called_off_unstarted(signal)),
+            () = self.shared.stops.draining() => Err(Ending::Returned("the worker stops".into())),
+            done = step => Ok(done),
+        }
+    }
+
+    /// Finds the image, and pulls it where that is wanted.
+    async fn image(&self) -> Result<Image, Ending> {
+        let (engine, config) = (&self.shared.engine, &self.run.run_config);
+        let reference = config.container_image.as_str();
+        let missing = |why: String| Ending::Finished(result::not_started(Reason::ImageNotFound, why));
+        let here = engine.image(reference).await.map_err(|error| self.fault_before_start(&error))?;
+        let wanted = match config.pull {
+            Pull::Missing => here.is_none(),
+            Pull::Always => true,
+            Pull::Never => false,
+        };
+        if wanted && !prepare::is_local(reference) {
+            info!(run.id = %self.run.fence.run_id, image = reference, "pulling {reference}");
+            match engine.pull(reference).await {
+                Ok(()) => {}
+                Err(error @ EngineError::Unreachable(_)) => return Err(self.fault_before_start(&error)),
+                Err(error) if error.is_disk_full() => return Err(self.fault_before_start(&error)),
+                Err(error) => return Err(missing(format!("the image {reference} could not be pulled: {error}"))),
+            }
+        } else if let Some(image) = here {
+            return Ok(image);
+        }
+        match engine.image(reference).await {
+            Ok(Some(image)) => Ok(image),
+            Ok(None) => Err(missing(format!("the runner does not have the image {reference}"))),
+            Err(error) => Err(self.fault_before_start(&error)),
+        }
+    }
+
+    /// Makes the container and reads its output from before its start. Not to be dropped half way: the engine would
+    /// go on making what nobody knows of.
+    async fn make(&self, spec: &ContainerSpec, log: &mut Option<Log>) -> Result<Output, Ending> {
+        let engine = &self.shared.engine;
+        let warnings = engine.create(spec).await.map_err(|error| self.fault_before_start(&error))?;
+        for warning in &warnings {
+            warn!(run.id = %self.run.fence.run_id, "podman warned about {}: {warning}", self.name);
+        }
+        if !warnings.is_empty() && self.shared.limits == LimitsMode::Require {
+            let why = format!("the container engine does not enforce what was asked for: {}", warnings.join("; "));
+            return Err(Ending::Finished(result::not_started(Reason::PolicyRejected, why)));
+        }
+        let (mut recorder, reader) =
+            Recorder::create(&self.shared.spool_dir, self.run.fence, self.run.log_limit_bytes).await;
+        // Podman sets the container up here, so this is where a working directory is missed, for instance.
+        let frames = engine.attach(self.name).await.map_err(|error| self.fault_before_start(&error))?;
+        recorder.mark_running().await;
+        *log = Some(Log::open(self.shared, self.run.fence, reader));
+        Ok(Output::read(&self.shared.tracker, recorder, frames))
+    }
+
+    /// Asks for the permission to start the container, and starts it.
+    async fn start(&self) -> Result<(), Ending> {
+        let permission = tokio::select! {
+            biased;
+            signal = self.lease.graver_than(Signal::Held) => return Err(called_off_unstarted(signal)),
+            // The permission may have been given, and its answer be lost: a reason is right in both cases.
+            () = self.shared.stops.stopping() => {
+                return Err(Ending::Lost(Reason::RuntimeLost, "the worker was stopped".into()));
+            }
+            permission = self.shared.control.start(self.run.fence) => permission,
+        };
+        match permission {
+            Ok(()) => {}
+            Err(ControlError::LeaseLost(why)) => return Err(Ending::Abandoned(why)),
+            Err(error @ ControlError::Unauthenticated(_)) => {
+                self.shared.refuse(&error);
+                return Err(Ending::Abandoned(error.to_string()));
+            }
+            Err(error) => return Err(Ending::Returned(error.to_string())),
+        }
+        // The permission says that the lease held a moment ago, not for how long it may still be trusted.
+        if !self.lease.trusted().await {
+            return Err(Ending::Abandoned(
+                "the API was not heard of since the container was permitted to start".into(),
+            ));
+        }
+        match self.lease.signal() {
+            Signal::Held => {}
+            Signal::Cancel => return Err(Ending::Finished(result::cancelled_before_start())),
+            Signal::Lost => return Err(Ending::Abandoned("the lease is lost".into())),
+        }
+        self.shared.engine.start(self.name).await.map_err(|error| match error {
+            EngineError::Unreachable(_) => Ending::Lost(Reason::RuntimeLost, error.to_string()),
+            EngineError::Refused(_) | EngineError::NotFound(_) if error.is_disk_full() => {
+                Ending::Lost(Reason::DiskFull, error.to_string())
+            }
+            EngineError::Refused(_) | EngineError::NotFound(_) => {
+                Ending::Finished(result::not_started(Reason::StartFailed, error.to_string()))
+            }
+        })
+    }
+
+    async fn watch(&self, output: &mut Output) -> Ran {
+        let config = &self.run.run_config;
+        let watched = Watched {
+            engine: self.shared.engine.as_ref(),
+            name: self.name,
+            lease: self.lease,
+            stops: &self.shared.stops,
+            timeout: config.timeout.duration(),
+            grace: config.grace.duration(),
+            look_every: self.lease.times().heartbeat,
+        };
+        let (end, stopped) = watched.until_end(output).await;
+        Ran::Until(end, stopped)
+    }
+
+    /// Ends the log, and decides what becomes of the attempt.
+    async fn conclude(&self, ran: Ran, output: Output, log: &mut Option<Log>) -> Ending {
+        if !matches!(ran, Ran::Until(End::Exited(_), _)) {
+            // Nothing else will end the output.
+            remove(self.shared, self.name).await;
+        }
+        let mut recorder = output.close(LAST_OUTPUT).await;
+        if matches!(ran, Ran::Until(End::Lost(_), _))
+            && let Some(recorder) = &mut recorder
+        {
+            recorder.note_loss();
+        }
+        let stderr = recorder.as_ref().map(|recorder| recorder.stderr_head().to_vec()).unwrap_or_default();
+        if let Some(log) = log {
+            log.seal(recorder).await;
+        }
+        match ran {
+            Ran::Not(ending) => ending,
+            Ran::Until(_, Some(Stop::LeaseLost)) => Ending::Abandoned("the lease was lost while it ran".into()),
+            Ran::Until(_, Some(Stop::Shutdown)) => Ending::Lost(Reason::RuntimeLost, "the worker was stopped".into()),
+            Ran::Until(End::Exited(exit), stopped) => Ending::Finished(result::outcome(exit, stopped, &stderr)),
+            Ran::Until(End::Lost(why), _) => Ending::Lost(Reason::RuntimeLost, why),
+        }
+    }
+
+    /// Tells what becomes of the run when the engine fails before anything was started.
+    fn fault_before_start(&self, error: &EngineError) -> Ending {
+        match error {
+            // Not the test's doing, and perhaps not another runner's trouble.
+            EngineError::Unreachable(_) => Ending::Returned(error.to_string()),
+            EngineError::Refused(_) | EngineError::NotFound(_) if error.is_disk_full() => {
+                Ending::Returned(error.to_string())
+            }
+            EngineError::Refused(_) | EngineError::NotFound(_) => {
+                Ending::Finished(result::not_started(Reason::StartFailed, error.to_string()))
+            }
+        }
+    }
+}
+
+/// Tells what becomes of a run that is called off before its start was permitted: it has no result of ours then, for
+/// the API itself ends what it cancels so early.
+fn called_off_unstarted(signal: Signal) -> Ending {
+    match signal {
+        Signal::Held | Signal::Cancel => Ending::Returned("the run was cancelled".into()),
+        Signal::Lost => Ending::Abandoned("the lease is lost".into()),
+    }
+}
+
+/// Whether a container was started, and how it ended.
+enum Ran {
+    Not(Ending),
+    Until(End, Option<Stop>),
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
