@@ -1,0 +1,250 @@
+//! `tstr ctl run`.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::{Args, Subcommand};
+use serde_json::Value;
+use tstr_shared::ids::{MatrixId, RunId};
+use tstr_shared::run::{Run, RunEvent, RunResult, RunState};
+
+use super::wait::{Patience, until_finished};
+use super::{Ctl, Much, parse, runner};
+use crate::client::Call;
+use crate::exit::{Exit, Failure, Outcome};
+
+/// Commands about runs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List runs, the latest first
+    List(Box<ListArgs>),
+    /// Show one run with its attempts
+    #[command(
+        visible_alias = "view",
+        before_help = "Examples:\n  tstr ctl run get RUN\n  tstr ctl run get RUN -o json"
+    )]
+    Get {
+        /// The run
+        run: RunId,
+    },
+    /// Wait for runs to finish; the exit code says how
+    Watch(WatchArgs),
+    /// Cancel runs
+    #[command(before_help = "Examples:
+  tstr ctl run cancel RUN
+  tstr ctl run list --state queued -o name | xargs tstr ctl run cancel")]
+    Cancel {
+        /// The runs
+        #[arg(required = true, value_name = "RUN")]
+        runs: Vec<RunId>,
+    },
+    /// Run the same cell with the same configuration again
+    #[command(before_help = "Examples:\n  tstr ctl run retry RUN --wait")]
+    Retry {
+        /// The run
+        run: RunId,
+        #[command(flatten)]
+        waiting: Waiting,
+    },
+    /// Show the changes of a run's state: who, when, from and to what
+    #[command(before_help = "Examples:\n  tstr ctl run events RUN")]
+    Events {
+        /// The run
+        run: RunId,
+    },
+}
+
+/// Flags of `run list`.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:
+  tstr ctl run list
+  tstr ctl run list --test checkout --result fail --scheduled-after 24h
+  tstr ctl run list --label region=nyc --state queued --state running -o wide
+  tstr ctl run list --all -o jsonl")]
+pub struct ListArgs {
+    /// Runs of this test: its id or its name
+    #[arg(long, value_name = "TEST")]
+    test: Option<String>,
+    /// Runs whose latest attempt is on this runner: its id or its name
+    #[arg(long, value_name = "RUNNER")]
+    runner: Option<String>,
+    /// Runs in this state; repeatable
+    #[arg(long, value_delimiter = ',', value_parser = parse::state())]
+    state: Vec<RunState>,
+    /// Runs with this result; repeatable
+    #[arg(long, value_delimiter = ',', value_parser = parse::result())]
+    result: Vec<RunResult>,
+    /// Runs with this label; repeatable, all must be there
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse::pair)]
+    label: Vec<(String, String)>,
+    /// Runs that were made together
+    #[arg(long, value_name = "ID")]
+    matrix_id: Option<MatrixId>,
+    /// Scheduled after: an instant, or a duration ago
+    #[arg(long, value_name = "TIME", value_parser = parse::ago)]
+    scheduled_after: Option<DateTime<Utc>>,
+    /// Scheduled before
+    #[arg(long, value_name = "TIME", value_parser = parse::ago)]
+    scheduled_before: Option<DateTime<Utc>>,
+    /// Started after
+    #[arg(long, value_name = "TIME", value_parser = parse::ago)]
+    started_after: Option<DateTime<Utc>>,
+    /// Started before
+    #[arg(long, value_name = "TIME", value_parser = parse::ago)]
+    started_before: Option<DateTime<Utc>>,
+    /// Finished after
+    #[arg(long, value_name = "TIME", value_parser = parse::ago)]
+    finished_after: Option<DateTime<Utc>>,
+    /// Finished before
+    #[arg(long, value_name = "TIME", value_parser = parse::ago)]
+    finished_before: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    much: Much,
+}
+
+/// Flags of `run watch`.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:
+  tstr ctl run watch RUN
+  tstr ctl run watch --matrix-id ID       all runs that were made together
+  tstr ctl run watch RUN --timeout 10m    gives up after ten minutes, with exit code 14
+
+Exit code: 0 passed, 10 failed, 11 errored, 12 cancelled, 13 timed out; of several runs that of the worst.
+A lost connection is resumed. Ctrl-C detaches and leaves the run alone.")]
+pub struct WatchArgs {
+    /// The runs
+    #[arg(value_name = "RUN", required_unless_present = "matrix_id")]
+    runs: Vec<RunId>,
+    /// All runs that were made together
+    #[arg(long, value_name = "ID", conflicts_with = "runs")]
+    matrix_id: Option<MatrixId>,
+    /// Give up after so long
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    timeout: Option<Duration>,
+}
+
+/// How to wait for what was just made.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Waiting {
+    /// Wait for the end; the exit code says how it was (see `run watch`)
+    #[arg(long)]
+    pub wait: bool,
+    /// Give up waiting after so long, with exit code 14
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration, requires = "wait")]
+    wait_timeout: Option<Duration>,
+    /// Give up on a run that no live runner takes after so long, with exit code 15
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration, requires = "wait", default_value = "60s")]
+    placement_timeout: Duration,
+}
+
+impl Waiting {
+    /// Returns how long to wait.
+    pub fn patience(&self) -> Patience {
+        Patience { total: self.wait_timeout, placement: Some(self.placement_timeout) }
+    }
+}
+
+/// Runs a command.
+pub async fn run(ctl: &Ctl, command: Command) -> Outcome<Exit> {
+    match command {
+        Command::List(args) => list(ctl, *args).await,
+        Command::Get { run } => ctl.item::<Run>(&Call::get(&["runs", &run.to_string()])).await,
+        Command::Watch(args) => watch(ctl, args).await,
+        Command::Cancel { runs } => cancel(ctl, &runs).await,
+        Command::Retry { run, waiting } => retry(ctl, run, waiting).await,
+        Command::Events { run } => {
+            let answer = ctl.client.send(&Call::get(&["runs", &run.to_string(), "events"])).await?;
+            let items = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+            ctl.out.list::<RunEvent>(&items).map(|()| Exit::Done)
+        }
+    }
+}
+
+async fn list(ctl: &Ctl, args: ListArgs) -> Outcome<Exit> {
+    let at = |at: Option<DateTime<Utc>>| at.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true));
+    let runner = match &args.runner {
+        Some(runner) => Some(runner::find(ctl, runner).await?),
+        None => None,
+    };
+    let call = Call::get(&ctl.in_ns(&["runs"]))
+        .with_some("test", args.test)
+        .with_some("runner", runner)
+        .with_each("state", args.state)
+        .with_each("result", args.result)
+        .with_each("label", args.label.iter().map(parse::joined))
+        .with_some("matrix_id", args.matrix_id)
+        .with_some("scheduled_after", at(args.scheduled_after))
+        .with_some("scheduled_before", at(args.scheduled_before))
+        .with_some("started_after", at(args.started_after))
+        .with_some("started_before", at(args.started_before))
+        .with_some("finished_after", at(args.finished_after))
+        .with_some("finished_before", at(args.finished_before));
+    ctl.list::<Run>(&call, &args.much).await
+}
+
+async fn watch(ctl: &Ctl, args: WatchArgs) -> Outcome<Exit> {
+    let runs = match args.matrix_id {
+        Some(id) => {
+            let (mut runs, _) = ctl.client.list(&Call::get(&ctl.in_ns(&["runs"])).with("matrix_id", id), None).await?;
+            if runs.is_empty() {
+                return Err(Failure::new(
+                    Exit::NotFound,
+                    format!("no run of the namespace {} has this matrix id", ctl.ns()),
+                ));
+            }
+            // The list has the latest first; the cells were made in the other order.
+            runs.reverse();
+            runs
+        }
+        None => {
+            let mut runs = Vec::new();
+            for id in &args.runs {
+                runs.push(ctl.client.send(&Call::get(&["runs", &id.to_string()])).await?);
+            }
+            runs
+        }
+    };
+    let is_one = args.matrix_id.is_none() && runs.len() == 1;
+    let ending = until_finished(ctl, runs, Patience { total: args.timeout, placement: None }).await?;
+    // The verdict stands, whether or not anybody reads the rest.
+    let _ = match ending.runs.as_slice() {
+        [one] if is_one => {
+            if ctl.out.documents(std::slice::from_ref(one), true)? {
+                Ok(())
+            } else {
+                ctl.out.list::<Run>(&ending.runs)
+            }
+        }
+        runs => ctl.out.list::<Run>(runs),
+    };
+    Ok(ending.exit)
+}
+
+async fn cancel(ctl: &Ctl, runs: &[RunId]) -> Outcome<Exit> {
+    let mut exit = Exit::Done;
+    for id in runs {
+        match ctl.client.send(&Call::post(&["runs", &id.to_string(), "cancel"])).await {
+            Ok(answer) => ctl.out.done::<Run>(&answer, &format!("cancelling the run {id}"))?,
+            // The others are still to be cancelled.
+            Err(failure) if runs.len() > 1 && !failure.is_passing() => {
+                exit = exit.worse(failure.exit());
+                ctl.out.tell(&failure.about(&format!("run {id}")));
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(exit)
+}
+
+async fn retry(ctl: &Ctl, run: RunId, waiting: Waiting) -> Outcome<Exit> {
+    let made = ctl.client.send(&Call::post(&["runs", &run.to_string(), "retry"])).await?;
+    if !waiting.wait {
+        ctl.out.item::<Run>(&made)?;
+        return Ok(Exit::Done);
+    }
+    let ending = until_finished(ctl, vec![made], waiting.patience()).await?;
+    for run in &ending.runs {
+        let _ = ctl.out.item::<Run>(run);
+    }
+    Ok(ending.exit)
+}
