@@ -1,0 +1,45 @@
+# The verbs of this repository. Each calls a script, so nobody needs `just`: `./scripts/up` and `./scripts/test` do all.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+# "$@" in a recipe is what was typed, quotes and all.
+set positional-arguments
+
+[private]
+default:
+    @just --list --unsorted
+
+# install what is missing on this machine: PostgreSQL, Podman, Rust, cargo-nextest, the user tstr
+setup:
+    ./scripts/test setup
+
+# build a debug tstr and start all of it with the demo tests; arguments go to `tstr up`
+dev *ARGS:
+    TSTR_UP_PROFILE=dev ./scripts/up "$@"
+
+# open psql on the database of a running tstr: `just db [DATA-DIR] [PSQL-ARGUMENT…]`
+db *ARGS:
+    ./scripts/db "$@"
+
+# format all code
+fmt:
+    cargo fmt --all
+
+# clippy, warnings are errors
+lint:
+    ./scripts/test lint
+
+# all tests, or those that match: `just test -E 'test(claim)'`
+test *ARGS:
+    ./scripts/test build test "$@"
+
+# write the generated files anew: openapi/, .sqlx/, migrations/schema.sql
+gen:
+    ./scripts/gen
+
+# everything that must be green before review, as continuous integration runs it
+verify:
+    ./scripts/test
+
+# measure claims and logs against bare PostgreSQL, on a quiet machine; `just bench --quick` only shows that it works
+bench *ARGS:
+    ./scripts/bench "$@"
