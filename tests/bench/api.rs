@@ -1,0 +1,162 @@
+//! A `tstr api` as a process of its own, and workers that speak gRPC to it with a real token.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use tokio::time::Instant;
+use tonic::Request;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Channel, Endpoint};
+use tstr_proto::v1 as pb;
+use tstr_proto::v1::runner_service_client::RunnerServiceClient;
+use tstr_shared::permission::Scope;
+use tstr_tests::process::{Process, command};
+use tstr_tests::{Person, binary, factory};
+use uuid::Uuid;
+
+use crate::cpu;
+use crate::server::Server;
+
+/// The name of the test whose runs fill the queue.
+pub const TEST: &str = "bench";
+
+/// The API of one database.
+pub struct Api {
+    process: Process,
+    admin: Person,
+    grpc_url: String,
+    runner_token: String,
+}
+
+impl Api {
+    /// Starts the API on a new database, lifts the quotas, registers the test and issues a token for runners. Call on
+    /// the main thread: the process ends with the thread that started it.
+    pub async fn start(server: &Server, database: &str) -> Result<Self> {
+        server.create_database(database).await?;
+        let file = |suffix: &str| -> PathBuf { server.dir().join(format!("{database}.{suffix}")) };
+        let token_file = file("token");
+        let mut api = command(binary());
+        api.args(["api", "--json-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--log-format", "json"]);
+        api.arg("--key-file").arg(file("key")).arg("--bootstrap-token-file").arg(&token_file);
+        // By the environment, as the address of a database should be.
+        api.env("TSTR_PG_DSN", server.dsn(database));
+        let mut process = Process::start(api, file("log"));
+        let (json_url, grpc_url) = addresses(&mut process).await?;
+        let token = std::fs::read_to_string(&token_file).context("read the administrator's token")?;
+        let admin = Person::new(json_url, Some(token.trim().to_owned()));
+        let none = json!({"quotas": {"max_queued": null, "max_running": null}});
+        admin.patch("/api/v1/namespaces/default", &none).await.expect(200);
+        let matrix = json!({"labels": {"region": ["nyc", "sfo"], "network": ["public", "private"]}});
+        let test = factory::with(factory::test(TEST), "/matrix", matrix);
+        let test = factory::with(test, "/limits", json!({"log": "1GiB"}));
+        admin.post("/api/v1/namespaces/default/tests", &test).await.expect(201);
+        let issued = admin.post("/api/v1/tokens", &factory::token(&[Scope::Runner], &[".*"])).await.expect(201);
+        let runner_token = issued["token"].as_str().context("the token")?.to_owned();
+        Ok(Self { process, admin, grpc_url, runner_token })
+    }
+
+    /// Triggers the test once; returns the ids of its runs, one for each of its four placement classes.
+    pub async fn trigger(&self) -> Result<Vec<Uuid>> {
+        let path = format!("/api/v1/namespaces/default/tests/{TEST}/runs");
+        let made = self.admin.post(&path, &json!({})).await.expect(201);
+        let runs = made["runs"].as_array().context("the runs")?;
+        runs.iter().map(|run| Ok(run["id"].as_str().context("an id")?.parse()?)).collect()
+    }
+
+    /// Registers a worker with a connection of its own.
+    pub async fn worker(&self, name: &str) -> Result<Worker> {
+        let channel = Endpoint::from_shared(self.grpc_url.clone())?.tcp_nodelay(true).connect().await?;
+        let client = RunnerServiceClient::new(channel).max_decoding_message_size(64 << 20);
+        let bearer = format!("Bearer {}", self.runner_token).parse()?;
+        let mut worker = Worker { client, bearer, id: Uuid::new_v4().to_string() };
+        let about = pb::RunnerAbout { version: "bench".into(), ..Default::default() };
+        let asked = pb::RegisterRunnerRequest {
+            id: worker.id.clone(),
+            name: name.into(),
+            slots: 1024,
+            about: Some(about),
+            ..Default::default()
+        };
+        let request = worker.request(asked);
+        worker.client.register_runner(request).await?;
+        Ok(worker)
+    }
+
+    /// Returns the processor time that the process has used.
+    pub fn cpu_us(&self) -> f64 {
+        cpu::process_us(self.process.pid())
+    }
+
+    /// Stops it in order.
+    pub fn stop(mut self) -> Result<()> {
+        let status = self.process.terminate(Duration::from_secs(30));
+        ensure!(status.success(), "the API ended with {status}:\n{}", self.process.log_text());
+        Ok(())
+    }
+}
+
+/// Waits until the API says where it listens.
+async fn addresses(process: &mut Process) -> Result<(String, String)> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let log = process.log_text();
+        let url = |of: &str| -> Option<String> {
+            let rest = log.split_once(of)?.1;
+            let rest = &rest[rest.find("http://")?..];
+            Some(rest[..rest.find([',', '"', '\n'])?].to_owned())
+        };
+        if let (Some(json), Some(grpc)) = (url("the JSON API listens on"), url("the gRPC API on")) {
+            return Ok((json, grpc));
+        }
+        ensure!(process.is_running() && Instant::now() < deadline, "the API did not start:\n{log}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A registered runner.
+#[derive(Clone)]
+pub struct Worker {
+    client: RunnerServiceClient<Channel>,
+    bearer: MetadataValue<Ascii>,
+    id: String,
+}
+
+impl Worker {
+    /// Returns the runner's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The same connection in the name of another runner of the same token.
+    pub fn with_id(&self, id: &str) -> Self {
+        Self { id: id.to_owned(), ..self.clone() }
+    }
+
+    fn request<M>(&self, message: M) -> Request<M> {
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("authorization", self.bearer.clone());
+        request
+    }
+
+    /// Claims up to `max` runs.
+    pub async fn claim(&mut self, max: u32, wait: Duration) -> Result<Vec<pb::LeasedRun>> {
+        let wish = pb::ClaimRunsRequest {
+            runner_id: self.id.clone(),
+            max,
+            wait_ms: u32::try_from(wait.as_millis())?,
+            claim_id: Uuid::new_v4().to_string(),
+        };
+        let request = self.request(wish);
+        Ok(self.client.claim_runs(request).await.context("claim runs")?.into_inner().runs)
+    }
+
+    /// Appends pieces to a log; returns the number of the next piece.
+    pub async fn append(&mut self, fence: pb::Fence, chunks: Vec<pb::LogChunk>) -> Result<u32> {
+        let pieces = pb::AppendLogsRequest { runner_id: self.id.clone(), fence: Some(fence), chunks };
+        let request = self.request(pieces);
+        let answer = self.client.append_logs(request).await.context("append to a log")?.into_inner();
+        Ok(answer.next.context("the answer says where the log ends")?.next_seq)
+    }
+}

@@ -1,0 +1,130 @@
+//! Bare SQL by `pgbench -M prepared`: the product's claim, and the smallest durable transaction.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use sqlx::PgConnection;
+
+use crate::server::Server;
+
+/// The product's own statement.
+const CLAIM: &str = include_str!("../../api/src/store/sql/claim.sql");
+/// What the API sets on the connections that it claims by (`api/src/server.rs`).
+const CLAIM_OPTIONS: &str = "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off";
+
+/// A script with what it is run with.
+#[derive(Debug, Clone)]
+pub struct Script {
+    file: PathBuf,
+    database: String,
+    options: &'static str,
+    variables: Vec<String>,
+}
+
+/// How long a script is run.
+#[derive(Debug, Clone, Copy)]
+pub enum Span {
+    /// Each client does one transaction: what is measured is connecting and planning.
+    Once,
+    /// For this many seconds.
+    Seconds(u32),
+}
+
+/// What pgbench reports.
+#[derive(Debug, Clone, Copy)]
+pub struct Report {
+    /// Transactions per second, connecting left out.
+    pub per_s: f64,
+    /// How many transactions there were.
+    pub transactions: f64,
+}
+
+impl Script {
+    /// Writes the claim as the API prepares it, for runs in these four lanes.
+    pub fn claim(server: &Server, database: &str, lanes: &[i32], runner: &str) -> Result<Self> {
+        ensure!(lanes.len() == 4 && lanes.windows(2).all(|two| two[1] == two[0] + 4), "four lanes in a row: {lanes:?}");
+        let order = "ARRAY[:a, :b, :c, :d]::int[]";
+        let mut statement = without_annotations(&without_comments(CLAIM))?;
+        for (parameter, value) in [
+            ("$1::int[]", order),
+            ("$2", ":max"),
+            ("$3", &format!("'{runner}'::uuid")),
+            ("$4", "'00000000-0000-4000-8000-000000000000'::uuid"),
+            ("$5::interval", "interval '60 s'"),
+            ("$6", "'runner:00000000-0000-4000-8000-000000000000 token:00000000-0000-4000-8000-000000000000'"),
+        ] {
+            ensure!(statement.contains(parameter), "the claim has no parameter {parameter} any more");
+            statement = statement.replace(parameter, value);
+        }
+        ensure!(!statement.contains('$'), "the claim has parameters that are not known here:\n{statement}");
+        // Lanes take turns at being first, as in the API.
+        let turns = ["a", "b", "c", "d"].iter().enumerate();
+        let turns: String = turns.map(|(i, name)| format!("\\set {name} :lane + 4 * ((:turn + {i}) % 4)\n")).collect();
+        let text = format!("\\set turn random(0, 3)\n{turns}{};\n", statement.trim());
+        let file = server.dir().join(format!("claim_{database}.sql"));
+        std::fs::write(&file, text).context("write a script")?;
+        let variables = vec![format!("lane={}", lanes[0])];
+        Ok(Self { file, database: database.into(), options: CLAIM_OPTIONS, variables })
+    }
+
+    /// Writes the bare one-row INSERT that everything is a multiple of; `conn` leads to `database`.
+    pub async fn insert(server: &Server, database: &str, conn: &mut PgConnection) -> Result<Self> {
+        for statement in [
+            "CREATE TABLE bench_insert (seq bigint GENERATED ALWAYS AS IDENTITY, run_id bigint NOT NULL,
+                                        class_id int NOT NULL, prio smallint NOT NULL, attempt smallint DEFAULT 0)",
+            "CREATE INDEX bench_insert_idx ON bench_insert (class_id, prio, seq)",
+        ] {
+            sqlx::query(statement).execute(&mut *conn).await?;
+        }
+        let file = server.dir().join("insert.sql");
+        let text = "\\set c random(0, 9999)\nINSERT INTO bench_insert (run_id, class_id, prio) VALUES (1, :c, 3);\n";
+        std::fs::write(&file, text).context("write a script")?;
+        Ok(Self { file, database: database.into(), options: "", variables: Vec::new() })
+    }
+
+    /// The same script, claiming up to `max` runs at once.
+    pub fn at_once(&self, max: u32) -> Self {
+        let mut script = self.clone();
+        script.variables.push(format!("max={max}"));
+        script
+    }
+
+    /// Runs it to its end. Call on the main thread.
+    pub async fn run(&self, server: &Server, clients: u32, span: Span) -> Result<Report> {
+        let mut pgbench = server.client("pgbench", &self.database);
+        pgbench.env("PGOPTIONS", self.options);
+        pgbench.args(["-n", "-M", "prepared", "-c", &clients.to_string(), "-j", &clients.min(2).to_string()]);
+        match span {
+            Span::Once => pgbench.args(["-t", "1"]),
+            Span::Seconds(seconds) => pgbench.args(["-T", &seconds.to_string()]),
+        };
+        pgbench.args(self.variables.iter().flat_map(|variable| ["-D", variable.as_str()])).arg("-f").arg(&self.file);
+        let output = tokio::process::Command::from(pgbench).kill_on_drop(true).output().await.context("run pgbench")?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let faults = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.success(), "pgbench: {}\n{text}{faults}", output.status);
+        let number = |behind: &str| -> Result<f64> {
+            let rest = text.split_once(behind).with_context(|| format!("pgbench says no '{behind}':\n{text}"))?.1;
+            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+            Ok(rest[..end].parse()?)
+        };
+        ensure!(number("number of failed transactions: ")? == 0.0, "transactions failed:\n{text}{faults}");
+        Ok(Report { per_s: number("tps = ")?, transactions: number("number of transactions actually processed: ")? })
+    }
+}
+
+fn without_comments(sql: &str) -> String {
+    sql.lines().map(|line| line.split("--").next().unwrap_or_default().trim_end()).collect::<Vec<_>>().join("\n")
+}
+
+/// Turns `AS "name!: Type"`, which the checked macros read, into `AS name`.
+fn without_annotations(sql: &str) -> Result<String> {
+    let mut parts = sql.split("AS \"");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (annotated, rest) = part.split_once('"').context("a quote is not closed")?;
+        let name: String = annotated.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        plain += &format!("AS {name}{rest}");
+    }
+    Ok(plain)
+}

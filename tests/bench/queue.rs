@@ -1,0 +1,205 @@
+//! A queue of a given depth with its API, loaded by SQL, and kept at its depth while runs are claimed from it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use sqlx::{AssertSqlSafe, PgConnection};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tstr_api::ops::wake::{CHANNEL, News};
+use uuid::Uuid;
+
+use crate::api::{Api, Worker};
+use crate::server::{Server, backend_pid};
+
+/// How many runs one statement loads.
+const LOAD_STEP: i64 = 100_000;
+/// How long the keeper waits between two looks, as long as what is claimed meanwhile is a small part of the queue.
+const REFILL_EVERY: Duration = Duration::from_millis(10);
+/// How long it waits otherwise.
+const REFILL_SOON: Duration = Duration::from_millis(1);
+/// How often the replicas are told of refilled lanes, as a replica that enqueues would do it.
+const TELL_EVERY: Duration = Duration::from_millis(25);
+
+/// A database with a queue.
+pub struct Queue {
+    /// How many runs wait.
+    pub depth: u64,
+    /// The name of the database.
+    pub database: String,
+    /// Its API.
+    pub api: Api,
+    /// Registered runners, each with a connection of its own.
+    pub workers: Vec<Worker>,
+    /// The lanes that the runs are in; one for each placement class of the test.
+    pub lanes: Vec<i32>,
+    /// A connection for upkeep between the measurements.
+    pub conn: PgConnection,
+    keeper: Option<Keeper>,
+}
+
+impl Queue {
+    /// Makes the database, starts its API, fills the queue and registers runners.
+    pub async fn fill(server: &Server, depth: u64, workers: usize) -> Result<Self> {
+        let database = format!("queue_{depth}");
+        let api = Api::start(server, &database).await?;
+        let seeds = api.trigger().await?;
+        let mut conn = server.connect(&database).await?;
+        sqlx::query("SET synchronous_commit = off").execute(&mut conn).await?;
+        let lanes: Vec<i32> =
+            sqlx::query_scalar("SELECT DISTINCT lane FROM ready ORDER BY lane").fetch_all(&mut conn).await?;
+        load(&mut conn, &seeds, depth).await?;
+        for statement in ["VACUUM (ANALYZE) run, ready, run_event, lease", "CHECKPOINT"] {
+            sqlx::query(statement).execute(&mut conn).await?;
+        }
+        let mut registered = Vec::new();
+        for number in 0..workers {
+            registered.push(api.worker(&format!("worker-{number}")).await?);
+        }
+        let keeper = Some(Keeper::connect(server, &database, lanes.clone(), depth).await?);
+        Ok(Self { depth, database, api, workers: registered, lanes, conn, keeper })
+    }
+
+    /// Removes dead rows, so that every measurement begins with the same tables.
+    pub async fn vacuum(&mut self) -> Result<()> {
+        sqlx::query("VACUUM ready, lease").execute(&mut self.conn).await?;
+        Ok(())
+    }
+
+    /// Begins to put back what is claimed.
+    pub fn keep(&mut self) -> Result<Keeping> {
+        let keeper = self.keeper.take().ok_or_else(|| anyhow::anyhow!("the queue is being kept already"))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        Ok(Keeping { pid: keeper.pid, task: tokio::spawn(keeper.run(stop.clone())), stop })
+    }
+
+    /// Puts back the rest and ends the keeping; tells how much was claimed.
+    pub async fn end(&mut self, keeping: Keeping) -> Result<Kept> {
+        keeping.stop.store(true, Ordering::Relaxed);
+        let (keeper, kept) = keeping.task.await??;
+        self.keeper = Some(keeper);
+        Ok(kept)
+    }
+
+    /// Returns how many runs wait.
+    pub async fn count(&mut self) -> Result<u64> {
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM ready").fetch_one(&mut self.conn).await?;
+        Ok(count.unsigned_abs())
+    }
+}
+
+/// Clones the seeds until `depth` runs wait. What follows is `enqueue.sql` without its look for duplicates.
+async fn load(conn: &mut PgConnection, seeds: &[Uuid], depth: u64) -> Result<()> {
+    const LOAD: &str = "
+        WITH seed AS (
+            SELECT r.*, row_number() OVER (ORDER BY r.class_id) - 1 AS place FROM run r WHERE r.id = ANY($1)
+        ),
+        new AS MATERIALIZED (
+            -- Ids of version 7, a thousand to the millisecond, the last of them now.
+            SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - ($3 - n) / 1000), 12, '0')
+                    || '7' || lpad(to_hex(n % 1000), 3, '0') || '8' || substr(md5(n::text), 1, 15))::uuid AS id,
+                   s.ns_id, s.test_id, s.matrix_id, s.class_id, s.config_id, s.priority, s.queue_secs, s.trigger,
+                   s.scheduled_at, s.created_by,
+                   ((extract(epoch FROM clock_timestamp()) * 1000)::bigint << 20)
+                   | (nextval('ready_seq') & 1048575) AS seq
+            FROM generate_series($2::bigint, $3::bigint) AS n
+            JOIN seed s ON s.place = n % (SELECT count(*) FROM seed)
+        ),
+        made AS (
+            INSERT INTO run (id, ns_id, test_id, matrix_id, class_id, config_id, priority, seq, queue_secs, trigger,
+                             scheduled_at, created_by)
+            SELECT id, ns_id, test_id, matrix_id, class_id, config_id, priority, seq, queue_secs, trigger,
+                   scheduled_at, created_by
+            FROM new
+        ),
+        noted AS (
+            INSERT INTO run_event (run_id, state_to, attempt, actor) SELECT id, 'queued', 0, created_by FROM new
+        )
+        INSERT INTO ready (lane, seq, run_id, expires_at)
+        SELECT class_id * 4 + priority, seq, id, now() + interval '1 day' FROM new";
+    let mut next = i64::try_from(seeds.len())? + 1;
+    let depth = i64::try_from(depth)?;
+    while next <= depth {
+        let last = depth.min(next + LOAD_STEP - 1);
+        sqlx::query(LOAD).bind(seeds).bind(next).bind(last).execute(&mut *conn).await?;
+        next = last + 1;
+    }
+    let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM ready").fetch_one(conn).await?;
+    ensure!(waiting == depth, "{waiting} runs wait where {depth} should");
+    Ok(())
+}
+
+/// Puts claimed runs back at the end of their lanes, so that the queue keeps its depth.
+struct Keeper {
+    conn: PgConnection,
+    pid: u32,
+    lanes: Vec<i32>,
+    depth: u64,
+}
+
+/// A keeper at work. Its backend's time is not the claims'.
+pub struct Keeping {
+    /// The id of its backend.
+    pub pid: u32,
+    stop: Arc<AtomicBool>,
+    task: JoinHandle<Result<(Keeper, Kept)>>,
+}
+
+/// What a keeper saw.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Kept {
+    /// How many runs were claimed.
+    pub claimed: u64,
+    /// The most that were missing at once.
+    pub missing: u64,
+}
+
+impl Keeper {
+    async fn connect(server: &Server, database: &str, lanes: Vec<i32>, depth: u64) -> Result<Self> {
+        let mut conn = server.connect(database).await?;
+        sqlx::query("SET synchronous_commit = off").execute(&mut conn).await?;
+        let pid = backend_pid(&mut conn).await?;
+        Ok(Self { conn, pid, lanes, depth })
+    }
+
+    async fn run(mut self, stop: Arc<AtomicBool>) -> Result<(Self, Kept)> {
+        let mut kept = Kept::default();
+        let mut told = Instant::now();
+        let mut untold = false;
+        loop {
+            let is_last = stop.load(Ordering::Relaxed);
+            let found = self.put_back().await?;
+            kept.claimed += found;
+            kept.missing = kept.missing.max(found);
+            untold |= found > 0;
+            if untold && (is_last || told.elapsed() >= TELL_EVERY) {
+                self.tell().await?;
+                (untold, told) = (false, Instant::now());
+            }
+            if is_last {
+                return Ok((self, kept));
+            }
+            tokio::time::sleep(if found * 20 < self.depth { REFILL_EVERY } else { REFILL_SOON }).await;
+        }
+    }
+
+    async fn put_back(&mut self) -> Result<u64> {
+        const PUT_BACK: &str = "
+            WITH gone AS (DELETE FROM lease WHERE lane = ANY($1) RETURNING run_id, lane)
+            INSERT INTO ready (lane, seq, run_id, expires_at)
+            SELECT lane,
+                   ((extract(epoch FROM clock_timestamp()) * 1000)::bigint << 20) | (nextval('ready_seq') & 1048575),
+                   run_id, now() + interval '1 day'
+            FROM gone";
+        Ok(sqlx::query(PUT_BACK).bind(&self.lanes).execute(&mut self.conn).await?.rows_affected())
+    }
+
+    async fn tell(&mut self) -> Result<()> {
+        let news = News { lanes: self.lanes.iter().copied().collect(), ..News::default() };
+        let notify = format!("NOTIFY {CHANNEL}, '{}'", serde_json::to_string(&news)?);
+        sqlx::query(AssertSqlSafe(notify)).execute(&mut self.conn).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,209 @@
+//! `DataService`: reads of namespaces, tests, runs, logs and runners.
+
+use std::time::Duration;
+
+use tonic::Code;
+use tstr_proto::v1 as pb;
+use tstr_shared::error::ErrorCode;
+use tstr_shared::logs::Stream::{Stderr, Stdout};
+use tstr_shared::permission::Scope;
+use tstr_shared::run::RunResult;
+use tstr_tests::worker::Worker;
+use tstr_tests::{Stack, factory};
+
+use super::{Peer, refused};
+
+const NS: &str = "default";
+
+#[tokio::test]
+async fn namespaces_and_tests_are_listed_in_pages_and_read() {
+    let stack = Stack::start().await;
+    let admin = stack.admin();
+    stack.namespace("team-a").await;
+    for (name, team) in [("a", "x"), ("b", "y"), ("c", "x")] {
+        admin.register(&factory::with(factory::test(name), "/labels/team", team.into())).await;
+    }
+    admin.register(&factory::with(factory::test("daily"), "/cron_schedule", "@daily".into())).await;
+    let mut data = Peer::admin(&stack).await.data();
+
+    let listed = data.list_namespaces(pb::ListNamespacesRequest::default()).await.unwrap().into_inner();
+    assert_eq!(listed.namespaces.iter().map(|ns| ns.name.as_str()).collect::<Vec<_>>(), ["default", "team-a"]);
+    let read = data.get_namespace(pb::GetNamespaceRequest { namespace: NS.into() }).await.unwrap().into_inner();
+    assert_eq!(read.namespace.unwrap().tests, 4);
+
+    let list = pb::ListTestsRequest { namespace: NS.into(), page_size: 1, labels: [("team".into(), "x".into())].into(), ..Default::default() };
+    let first = data.list_tests(list.clone()).await.unwrap().into_inner();
+    let next = pb::ListTestsRequest { page_token: first.next_page_token.clone(), ..list.clone() };
+    let second = data.list_tests(next).await.unwrap().into_inner();
+    let names = |page: &pb::ListTestsResponse| page.tests.iter().map(|test| test.spec.as_ref().unwrap().name.clone()).collect::<Vec<_>>();
+    assert_eq!((names(&first), names(&second), second.next_page_token.as_str()), (vec!["a".into()], vec!["c".into()], ""));
+    let other = pb::ListTestsRequest { page_token: first.next_page_token, labels: Default::default(), ..list };
+    refused(data.list_tests(other).await, Code::InvalidArgument, ErrorCode::Malformed);
+
+    let get = pb::GetTestRequest { namespace: NS.into(), test: first.tests[0].id.clone() };
+    assert_eq!(data.get_test(get).await.unwrap().into_inner().test.as_ref(), Some(&first.tests[0]));
+    let schedule = |test: &str, count| pb::GetTestScheduleRequest { namespace: NS.into(), test: test.into(), count };
+    let told = data.get_test_schedule(schedule("daily", 0)).await.unwrap().into_inner();
+    assert_eq!((told.time_zone.as_str(), told.paused, told.upcoming.len()), ("UTC", false, 10));
+    assert_eq!(data.get_test_schedule(schedule("daily", 5000)).await.unwrap().into_inner().upcoming.len(), 100);
+    refused(data.get_test_schedule(schedule("a", 1)).await, Code::FailedPrecondition, ErrorCode::Conflict);
+}
+
+#[tokio::test]
+async fn runs_are_listed_by_filter_read_and_waited_for() {
+    let stack = Stack::start().await;
+    let admin = stack.admin();
+    admin.register(&factory::test("a")).await;
+    let worker = Worker::register(&stack, 0, "w").await;
+    let done = admin.trigger("a").await.remove(0);
+    worker.finish(worker.running().await, RunResult::Fail).await.unwrap();
+    let live = admin.trigger("a").await.remove(0);
+    let fence = worker.running().await;
+    let mut data = Peer::admin(&stack).await.data();
+
+    let list = |change: fn(&mut pb::ListRunsRequest)| {
+        let mut request = pb::ListRunsRequest { namespace: NS.into(), ..Default::default() };
+        change(&mut request);
+        request
+    };
+    for (request, expected) in [
+        (list(|_| {}), vec![&live, &done]),
+        (list(|r| r.states = vec![pb::RunState::Running.into()]), vec![&live]),
+        (list(|r| r.results = vec![pb::RunResult::Fail.into(), pb::RunResult::Pass.into()]), vec![&done]),
+        (list(|r| r.test = "nobody".into()), vec![]),
+        (list(|r| r.page_size = 1), vec![&live]),
+        (list(|r| r.finished_before = Some(at(0))), vec![]),
+        (list(|r| r.started_after = Some(at(0))), vec![&live, &done]),
+    ] {
+        let listed = data.list_runs(request.clone()).await.unwrap().into_inner();
+        assert_eq!(listed.runs.iter().map(|run| &run.id).collect::<Vec<_>>(), expected, "{request:?}");
+    }
+    for (request, pointer) in [
+        (list(|r| r.states = vec![1, 9]), "/states/1"),
+        (list(|r| r.results = vec![0]), "/results/0"),
+        (list(|r| r.runner_id = "w".into()), "/runner_id"),
+        (list(|r| r.test = "a b".into()), "/test"),
+        (list(|r| r.labels = [("a b".into(), String::new())].into()), "/labels/a b"),
+        (list(|r| r.page_size = -1), "/page_size"),
+        (list(|r| r.scheduled_after = Some(at(i64::MAX))), "/scheduled_after"),
+    ] {
+        let problem = refused(data.list_runs(request).await, Code::InvalidArgument, ErrorCode::Invalid);
+        assert_eq!(problem.errors[0].pointer, pointer);
+    }
+
+    let get = |wait_ms| pb::GetRunRequest { run_id: live.clone(), wait_ms };
+    let waiting = {
+        let (mut data, get) = (data.clone(), get(30_000));
+        tokio::spawn(async move { data.get_run(get).await.unwrap().into_inner().run.unwrap() })
+    };
+    assert_eq!(data.get_run(get(1)).await.unwrap().into_inner().run.unwrap().state(), pb::RunState::Running);
+    worker.finish(fence, RunResult::Pass).await.unwrap();
+    let waited = tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("it is answered at the end").unwrap();
+    assert_eq!((waited.result(), waited.attempts.len()), (pb::RunResult::Pass, 1));
+    let events = data.list_run_events(pb::ListRunEventsRequest { run_id: live }).await.unwrap().into_inner().events;
+    assert_eq!(events.iter().map(|event| event.to()).collect::<Vec<_>>(), [pb::RunState::Queued, pb::RunState::Leased, pb::RunState::Running, pb::RunState::Finished]);
+}
+
+fn at(seconds: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds, nanos: 0 }
+}
+
+#[tokio::test]
+async fn a_log_is_streamed_in_part_and_followed_to_its_end() {
+    let stack = Stack::start().await;
+    let admin = stack.admin();
+    admin.register(&factory::test("a")).await;
+    let worker = Worker::register(&stack, 0, "w").await;
+    let run_id = admin.trigger("a").await.remove(0);
+    let fence = worker.running().await;
+    worker.write(fence, &[(Stdout, b"one"), (Stderr, b"\xff"), (Stdout, b"two")]).await;
+    let data = Peer::admin(&stack).await.data();
+    let read = async |request: pb::ReadLogsRequest| {
+        let mut pieces = data.clone().read_logs(request).await.unwrap().into_inner();
+        let mut seen = Vec::new();
+        while let Some(piece) = pieces.message().await.unwrap() {
+            assert!(piece.time.is_some());
+            seen.push((piece.seq, piece.stream(), piece.data));
+        }
+        seen
+    };
+    let whole = vec![
+        (0, pb::Stream::Stdout, b"one".to_vec()),
+        (1, pb::Stream::Stderr, b"\xff".to_vec()),
+        (2, pb::Stream::Stdout, b"two".to_vec()),
+    ];
+    let ask = pb::ReadLogsRequest { run_id: run_id.clone(), ..Default::default() };
+    assert_eq!(read(ask.clone()).await, whole);
+    assert_eq!(read(pb::ReadLogsRequest { stream: pb::Stream::Stderr.into(), ..ask.clone() }).await, whole[1..2]);
+    assert_eq!(read(pb::ReadLogsRequest { after: Some(0), limit: 1, attempt: 1, ..ask.clone() }).await, whole[1..2]);
+
+    let mut following = data.clone().read_logs(pb::ReadLogsRequest { follow: true, ..ask.clone() }).await.unwrap().into_inner();
+    for seq in 0..3 {
+        assert_eq!(following.message().await.unwrap().unwrap().seq, seq);
+    }
+    worker.write(fence, &[(Stderr, b"end")]).await;
+    assert_eq!(following.message().await.unwrap().unwrap().data, b"end");
+    worker.finish(fence, RunResult::Pass).await.unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(10), following.message()).await.expect("it ends with the run");
+    assert_eq!(end.unwrap(), None);
+    let wrong = pb::ReadLogsRequest { attempt: 70_000, ..ask };
+    assert_eq!(refused(data.clone().read_logs(wrong).await, Code::InvalidArgument, ErrorCode::Invalid).errors[0].pointer, "/attempt");
+}
+
+#[tokio::test]
+async fn runners_are_listed_for_one_namespace_or_all_that_are_seen() {
+    let stack = Stack::start().await;
+    stack.namespace("team-a").await;
+    let here = Worker::register_for(&stack, 0, "here", &[NS], Default::default()).await;
+    Worker::register_for(&stack, 0, "there", &["team-a"], Default::default()).await;
+    let mut data = Peer::admin(&stack).await.data();
+    let names = async |data: &mut tstr_proto::v1::data_service_client::DataServiceClient<_>, namespace: &str| {
+        let request = pb::ListRunnersRequest { namespace: namespace.into(), ..Default::default() };
+        let mut names: Vec<_> = data.list_runners(request).await.unwrap().into_inner().runners.into_iter().map(|r| r.name).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&mut data, NS).await, ["here"]);
+    assert_eq!(names(&mut data, "").await, ["here", "there"]);
+    let mut local = Peer::of(&stack, &[Scope::Data], &["team-a"]).await.data();
+    assert_eq!(names(&mut local, "").await, ["there"]);
+    let get = pb::GetRunnerRequest { runner_id: here.id.to_string() };
+    let runner = data.get_runner(get.clone()).await.unwrap().into_inner().runner.unwrap();
+    assert_eq!((runner.state.as_str(), runner.slots, runner.namespaces.as_slice()), ("live", 10, &[NS.to_owned()][..]));
+    refused(local.get_runner(get).await, Code::NotFound, ErrorCode::NotFound);
+}
+
+#[tokio::test]
+async fn a_runner_reads_nothing_and_a_foreigner_finds_nothing() {
+    let stack = Stack::start().await;
+    let admin = stack.admin();
+    admin.register(&factory::test("a")).await;
+    let run_id = admin.trigger("a").await.remove(0);
+    let runner_id = Worker::register_for(&stack, 0, "w", &[NS], Default::default()).await.id.to_string();
+    for (scope, namespace, code, word) in [
+        (Scope::Runner, NS, Code::PermissionDenied, ErrorCode::Forbidden),
+        (Scope::Data, "elsewhere", Code::NotFound, ErrorCode::NotFound),
+    ] {
+        let mut data = Peer::of(&stack, &[scope], &[namespace]).await.data();
+        let (ns, test) = (String::from(NS), String::from("a"));
+        refused(data.get_namespace(pb::GetNamespaceRequest { namespace: ns.clone() }).await, code, word);
+        refused(data.list_tests(pb::ListTestsRequest { namespace: ns.clone(), ..Default::default() }).await, code, word);
+        refused(data.get_test(pb::GetTestRequest { namespace: ns.clone(), test: test.clone() }).await, code, word);
+        refused(data.get_test_schedule(pb::GetTestScheduleRequest { namespace: ns.clone(), test, count: 1 }).await, code, word);
+        refused(data.list_runs(pb::ListRunsRequest { namespace: ns.clone(), ..Default::default() }).await, code, word);
+        for wait_ms in [0, 20_000] {
+            refused(data.get_run(pb::GetRunRequest { run_id: run_id.clone(), wait_ms }).await, code, word);
+        }
+        refused(data.list_run_events(pb::ListRunEventsRequest { run_id: run_id.clone() }).await, code, word);
+        refused(data.read_logs(pb::ReadLogsRequest { run_id: run_id.clone(), follow: true, ..Default::default() }).await, code, word);
+        refused(data.list_runners(pb::ListRunnersRequest { namespace: ns, ..Default::default() }).await, code, word);
+        refused(data.get_runner(pb::GetRunnerRequest { runner_id: runner_id.clone() }).await, code, word);
+    }
+    let mut anonymous = Peer::connect(&stack, 0, None).await.data();
+    let get = pb::GetRunRequest { run_id, wait_ms: 0 };
+    refused(anonymous.get_run(get.clone()).await, Code::Unauthenticated, ErrorCode::Unauthenticated);
+    let mut data = Peer::admin(&stack).await.data();
+    refused(data.get_run(pb::GetRunRequest { run_id: "x".into(), ..get.clone() }).await, Code::NotFound, ErrorCode::NotFound);
+    let unnamed = refused(data.get_run(pb::GetRunRequest { run_id: String::new(), ..get }).await, Code::InvalidArgument, ErrorCode::Invalid);
+    assert_eq!(unnamed.errors[0].pointer, "/run_id");
+}

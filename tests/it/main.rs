@@ -1,0 +1,7 @@
+//! All integration and end-to-end tests, in one binary so that it is linked once.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod docs;
+mod http;
+mod podman;
+mod queue;

@@ -1,0 +1,153 @@
+//! Migrations: from nothing, twice, at once; the dump that reviewers read; and partitions.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+use tstr_shared::run::TriggerRun;
+use tstr_tests::contract::default;
+use tstr_tests::{Lab, TestDb, factory};
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it lies in the repository")
+}
+
+/// What `./scripts/schema` says of a database.
+fn schema(db: &TestDb) -> String {
+    let script = Command::new(repository().join("scripts/schema")).arg(db.socket_dir()).arg(db.name()).output().unwrap();
+    assert!(script.status.success(), "{}", String::from_utf8_lossy(&script.stderr));
+    String::from_utf8(script.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn an_empty_database_is_migrated_and_a_second_time_changes_nothing() {
+    let db = TestDb::empty().await;
+    tstr_api::migrate(&db.dsn()).await.unwrap();
+    let first = schema(&db);
+    let applied = async || -> Vec<(i64, bool)> {
+        let query = sqlx::query_as("SELECT version, success FROM _sqlx_migrations ORDER BY version");
+        query.fetch_all(&mut db.connect().await).await.unwrap()
+    };
+    let before = applied().await;
+    assert!(!before.is_empty() && before.iter().all(|(_, success)| *success));
+    tstr_api::migrate(&db.dsn()).await.unwrap();
+    assert_eq!((applied().await, schema(&db)), (before, first));
+}
+
+#[tokio::test]
+async fn replicas_that_start_at_once_migrate_once() {
+    let db = TestDb::empty().await;
+    let dsn = db.dsn();
+    let (one, two, three) = tokio::join!(tstr_api::migrate(&dsn), tstr_api::migrate(&dsn), tstr_api::migrate(&dsn));
+    for outcome in [one, two, three] {
+        outcome.unwrap();
+    }
+    let reference = TestDb::new().await;
+    assert_eq!(schema(&db), schema(&reference));
+}
+
+/// `TSTR_ACCEPT=1` writes the file anew.
+#[tokio::test]
+async fn the_dump_for_reviewers_is_what_the_migrations_make() {
+    let made = schema(&TestDb::new().await);
+    let file = repository().join("migrations/schema.sql");
+    if std::env::var_os("TSTR_ACCEPT").is_some() {
+        std::fs::write(&file, &made).unwrap();
+    }
+    let stored = std::fs::read_to_string(&file).unwrap_or_default();
+    let differs = made.lines().zip(stored.lines()).position(|(made, stored)| made != stored);
+    assert!(made == stored, "migrations/schema.sql is out of date (line {differs:?}); ./scripts/gen writes it");
+}
+
+#[tokio::test]
+async fn every_constraint_and_index_bears_a_name_that_a_migration_gave_it() {
+    let db = TestDb::new().await;
+    let mut text = String::new();
+    for file in std::fs::read_dir(repository().join("migrations")).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.ends_with(".sql") && name != "schema.sql" {
+            text += &std::fs::read_to_string(&path).unwrap();
+        }
+    }
+    // Partitions inherit theirs; NOT NULL is a constraint only in newer versions, and named by its column.
+    let names: Vec<(String, String)> = sqlx::query_as(
+        "SELECT 'CONSTRAINT', conname::text FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid
+         WHERE connamespace = 'public'::regnamespace AND contype <> 'n' AND NOT t.relispartition
+           AND t.relname <> '_sqlx_migrations'
+         UNION ALL
+         SELECT 'INDEX', i.relname::text FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+         JOIN pg_class t ON t.oid = x.indrelid
+         WHERE i.relnamespace = 'public'::regnamespace AND NOT t.relispartition AND t.relname <> '_sqlx_migrations'
+           AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.oid AND c.contype IN ('p', 'u', 'x'))",
+    )
+    .fetch_all(&mut db.connect().await)
+    .await
+    .unwrap();
+    assert!(names.len() > 50, "{names:?}");
+    for (kind, name) in names {
+        assert!(text.contains(&format!("{kind} {name} ")), "{kind} {name} was named by PostgreSQL");
+    }
+}
+
+#[tokio::test]
+async fn a_migration_file_says_when_it_was_made_and_why() {
+    for file in std::fs::read_dir(repository().join("migrations")).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if !name.ends_with(".sql") || name == "schema.sql" {
+            continue;
+        }
+        let (stamp, words) = name.split_once('_').unwrap();
+        assert!(stamp.len() == 12 && stamp.bytes().all(|byte| byte.is_ascii_digit()), "{name}");
+        assert!(!words.is_empty());
+        let text = std::fs::read_to_string(&path).unwrap();
+        let head: Vec<&str> = text.lines().take_while(|line| line.starts_with("--")).collect();
+        assert!(head.iter().any(|line| line.contains("Locks:")), "{name} begins with why, and which locks it takes");
+    }
+}
+
+#[tokio::test]
+async fn a_run_of_a_day_without_a_partition_makes_it() {
+    let lab = Lab::start().await;
+    lab.test(factory::test("a")).await;
+    let drop = "DO $$ DECLARE child regclass; BEGIN
+                    FOR child IN SELECT inhrelid FROM pg_inherits JOIN pg_class p ON p.oid = inhparent WHERE p.relkind = 'p'
+                    LOOP EXECUTE 'DROP TABLE ' || child; END LOOP; END $$";
+    lab.execute(drop).await.unwrap();
+    let run = lab.trigger("a").await[0];
+    let worker = lab.worker("w").await;
+    let fence = worker.started().await;
+    worker.append(fence, 0, tstr_shared::logs::Stream::Stdout, 0, "x").await.unwrap();
+    worker.finish(fence, tstr_shared::run::RunResult::Pass).await.unwrap();
+    assert_eq!(lab.path(run).await, "QLRF");
+    assert_eq!(lab.get(run).await.attempts.len(), 1);
+    // A run that is put off lies in the partition of the day on which it was asked for.
+    let later = TriggerRun { not_before: Some(chrono::Utc::now() + chrono::Duration::days(300)), ..TriggerRun::default() };
+    lab.ops().trigger(&lab.admin, &default(), "a", later, None).await.unwrap();
+    lab.check().await;
+}
+
+#[tokio::test]
+async fn partitions_are_made_ahead_by_any_number_of_replicas_at_once_while_runs_are_made() {
+    let lab = Lab::start_with(3).await;
+    lab.test(factory::with(factory::test("a"), "/matrix", json!({"labels": {"n": ["1", "2", "3"]}}))).await;
+    let houses: Vec<_> = (0..3)
+        .map(|i| {
+            let ops = lab.replica(i).clone();
+            tokio::spawn(async move { tstr_api::turns::keep_house(&ops).await })
+        })
+        .collect();
+    for _ in 0..10 {
+        lab.trigger("a").await;
+    }
+    for house in houses {
+        house.await.unwrap().unwrap();
+    }
+    let days: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_inherits WHERE inhparent = 'run'::regclass")
+        .fetch_one(&mut lab.db.connect().await)
+        .await
+        .unwrap();
+    assert_eq!(days, 9, "yesterday, today and a week ahead");
+    lab.check().await;
+}

@@ -1,0 +1,335 @@
+//! The queue against a model of it: random sequences of what clients, workers, the reaper and the clock do, on a real
+//! PostgreSQL, each answer compared with the model's and each end with the invariants of the contract.
+
+mod drain;
+mod reference;
+
+use std::cell::RefCell;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Value, json};
+use tstr_shared::ids::RunId;
+use tstr_shared::lease::Fence;
+use tstr_shared::logs::Stream;
+use tstr_shared::run::{Reason, RunResult, RunState, TriggerRun};
+use tstr_shared::testdef::Priority;
+use tstr_tests::contract::{Worker, default, forgeries};
+use tstr_tests::{Lab, factory};
+
+use self::reference::{Kind, Model, Place};
+
+/// The tests that runs are made of: how often each is retried.
+const KINDS: [Kind; 4] = [
+    Kind { on_fail: 0, on_infrastructure: 1, at_most_once: false },
+    Kind { on_fail: 2, on_infrastructure: 0, at_most_once: false },
+    Kind { on_fail: 1, on_infrastructure: 2, at_most_once: false },
+    Kind { on_fail: 1, on_infrastructure: 4, at_most_once: true },
+];
+/// As few that the reaper's brake, which looks at shares of all leases, is never in question.
+const MAX_RUNS: usize = 10;
+const WORKERS: usize = 2;
+
+#[derive(Debug, Clone)]
+enum Op {
+    Enqueue { kind: usize, later: bool, priority: Priority },
+    Claim { worker: usize, max: u16 },
+    Start { lease: Index, by: By },
+    Beat { worker: usize },
+    Append { lease: Index, by: By, stderr: bool },
+    Finish { lease: Index, by: By, result: RunResult },
+    Release { lease: Index, by: By, reason: Option<Reason> },
+    Cancel { run: Index },
+    /// The lease of a run runs out.
+    Lapse { run: Index },
+    /// Timeout and grace of a run are over.
+    Overrun { run: Index },
+    /// The queue deadline of a run has passed.
+    WaitTooLong { run: Index },
+    /// The time of a delayed run has come.
+    Due { run: Index },
+    Reap,
+    Expire,
+    Move,
+    /// Nobody has swept for a while.
+    Outage,
+}
+
+/// Who acts on a lease.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum By {
+    Owner,
+    Other,
+    Forger(u8),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let by = || prop_oneof![12 => Just(By::Owner), 1 => Just(By::Other), 1 => (0..4u8).prop_map(By::Forger)];
+    let index = any::<Index>;
+    let priority = prop::sample::select(Priority::ALL.to_vec());
+    let result = prop::sample::select(RunResult::ALL.to_vec());
+    let losses = vec![None, None, Some(Reason::RuntimeLost), Some(Reason::WorkerCrash)];
+    prop_oneof![
+        6 => (0..KINDS.len(), prop::bool::weighted(0.15), priority)
+            .prop_map(|(kind, later, priority)| Op::Enqueue { kind, later, priority }),
+        7 => (0..WORKERS, 1..4u16).prop_map(|(worker, max)| Op::Claim { worker, max }),
+        8 => (index(), by()).prop_map(|(lease, by)| Op::Start { lease, by }),
+        2 => (0..WORKERS).prop_map(|worker| Op::Beat { worker }),
+        3 => (index(), by(), any::<bool>()).prop_map(|(lease, by, stderr)| Op::Append { lease, by, stderr }),
+        6 => (index(), by(), result).prop_map(|(lease, by, result)| Op::Finish { lease, by, result }),
+        5 => (index(), by(), prop::sample::select(losses)).prop_map(|(lease, by, reason)| Op::Release { lease, by, reason }),
+        2 => index().prop_map(|run| Op::Cancel { run }),
+        3 => index().prop_map(|run| Op::Lapse { run }),
+        1 => index().prop_map(|run| Op::Overrun { run }),
+        1 => index().prop_map(|run| Op::WaitTooLong { run }),
+        4 => index().prop_map(|run| Op::Due { run }),
+        3 => Just(Op::Reap),
+        1 => Just(Op::Expire),
+        3 => Just(Op::Move),
+        1 => Just(Op::Outage),
+    ]
+}
+
+#[test]
+fn the_queue_does_what_its_model_does_whatever_happens() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (lab, workers) = runtime.block_on(async {
+        let lab = Lab::start().await;
+        let mut workers = Vec::new();
+        for i in 0..WORKERS {
+            workers.push(lab.worker(&format!("w{i}")).await);
+        }
+        for (i, kind) in KINDS.iter().enumerate() {
+            let retry = json!({"on_fail": kind.on_fail, "on_infrastructure": kind.on_infrastructure});
+            let body = factory::with(factory::test(&format!("kind{i}")), "/retry", retry);
+            let body = factory::with(body, "/at_most_once", json!(kind.at_most_once));
+            lab.test(factory::with(body, "/labels", json!({"kind": i.to_string()}))).await;
+        }
+        (lab, workers)
+    });
+    let accepted = RefCell::new(Vec::new());
+    let config = Config { cases: 80, max_shrink_iters: 300, failure_persistence: None, ..Config::default() };
+    let outcome = TestRunner::new(config).run(&prop::collection::vec(op(), 10..70), |ops| {
+        runtime.block_on(async {
+            let mut play = Play { lab: &lab, workers: &workers, model: Model::default(), ends: Vec::new() };
+            for op in ops {
+                play.act(op).await;
+                play.note_ends().await;
+            }
+            play.compare().await;
+            play.drain().await;
+            play.compare().await;
+            lab.check().await;
+            accepted.borrow_mut().extend(play.model.runs.iter().map(|run| run.id));
+        });
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    // I9: what was accepted exists, and nothing else does.
+    let mut accepted = accepted.into_inner();
+    accepted.sort();
+    let stored = runtime.block_on(lab.value("SELECT to_jsonb(array_agg(id ORDER BY id)) FROM run WHERE $1 IS NOT NULL", accepted[0]));
+    assert_eq!(stored, json!(accepted));
+}
+
+/// One sequence, on the lab and on the model.
+struct Play<'a> {
+    lab: &'a Lab,
+    workers: &'a [Worker],
+    model: Model,
+    /// Ends as they were first seen (I2).
+    ends: Vec<(usize, Value)>,
+}
+
+impl Play<'_> {
+    async fn act(&mut self, op: Op) {
+        match op {
+            Op::Enqueue { kind, later, priority } => self.enqueue(kind, later, priority).await,
+            Op::Claim { worker, max } => self.claim(worker, max).await,
+            Op::Start { lease, by } => {
+                let Some((lease, worker, fence)) = self.pick(lease, by) else { return };
+                let expected = self.model.start(lease, by == By::Owner);
+                let answer = worker.start(fence).await;
+                assert_eq!(answer.map(drop), expected, "start");
+            }
+            Op::Beat { worker } => {
+                let fences: Vec<_> = self.model.leases_of(worker).map(|(_, fence)| fence).collect();
+                let expected = self.model.beat(worker);
+                assert_eq!(self.workers[worker].beat(&fences).await, expected, "heartbeat");
+            }
+            Op::Append { lease, by, stderr } => {
+                let Some((lease, worker, fence)) = self.pick(lease, by) else { return };
+                let stream = if stderr { Stream::Stderr } else { Stream::Stdout };
+                let (seq, offset) = self.model.log_end(lease, stream);
+                let expected = self.model.append(lease, by == By::Owner, stream, 3);
+                assert_eq!(worker.append(fence, seq, stream, offset, "abc").await, expected, "append");
+            }
+            Op::Finish { lease, by, result } => {
+                let Some((lease, worker, fence)) = self.pick(lease, by) else { return };
+                let expected = self.model.finish(lease, by == By::Owner, result);
+                assert_eq!(worker.finish(fence, result).await, expected, "finish with {result}");
+            }
+            Op::Release { lease, by, reason } => {
+                let Some((lease, worker, fence)) = self.pick(lease, by) else { return };
+                let expected = self.model.release(lease, by == By::Owner, reason);
+                assert_eq!(worker.release(fence, reason).await, expected, "release for {reason:?}");
+            }
+            Op::Cancel { run } => {
+                let Some(run) = self.pick_run(run, |_| true) else { return };
+                let expected = self.model.cancel(run);
+                let answer = self.lab.cancel(self.model.runs[run].id).await;
+                assert_eq!(answer.map(drop), expected, "cancel");
+            }
+            Op::Lapse { run } => {
+                let held = |place| matches!(place, Place::Leased | Place::Running);
+                let Some(run) = self.pick_run(run, held) else { return };
+                self.model.runs[run].lapsed = true;
+                self.lab.lapse(self.model.runs[run].id).await;
+            }
+            Op::Overrun { run } => {
+                let Some(run) = self.pick_run(run, |place| place == Place::Running) else { return };
+                self.model.runs[run].overrun = true;
+                self.set(run, "UPDATE lease SET hard_deadline = clock_timestamp() - interval '1 s' WHERE run_id = $1").await;
+            }
+            Op::WaitTooLong { run } => {
+                let Some(run) = self.pick_run(run, |place| place == Place::Ready) else { return };
+                self.model.runs[run].waited_too_long = true;
+                self.set(run, "UPDATE ready SET expires_at = clock_timestamp() - interval '1 s' WHERE run_id = $1").await;
+            }
+            Op::Due { run } => {
+                let Some(run) = self.pick_run(run, |place| place == Place::Delayed) else { return };
+                self.model.runs[run].due = true;
+                self.set(run, "UPDATE delayed SET due = clock_timestamp() - interval '1 s' WHERE run_id = $1").await;
+            }
+            Op::Reap => {
+                let expected = self.model.reap();
+                assert_eq!(self.lab.reap().await, expected, "leases reaped");
+            }
+            Op::Expire => {
+                let expected = self.model.expire();
+                assert_eq!(self.lab.expire().await, expected, "runs expired");
+            }
+            Op::Move => {
+                let expected = self.model.move_due();
+                assert_eq!(self.lab.move_due().await, expected, "runs moved");
+            }
+            Op::Outage => {
+                self.model.amnesty();
+                assert_eq!(self.lab.reap_after_outage(11).await, 0);
+            }
+        }
+    }
+
+    async fn set(&self, run: usize, statement: &str) {
+        assert_eq!(self.lab.sql(statement, self.model.runs[run].id).await, 1, "{statement}");
+    }
+
+    /// Finds the lease, who acts on it, and with which fence.
+    fn pick(&self, index: Index, by: By) -> Option<(usize, Worker, Fence)> {
+        let count = self.model.leases.len();
+        if count == 0 {
+            return None;
+        }
+        // The newest leases are the interesting ones; the older ones are there to be refused.
+        let lease = count - 1 - index.index(count.min(6));
+        let held = &self.model.leases[lease];
+        Some(match by {
+            By::Owner => (lease, self.workers[held.worker].clone(), held.fence),
+            By::Other => (lease, self.workers[(held.worker + 1) % WORKERS].clone(), held.fence),
+            By::Forger(how) => (lease, self.workers[held.worker].clone(), forgeries(held.fence)[usize::from(how)].1),
+        })
+    }
+
+    fn pick_run(&self, index: Index, fits: impl Fn(Place) -> bool) -> Option<usize> {
+        let fitting: Vec<usize> = (0..self.model.runs.len()).filter(|run| fits(self.model.runs[*run].place)).collect();
+        (!fitting.is_empty()).then(|| fitting[index.index(fitting.len())])
+    }
+
+    async fn enqueue(&mut self, kind: usize, later: bool, priority: Priority) {
+        if self.model.runs.len() == MAX_RUNS {
+            return;
+        }
+        let not_before = later.then(|| chrono::Utc::now() + chrono::Duration::hours(1));
+        let req = TriggerRun { not_before, priority: Some(priority), ..TriggerRun::default() };
+        let name = format!("kind{kind}");
+        let made = self.lab.ops().trigger(&self.lab.admin, &default(), &name, req, None).await.unwrap();
+        assert_eq!(made.runs.len(), 1);
+        self.model.add(made.runs[0].id, KINDS[kind], priority, later);
+    }
+
+    async fn claim(&mut self, worker: usize, max: u16) {
+        let claimed = self.workers[worker].claim(max).await;
+        let ready: Vec<usize> = self.model.in_place(Place::Ready).collect();
+        assert_eq!(claimed.len(), ready.len().min(usize::from(max)), "runs claimed");
+        let taken: Vec<usize> = claimed
+            .iter()
+            .map(|leased| {
+                let run = self.model.claim(leased.fence, worker);
+                assert!(ready.contains(&run), "a run that does not wait was claimed");
+                run
+            })
+            .collect();
+        let left = ready.iter().filter(|run| !taken.contains(run)).map(|run| self.model.runs[*run].priority).min();
+        let worst = taken.iter().map(|run| self.model.runs[*run].priority).max();
+        assert!(left.is_none() || worst <= left, "{worst:?} was taken before {left:?}");
+    }
+
+    /// Remembers what was written of runs that have ended.
+    async fn note_ends(&mut self) {
+        let ended: Vec<usize> = self.model.in_place(Place::Finished).collect();
+        for run in ended {
+            if !self.ends.iter().any(|(known, _)| *known == run) {
+                let end = self.end(run).await;
+                self.ends.push((run, end));
+            }
+        }
+    }
+
+    async fn end(&self, run: usize) -> Value {
+        let query = "SELECT jsonb_build_object('end', to_jsonb(e), 'attempts',
+                         (SELECT jsonb_agg(to_jsonb(a) ORDER BY attempt) FROM attempt a WHERE a.run_id = e.run_id),
+                         'event', (SELECT to_jsonb(v) FROM run_event v WHERE v.run_id = e.run_id AND state_to = 'finished'))
+                     FROM run_end e WHERE run_id = $1";
+        self.lab.value(query, self.model.runs[run].id).await
+    }
+
+    /// Compares what is stored with the model.
+    async fn compare(&self) {
+        for run in &self.model.runs {
+            let seen = self.lab.get(run.id).await;
+            let state = match run.place {
+                Place::Ready | Place::Delayed => RunState::Queued,
+                Place::Leased => RunState::Leased,
+                Place::Running => RunState::Running,
+                Place::Finished => RunState::Finished,
+            };
+            let expected = (state, run.attempt, run.end.map(|end| end.0), run.end.and_then(|end| end.1), run.is_flaky());
+            assert_eq!((seen.state, seen.attempt, seen.result, seen.reason, seen.flaky), expected, "run {}", run.id);
+            assert_eq!(seen.cancel_requested, run.cancel && run.place == Place::Running);
+            let results: Vec<_> = seen.attempts.iter().map(|attempt| attempt.result).collect();
+            assert_eq!(results, run.attempts, "attempts of run {}", run.id);
+        }
+        for (run, end) in &self.ends {
+            assert_eq!(self.end(*run).await, *end, "I2: the end of a run changed");
+        }
+    }
+
+    /// Brings every run to its end, as people and workers can.
+    async fn drain(&mut self) {
+        let ids: Vec<RunId> = self.model.runs.iter().map(|run| run.id).collect();
+        for (run, id) in ids.into_iter().enumerate() {
+            let expected = self.model.cancel(run);
+            assert_eq!(self.lab.cancel(id).await.map(drop), expected);
+        }
+        for lease in 0..self.model.leases.len() {
+            let held = &self.model.leases[lease];
+            let (worker, fence) = (held.worker, held.fence);
+            if self.model.is_current(lease) {
+                self.model.finish(lease, true, RunResult::Cancelled).unwrap();
+                self.workers[worker].finish(fence, RunResult::Cancelled).await.unwrap();
+            }
+        }
+        assert!(self.model.runs.iter().all(|run| run.place == Place::Finished));
+    }
+}

@@ -1,0 +1,39 @@
+//! Container images that tests run, built locally without a registry.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::process::{command, run};
+use crate::{binary, test_dir};
+
+/// A shell and the tools of busybox.
+pub const SHELL: &str = "localhost/tstr-test-shell:1";
+
+/// Puts the test images into the store of a worker's data directory.
+pub fn import(data_dir: &Path) {
+    let mut import = command(binary());
+    import.args(["podman", "--data-dir"]).arg(data_dir).args(["--", "import", "-q"]);
+    import.args(["--change", "CMD=[\"/bin/sh\"]", "--change", "ENV=PATH=/bin"]).arg(root_fs()).arg(SHELL);
+    run(&mut import);
+}
+
+/// Returns an archive of a root file system with a static busybox, which the first caller makes.
+fn root_fs() -> PathBuf {
+    let archive = test_dir().join("shell.tar");
+    let lock = std::fs::File::create(test_dir().join("shell.lock")).expect("create a lock file");
+    flock(&lock, FlockOperation::LockExclusive).expect("lock");
+    if !archive.exists() {
+        let script = r#"set -e
+            mkdir -p shell/bin shell/etc shell/tmp shell/proc shell/sys shell/dev shell/tstr
+            cp /bin/busybox shell/bin/busybox
+            for tool in $(/bin/busybox --list); do [ "$tool" = busybox ] || ln -sf busybox "shell/bin/$tool"; done
+            echo 'root:x:0:0:root:/:/bin/sh' >shell/etc/passwd
+            echo 'root:x:0:' >shell/etc/group
+            chmod 1777 shell/tmp
+            tar -C shell --owner=0 --group=0 --numeric-owner -cf shell.tar.new .
+            mv shell.tar.new shell.tar"#;
+        run(command("/bin/sh").args(["-c", script]));
+    }
+    archive
+}

@@ -1,0 +1,145 @@
+//! What must hold of the database at every moment (CONTRACT.md 5), as queries that find what does not.
+
+use sqlx::PgConnection;
+
+/// The invariants: a name, and a query that lists the runs that break it.
+const INVARIANTS: &[(&str, &str)] = &[
+    (
+        "I1: a run finishes once",
+        "SELECT run_id FROM run_event WHERE state_to = 'finished' GROUP BY run_id HAVING count(*) > 1",
+    ),
+    (
+        "I1: the result is that of the event",
+        "SELECT coalesce(e.run_id, v.run_id) FROM run_end e
+         FULL JOIN (SELECT * FROM run_event WHERE state_to = 'finished') v ON v.run_id = e.run_id
+         WHERE (e.result, e.reason, e.attempt) IS DISTINCT FROM (v.result, v.reason, v.attempt)",
+    ),
+    (
+        "I3: attempts are 1 to n without a gap",
+        "SELECT run_id FROM
+             (SELECT run_id, attempt FROM attempt UNION ALL SELECT run_id, attempt FROM lease) a
+         GROUP BY run_id HAVING min(attempt) <> 1 OR max(attempt) <> count(*)",
+    ),
+    (
+        "I3: no more attempts than the test and its releases allow",
+        "SELECT r.id FROM run r JOIN config c ON c.id = r.config_id
+         CROSS JOIN LATERAL (SELECT count(*) AS ended, count(*) FILTER (WHERE result IS NULL) AS released
+                             FROM attempt WHERE run_id = r.id) a
+         WHERE a.ended + (SELECT count(*) FROM lease WHERE run_id = r.id)
+               > 1 + c.on_infrastructure + c.on_fail + a.released",
+    ),
+    (
+        "I3: every attempt has a lease id of its own",
+        "SELECT min(run_id::text)::uuid FROM
+             (SELECT run_id, lease_id FROM attempt UNION ALL SELECT run_id, lease_id FROM lease) a
+         GROUP BY lease_id HAVING count(*) > 1",
+    ),
+    (
+        "I3: no two attempts of a run hold a lease at once",
+        "SELECT run_id FROM
+             (SELECT run_id, leased_at, lag(ended_at) OVER (PARTITION BY run_id ORDER BY attempt) AS before
+              FROM (SELECT run_id, attempt, leased_at, ended_at FROM attempt
+                    UNION ALL SELECT run_id, attempt, leased_at, NULL FROM lease) b) a
+         WHERE before > leased_at",
+    ),
+    (
+        "I4: the states follow each other as they may",
+        "SELECT run_id FROM
+             (SELECT run_id, string_agg(CASE state_to WHEN 'queued' THEN 'Q' WHEN 'leased' THEN 'L'
+                                                      WHEN 'running' THEN 'R' ELSE 'F' END, '' ORDER BY at, id) AS path
+              FROM run_event GROUP BY run_id) p
+         WHERE path !~ '^Q(LQ|LRQ)*(LR?)?F?$'",
+    ),
+    (
+        "I4: every event begins where the last one ended",
+        "SELECT run_id FROM
+             (SELECT run_id, state_from, lag(state_to) OVER (PARTITION BY run_id ORDER BY at, id) AS before
+              FROM run_event) v
+         WHERE state_from IS DISTINCT FROM before",
+    ),
+    (
+        "I4: a running run waits again only for a loss or a test retry",
+        "SELECT v.run_id FROM run_event v JOIN attempt a ON a.run_id = v.run_id AND a.attempt = v.attempt
+         WHERE v.state_from = 'running' AND v.state_to = 'queued'
+           AND NOT (a.result IN ('fail', 'timed_out')
+                    OR a.result = 'error' AND a.reason IN ('runtime_lost', 'worker_crash', 'disk_full', 'lost_worker'))",
+    ),
+    (
+        "I4: every run is in the one place that its last event says",
+        "SELECT r.id FROM run r
+         CROSS JOIN LATERAL (SELECT state_to FROM run_event WHERE run_id = r.id ORDER BY at DESC, id DESC LIMIT 1) v
+         LEFT JOIN lease l ON l.run_id = r.id
+         WHERE (SELECT count(*) FROM ready WHERE run_id = r.id) + (SELECT count(*) FROM delayed WHERE run_id = r.id)
+                   <> (v.state_to = 'queued')::int
+            OR (l.run_id IS NOT NULL) <> (v.state_to IN ('leased', 'running'))
+            OR (l.started_at IS NOT NULL) <> (v.state_to = 'running')
+            OR (SELECT count(*) FROM run_end WHERE run_id = r.id) <> (v.state_to = 'finished')::int",
+    ),
+    (
+        "I4: every run has an event, and every event a run",
+        "SELECT coalesce(r.id, v.run_id) FROM run r FULL JOIN (SELECT DISTINCT run_id FROM run_event) v ON v.run_id = r.id
+         WHERE r.id IS NULL OR v.run_id IS NULL",
+    ),
+    (
+        "I5: times are in order",
+        "SELECT r.id FROM run r
+         LEFT JOIN (SELECT run_id, leased_at, started_at, ended_at FROM attempt
+                    UNION ALL SELECT run_id, leased_at, started_at, NULL FROM lease) a ON a.run_id = r.id
+         LEFT JOIN run_end e ON e.run_id = r.id
+         WHERE r.created_at > a.leased_at OR a.leased_at > coalesce(a.started_at, a.ended_at)
+            OR a.started_at > a.ended_at OR a.ended_at > e.finished_at OR r.created_at > e.finished_at",
+    ),
+    (
+        "I5: the end repeats the times of the last attempt",
+        "SELECT e.run_id FROM run_end e JOIN attempt a ON a.run_id = e.run_id AND a.attempt = e.attempt
+         WHERE e.leased_at IS NOT NULL
+           AND (e.leased_at, e.started_at, e.runner_id) IS DISTINCT FROM (a.leased_at, a.started_at, a.runner_id)",
+    ),
+    (
+        "I5: a start is the event of the start",
+        "SELECT a.run_id FROM
+             (SELECT run_id, attempt, started_at FROM attempt UNION ALL SELECT run_id, attempt, started_at FROM lease) a
+         WHERE (a.started_at IS NOT NULL)::int <> (SELECT count(*) FROM run_event v
+                WHERE v.run_id = a.run_id AND v.attempt = a.attempt AND v.state_to = 'running')",
+    ),
+    (
+        "I7: the pieces of a stream lie behind each other from 0 on",
+        "SELECT run_id FROM
+             (SELECT run_id, start, coalesce(lag(start + octet_length(body))
+                     OVER (PARTITION BY run_id, attempt, stream ORDER BY start), 0) AS before FROM log_chunk) k
+         WHERE start <> before",
+    ),
+    (
+        "I7: a log that is complete is stored as it was sealed",
+        "SELECT a.run_id FROM attempt a
+         WHERE a.log_status = 'complete'
+           AND a.stdout_bytes + a.stderr_bytes <> (SELECT coalesce(sum(octet_length(body)), 0) FROM log_chunk k
+                                                  WHERE k.run_id = a.run_id AND k.attempt = a.attempt)",
+    ),
+    (
+        "a run is flaky when it passed after an attempt that failed",
+        "SELECT e.run_id FROM run_end e
+         WHERE e.flaky <> (e.result = 'pass' AND EXISTS (SELECT FROM attempt a WHERE a.run_id = e.run_id
+                           AND a.result IN ('fail', 'timed_out')))",
+    ),
+];
+
+/// Names every invariant that does not hold, with runs that break it.
+pub async fn violations(conn: &mut PgConnection) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, query) in INVARIANTS {
+        let runs: Vec<uuid::Uuid> = sqlx::query_scalar(*query).fetch_all(&mut *conn).await.unwrap_or_else(|error| {
+            panic!("{name}: {error}");
+        });
+        if !runs.is_empty() {
+            found.push(format!("{name}: {:?}", &runs[..runs.len().min(5)]));
+        }
+    }
+    found
+}
+
+/// Fails when an invariant does not hold.
+pub async fn check(conn: &mut PgConnection) {
+    let violations = violations(conn).await;
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
+}

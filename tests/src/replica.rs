@@ -1,0 +1,51 @@
+//! Replicas of the API as processes, which can be killed.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::process::{Process, command};
+use crate::{TestDb, binary, eventually};
+
+/// A replica in a process of its own.
+pub struct Replica {
+    /// The process.
+    pub process: Process,
+    /// Where the JSON API listens.
+    pub json: SocketAddr,
+    /// Where the gRPC API listens.
+    pub grpc: SocketAddr,
+}
+
+impl Replica {
+    /// Starts a replica with short lease times; returns when it serves. `dir` holds the key and the first token.
+    pub async fn start(db: &TestDb, dir: &Path) -> Self {
+        let mut start = command(binary());
+        start.args(["api", "--json-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--lease-times", "test"]);
+        start.arg("--key-file").arg(dir.join("key")).arg("--bootstrap-token-file").arg(token_file(dir));
+        start.env("TSTR_PG_DSN", db.dsn()).env("RUST_LOG", "info");
+        let log = dir.join(format!("api-{}.log", uuid::Uuid::new_v4().simple()));
+        let mut process = Process::start(start, log);
+        let (json, grpc) = eventually("a replica serves", Duration::from_secs(30), async || {
+            assert!(process.is_running(), "the replica has ended: {}", process.log_text());
+            addresses(&process.log_text())
+        })
+        .await;
+        Self { process, json, grpc }
+    }
+}
+
+/// Where the first replica writes the administrator's token.
+pub fn token_file(dir: &Path) -> PathBuf {
+    dir.join("admin.token")
+}
+
+/// Reads the addresses from the line that a replica logs when it serves.
+fn addresses(log: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let line = log.lines().find(|line| line.contains("the JSON API listens on"))?;
+    let mut found = line.split("http://").skip(1).filter_map(|rest| {
+        let end = rest.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ':'))).unwrap_or(rest.len());
+        rest[..end].parse().ok()
+    });
+    Some((found.next()?, found.next()?))
+}

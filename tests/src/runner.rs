@@ -1,0 +1,89 @@
+//! Workers as processes: the binary under test with a rootless Podman of its own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use tstr_shared::permission::Scope;
+
+use crate::process::{Process, command, make_dir, run, write_private};
+use crate::{Person, Stack, binary, eventually, images};
+
+/// A worker process.
+pub struct Runner {
+    /// The process.
+    pub process: Process,
+    /// Its data directory.
+    pub dir: PathBuf,
+    /// Its name.
+    pub name: String,
+}
+
+/// Where a worker is, and how it is started; can be started again on the same data directory.
+pub struct Site {
+    dir: PathBuf,
+    token_file: PathBuf,
+    name: String,
+}
+
+impl Site {
+    /// Prepares a worker: a data directory with the test images, and a token.
+    pub async fn prepare(stack: &Stack, name: &str) -> Self {
+        Self::with_token(name, &stack.token(&[Scope::Runner], &[".*"]).await)
+    }
+
+    /// Prepares a worker that has this token.
+    pub fn with_token(name: &str, token: &str) -> Self {
+        let dir = make_dir("w");
+        let token_file = dir.join("token");
+        write_private(&token_file, token);
+        images::import(&dir);
+        Self { dir, token_file, name: name.to_owned() }
+    }
+
+    /// Starts the worker; returns when its log says that it is registered.
+    pub async fn start(&self, grpc_url: &str, flags: &[&str]) -> Runner {
+        let mut start = command(binary());
+        start.args(["run", "--grpc-addr", grpc_url, "--name", &self.name, "--data-dir"]).arg(&self.dir);
+        start.arg("--token-file").arg(&self.token_file).args(flags).env("RUST_LOG", "info,tstr_worker=debug");
+        let log = self.dir.join(format!("log-{}", uuid::Uuid::new_v4().simple()));
+        Runner { process: Process::start(start, log), dir: self.dir.clone(), name: self.name.clone() }
+    }
+}
+
+impl Runner {
+    /// Prepares and starts a worker on a stack, and waits until the API knows it.
+    pub async fn start(stack: &Stack, name: &str, flags: &[&str]) -> Self {
+        let site = Site::prepare(stack, name).await;
+        let runner = site.start(&stack.grpc_url(0), flags).await;
+        runner.registered(stack).await;
+        runner
+    }
+
+    /// Waits until the API lists it as live.
+    pub async fn registered(&self, stack: &Stack) {
+        self.registered_at(&stack.admin()).await;
+    }
+
+    /// Waits until the API that this administrator calls lists it as live.
+    pub async fn registered_at(&self, admin: &Person) {
+        eventually(&format!("worker {} registers", self.name), Duration::from_secs(60), async || {
+            let listed = admin.get("/api/v1/namespaces/default/runners").await.expect(200);
+            let mine = |one: &&Value| one["name"] == self.name.as_str() && one["state"] == "live";
+            listed["items"].as_array().expect("a list").iter().find(mine).map(|_| ())
+        })
+        .await;
+    }
+
+    /// Lists its containers, running or not.
+    pub fn containers(&self) -> Vec<String> {
+        containers(&self.dir)
+    }
+}
+
+/// Lists the containers in the store of a data directory.
+pub fn containers(dir: &Path) -> Vec<String> {
+    let mut list = command(binary());
+    list.args(["podman", "--data-dir"]).arg(dir).args(["--", "ps", "-a", "--format", "{{.Names}}"]);
+    run(&mut list).lines().map(str::to_owned).collect()
+}
