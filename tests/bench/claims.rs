@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::pgbench::{Report, Script, Span};
 use crate::plan::Plan;
 use crate::queue::{Kept, Queue};
-use crate::samples::{Sample, Series, least};
+use crate::samples::{Done, Sample, Series, least};
 use crate::server::{Server, backend_pid};
 
 /// How long a claim waits when the queue happens to be empty; the end of a measurement waits as long at most.
@@ -188,32 +188,31 @@ impl<'a> Claims<'a> {
         let ignored = [keeping.pid, backend_pid(&mut queue.conn).await?];
         let window = self.plan.window();
         let (begun, cpu, api) = (Instant::now(), self.server.cpu_us(&ignored), queue.api.cpu_us());
-        let until = begun + window;
         let mut claimers = JoinSet::new();
         for worker in queue.workers.iter().take(point.clients as usize) {
             let mut worker = worker.clone();
             claimers.spawn(async move {
-                // All that were claimed, and those that were in time.
-                let (mut all, mut timely) = (0, 0);
-                while Instant::now() < until {
-                    let found = worker.claim(point.max, CLAIM_WAIT).await?.len() as u64;
-                    all += found;
-                    timely += if Instant::now() <= until { found } else { 0 };
+                let mut claimed = 0;
+                while begun.elapsed() < window {
+                    claimed += worker.claim(point.max, CLAIM_WAIT).await?.len() as u64;
                 }
-                anyhow::Ok((all, timely))
+                anyhow::Ok(Done::since(begun, claimed))
             });
         }
         ensure!(claimers.len() == point.clients as usize, "there are only {} workers", claimers.len());
-        let (mut all, mut timely) = (0, 0);
+        let mut all = Done::default();
         while let Some(done) = claimers.join_next().await {
-            let (more, in_time) = done??;
-            all += more;
-            timely += in_time;
+            all += done??;
         }
         let db = Watched { us: self.server.cpu_us(&ignored) - cpu, s: begun.elapsed().as_secs_f64() };
         let api_us = queue.api.cpu_us() - api;
         let kept = queue.end(keeping).await?;
-        ensure!(kept.claimed == all, "the API gave out {all} runs, and {} leases were made", kept.claimed);
-        Ok(Used { per_s: timely as f64 / window.as_secs_f64(), db, api_us, kept })
+        ensure!(
+            kept.claimed == all.count,
+            "the API gave out {} runs, and {} leases were made",
+            all.count,
+            kept.claimed
+        );
+        Ok(Used { per_s: all.per_s, db, api_us, kept })
     }
 }

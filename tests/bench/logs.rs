@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::api::Worker;
 use crate::plan::Plan;
 use crate::queue::Queue;
-use crate::samples::{Sample, Series, least};
+use crate::samples::{Done, Sample, Series, least};
 use crate::server::{Server, backend_pid};
 
 /// The bytes of a line, with its end.
@@ -120,7 +120,7 @@ impl<'a> Logs<'a> {
     pub async fn round(&mut self, round: usize, series: &mut Series<Point>) -> Result<()> {
         self.idle.push(self.server.idle_us_per_s(self.plan.idle).await);
         for point in Self::points(self.plan, round) {
-            self.reset().await?;
+            self.reset(point).await?;
             let sample = match point.by {
                 By::Grpc => self.over_grpc(point).await,
                 By::Copy => self.by_copy(point).await,
@@ -130,24 +130,25 @@ impl<'a> Logs<'a> {
         Ok(())
     }
 
-    /// Empties both tables and writes what the logs have already.
-    async fn reset(&mut self) -> Result<()> {
+    /// Empties both tables and writes what the logs of a point have already.
+    async fn reset(&mut self, point: Point) -> Result<()> {
         const WRITE: &str = "
             INSERT INTO log_chunk (run_id, attempt, seq, stream, start, reported_at, body)
             SELECT f.run_id::uuid, f.attempt, n, 1, n::bigint * octet_length($3), now(), $3
             FROM unnest($1::text[], $2::smallint[]) AS f(run_id, attempt)
             CROSS JOIN generate_series(0, $4 - 1) AS n";
+        let batches = self.lines_so_far(point.size) / LINES;
         let conn = &mut self.queue.conn;
         for table in ["TRUNCATE log_chunk", "TRUNCATE bench_copy"] {
             sqlx::query(table).execute(&mut *conn).await?;
         }
-        for (size, lines) in [(Size::Short, self.plan.short_log), (Size::Long, self.plan.long_log)] {
-            let fences = &self.fences[places(size, self.fences.len())];
+        let fences = &self.fences[places(point.size, self.fences.len())];
+        if point.by == By::Grpc && batches > 0 {
             sqlx::query(WRITE)
                 .bind(fences.iter().map(|fence| fence.run_id.clone()).collect::<Vec<_>>())
                 .bind(fences.iter().map(|fence| fence.attempt as i16).collect::<Vec<_>>())
                 .bind(body(LINE * LINES))
-                .bind(i32::try_from(lines / LINES)?)
+                .bind(i32::try_from(batches)?)
                 .execute(&mut *conn)
                 .await?;
         }
@@ -155,12 +156,16 @@ impl<'a> Logs<'a> {
         Ok(())
     }
 
-    async fn over_grpc(&mut self, point: Point) -> Result<Sample> {
-        let lines = match point.size {
+    fn lines_so_far(&self, size: Size) -> usize {
+        match size {
             Size::Short => self.plan.short_log,
             Size::Long => self.plan.long_log,
             Size::Bulk => 0,
-        };
+        }
+    }
+
+    async fn over_grpc(&mut self, point: Point) -> Result<Sample> {
+        let lines = self.lines_so_far(point.size);
         let fences = self.fences[places(point.size, self.fences.len())].iter();
         let logs = fences.map(|fence| Log {
             fence: fence.clone(),
@@ -168,34 +173,36 @@ impl<'a> Logs<'a> {
             offset: (lines * LINE) as u64,
         });
         let logs: Vec<Log> = logs.collect();
-        let until = Instant::now() + self.plan.window();
+        let window = self.plan.window();
         let mut writers = JoinSet::new();
         // The lease is the first worker's; every writer has a connection of its own all the same.
         let owner = self.queue.workers.first().context("a worker")?.id().to_owned();
         let before = self.before().await?;
         for (number, worker) in self.queue.workers.iter().take(point.writers as usize).enumerate() {
             let own = logs.iter().skip(number).step_by(point.writers as usize).cloned().collect();
-            writers.spawn(write(worker.with_id(&owner), own, point.size, until));
+            writers.spawn(write(worker.with_id(&owner), own, point.size, window));
         }
-        let (all, timely) = sum(writers).await?;
-        self.after(before, all, timely).await
+        let mut all = Done::default();
+        while let Some(done) = writers.join_next().await {
+            all += done??;
+        }
+        self.after(before, all)
     }
 
     async fn by_copy(&mut self, point: Point) -> Result<Sample> {
-        let until = Instant::now() + self.plan.window();
+        let window = self.plan.window();
         let mut writers = JoinSet::new();
         let before = self.before().await?;
         for conn in self.copies.drain(..point.writers as usize) {
-            writers.spawn(copy(conn, point.size, until));
+            writers.spawn(copy(conn, point.size, window));
         }
-        let (mut all, mut timely) = (0, 0);
-        while let Some(done) = writers.join_next().await {
-            let (conn, done, in_time) = done??;
+        let mut all = Done::default();
+        while let Some(copied) = writers.join_next().await {
+            let (conn, done) = copied??;
             self.copies.push(conn);
             all += done;
-            timely += in_time;
         }
-        self.after(before, all, timely).await
+        self.after(before, all)
     }
 
     async fn before(&mut self) -> Result<Before> {
@@ -204,10 +211,10 @@ impl<'a> Logs<'a> {
     }
 
     /// Turns what was used since then into a sample of calls.
-    async fn after(&self, before: Before, all: u64, timely: u64) -> Result<Sample> {
-        let all = all as f64;
+    fn after(&self, before: Before, done: Done) -> Result<Sample> {
+        let all = done.count as f64;
         Ok(Sample {
-            per_s: timely as f64 / self.plan.window().as_secs_f64(),
+            per_s: done.per_s,
             db_us: (self.server.cpu_us(&before.ignored) - before.db_us) / all,
             watched_s: before.at.elapsed().as_secs_f64() / all,
             api_us: (self.queue.api.cpu_us() - before.api_us) / all,
@@ -241,15 +248,15 @@ fn body(bytes: usize) -> Vec<u8> {
     text
 }
 
-/// Calls the API until the time is up, going round over its logs; returns all calls and those that were in time.
-async fn write(mut worker: Worker, mut logs: Vec<Log>, size: Size, until: Instant) -> Result<(u64, u64)> {
+/// Calls the API until the time is up, going round over its logs.
+async fn write(mut worker: Worker, mut logs: Vec<Log>, size: Size, window: Duration) -> Result<Done> {
     let piece = match size {
         Size::Short | Size::Long => vec![body(LINE * LINES)],
         Size::Bulk => vec![body(PIECE); BULK / PIECE],
     };
-    let (mut all, mut timely, count) = (0, 0, logs.len());
-    while Instant::now() < until {
-        let log = &mut logs[all as usize % count];
+    let (begun, mut calls, count) = (Instant::now(), 0, logs.len());
+    while begun.elapsed() < window {
+        let log = &mut logs[calls as usize % count];
         let chunks = piece.iter().map(|data| {
             let chunk = pb::LogChunk {
                 seq: log.seq,
@@ -265,24 +272,13 @@ async fn write(mut worker: Worker, mut logs: Vec<Log>, size: Size, until: Instan
         let chunks = chunks.collect();
         let next = worker.append(log.fence.clone(), chunks).await?;
         ensure!(next == log.seq, "the log goes on at {next} and not at {}", log.seq);
-        all += 1;
-        timely += u64::from(Instant::now() <= until);
+        calls += 1;
     }
-    Ok((all, timely))
+    Ok(Done::since(begun, calls))
 }
 
-async fn sum(mut writers: JoinSet<Result<(u64, u64)>>) -> Result<(u64, u64)> {
-    let mut sum = (0, 0);
-    while let Some(done) = writers.join_next().await {
-        let (all, timely) = done??;
-        sum = (sum.0 + all, sum.1 + timely);
-    }
-    Ok(sum)
-}
-
-/// Copies until the time is up, a transaction for as many bytes as a call brings; returns the connection, all
-/// transactions and those that were in time.
-async fn copy(mut conn: PgConnection, size: Size, until: Instant) -> Result<(PgConnection, u64, u64)> {
+/// Copies until the time is up, a transaction for as many bytes as a call brings; gives the connection back.
+async fn copy(mut conn: PgConnection, size: Size, window: Duration) -> Result<(PgConnection, Done)> {
     const COPY: &str = "COPY bench_copy (run_id, attempt, seq, stream, start, reported_at, body)
                         FROM STDIN WITH (FORMAT binary)";
     let pieces = match size {
@@ -290,9 +286,9 @@ async fn copy(mut conn: PgConnection, size: Size, until: Instant) -> Result<(PgC
         Size::Bulk => vec![body(PIECE); BULK / PIECE],
     };
     let run = Uuid::now_v7();
-    let (mut all, mut timely) = (0, 0);
+    let (begun, mut calls) = (Instant::now(), 0);
     let (mut seq, mut start) = (0i32, 0i64);
-    while Instant::now() < until {
+    while begun.elapsed() < window {
         let mut rows = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
         for piece in &pieces {
             row(&mut rows, run, seq, start, piece);
@@ -303,10 +299,9 @@ async fn copy(mut conn: PgConnection, size: Size, until: Instant) -> Result<(PgC
         let mut copying = conn.copy_in_raw(COPY).await?;
         copying.send(rows).await?;
         ensure!(copying.finish().await? == pieces.len() as u64, "COPY stored less than it was given");
-        all += 1;
-        timely += u64::from(Instant::now() <= until);
+        calls += 1;
     }
-    Ok((conn, all, timely))
+    Ok((conn, Done::since(begun, calls)))
 }
 
 /// Adds a row in the binary format of COPY: the number of fields, then each with its length.

@@ -9,15 +9,15 @@ use crate::server::Server;
 
 /// The product's own statement.
 const CLAIM: &str = include_str!("../../api/src/store/sql/claim.sql");
-/// What the API sets on the connections that it claims by (`api/src/server.rs`).
-const CLAIM_OPTIONS: &str = "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off";
+/// Where the API says what it sets on the connections that it claims by.
+const SERVER: &str = include_str!("../../api/src/server.rs");
 
 /// A script with what it is run with.
 #[derive(Debug, Clone)]
 pub struct Script {
     file: PathBuf,
     database: String,
-    options: &'static str,
+    options: String,
     variables: Vec<String>,
 }
 
@@ -64,7 +64,7 @@ impl Script {
         let file = server.dir().join(format!("claim_{database}.sql"));
         std::fs::write(&file, text).context("write a script")?;
         let variables = vec![format!("lane={}", lanes[0])];
-        Ok(Self { file, database: database.into(), options: CLAIM_OPTIONS, variables })
+        Ok(Self { file, database: database.into(), options: claim_options()?, variables })
     }
 
     /// Writes the bare one-row INSERT that everything is a multiple of; `conn` leads to `database`.
@@ -79,7 +79,7 @@ impl Script {
         let file = server.dir().join("insert.sql");
         let text = "\\set c random(0, 9999)\nINSERT INTO bench_insert (run_id, class_id, prio) VALUES (1, :c, 3);\n";
         std::fs::write(&file, text).context("write a script")?;
-        Ok(Self { file, database: database.into(), options: "", variables: Vec::new() })
+        Ok(Self { file, database: database.into(), options: String::new(), variables: Vec::new() })
     }
 
     /// The same script, claiming up to `max` runs at once.
@@ -92,7 +92,7 @@ impl Script {
     /// Runs it to its end. Call on the main thread.
     pub async fn run(&self, server: &Server, clients: u32, span: Span) -> Result<Report> {
         let mut pgbench = server.client("pgbench", &self.database);
-        pgbench.env("PGOPTIONS", self.options);
+        pgbench.env("PGOPTIONS", &self.options);
         pgbench.args(["-n", "-M", "prepared", "-c", &clients.to_string(), "-j", &clients.min(2).to_string()]);
         match span {
             Span::Once => pgbench.args(["-t", "1"]),
@@ -111,6 +111,18 @@ impl Script {
         ensure!(number("number of failed transactions: ")? == 0.0, "transactions failed:\n{text}{faults}");
         Ok(Report { per_s: number("tps = ")?, transactions: number("number of transactions actually processed: ")? })
     }
+}
+
+/// Reads the settings of the API's claiming connections from its source, so that both claim under the same.
+fn claim_options() -> Result<String> {
+    let list = SERVER.split_once("let probes = [").and_then(|(_, rest)| rest.split_once("];"));
+    let list = list.context("api/src/server.rs has no list `probes` of settings any more")?.0;
+    let quoted: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    ensure!(
+        !quoted.is_empty() && quoted.len().is_multiple_of(2),
+        "the list `probes` is not one of names and values: {list}"
+    );
+    Ok(quoted.chunks(2).map(|pair| format!("-c {}={}", pair[0], pair[1])).collect::<Vec<_>>().join(" "))
 }
 
 fn without_comments(sql: &str) -> String {

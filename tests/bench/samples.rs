@@ -1,6 +1,9 @@
 //! What was measured: samples of rounds, their medians, and medians of ratios within a round.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
+
+use tokio::time::Instant;
 
 /// One measurement of one point.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +18,30 @@ pub struct Sample {
     pub api_us: f64,
     /// The fewest runs that waited meanwhile.
     pub least_depth: u64,
+}
+
+/// What clients did that worked side by side: each ended with its own last answer, so their rates are added, not their
+/// times.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Done {
+    /// How much.
+    pub count: u64,
+    /// How much per second.
+    pub per_s: f64,
+}
+
+impl Done {
+    /// What one client did since then.
+    pub fn since(begun: Instant, count: u64) -> Self {
+        Self { count, per_s: count as f64 / begun.elapsed().as_secs_f64() }
+    }
+}
+
+impl AddAssign for Done {
+    fn add_assign(&mut self, other: Self) {
+        self.count += other.count;
+        self.per_s += other.per_s;
+    }
 }
 
 /// The samples of each point, in the order of the rounds.

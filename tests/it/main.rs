@@ -1,7 +1,11 @@
 //! All integration and end-to-end tests, in one binary so that it is linked once.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod authz;
 mod docs;
+mod grpc;
 mod http;
+mod input;
+mod openapi;
 mod podman;
 mod queue;

@@ -347,7 +347,7 @@ async fn a_test_that_cannot_be_read_leaves_the_schedule_and_stops_no_other() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_that_meet_in_two_namespaces_do_not_wait_for_each_other_in_a_circle() {
     let lab = Lab::start_with(2).await;
-    lab.ops().create_namespace(&lab.admin, serde_json::from_value(json!({"name": "other"})).unwrap()).await.unwrap();
+    lab.namespace("other").await;
     // The first 200, which one replica takes, are of one namespace and then the other; the rest the other way round.
     let at = this_minute() - chrono::Duration::minutes(1);
     let statement = format!(

@@ -16,7 +16,7 @@ use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::{LeaseId, RunId, RunnerId, TokenId};
 use tstr_shared::lease::{Fence, LeaseState, LeaseTimes, LeasedRun};
 use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, Stream};
-use tstr_shared::namespace::{Namespace, Quotas};
+use tstr_shared::namespace::{Namespace, NewNamespace, Quotas};
 use tstr_shared::permission::Scope;
 use tstr_shared::run::{Outcome, Reason, Run, RunResult, TriggerRun};
 use tstr_shared::runner::{NewRunner, RunnerAbout};
@@ -113,10 +113,16 @@ impl Lab {
         self.trigger(&name).await[0]
     }
 
+    /// Makes a namespace.
+    pub async fn namespace(&self, name: &str) {
+        let new = NewNamespace { name: Namespace::parse(name).expect("a name"), quotas: Quotas::default() };
+        self.ops().create_namespace(&self.admin, new, None).await.expect("create the namespace");
+    }
+
     /// Sets how many runs of the namespace `default` may wait and run.
     pub async fn quotas(&self, max_queued: Option<i32>, max_running: Option<i32>) {
         let quotas = Quotas { max_queued, max_running };
-        self.ops().update_namespace(&self.admin, &default(), quotas).await.expect("set the quotas");
+        self.ops().update_namespace(&self.admin, &default(), |_| quotas).await.expect("set the quotas");
     }
 
     /// Reads a run.

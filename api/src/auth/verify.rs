@@ -125,7 +125,9 @@ impl Tokens {
         rules.validate_nbf = false;
         let claims = jsonwebtoken::decode::<Claims>(jwt, key, &rules).ok()?.claims;
         let (now, leeway) = (now.timestamp(), LEEWAY as i64);
-        let in_time = claims.exp + leeway > now && claims.nbf - leeway <= now && claims.iat - leeway <= now;
+        let in_time = claims.exp.saturating_add(leeway) > now
+            && claims.nbf.saturating_sub(leeway) <= now
+            && claims.iat.saturating_sub(leeway) <= now;
         let known = !self.0.revoked.read().ok()?.contains(&claims.jti);
         (in_time && known && kind_word == kind(&claims.scopes) && claims.sub == claims.jti.to_string())
             .then_some(claims)

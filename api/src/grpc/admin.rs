@@ -5,13 +5,17 @@ use tstr_proto::convert::{page, required};
 use tstr_proto::v1 as pb;
 use tstr_proto::v1::admin_service_server::AdminService;
 
-use super::{Answer, Service, answer, namespace, token};
+use super::{Answer, Service, answer, key, namespace, token};
 use crate::ops::tokens::TokenFilter;
 
 #[async_trait]
 impl AdminService for Service {
     async fn issue_token(&self, request: Request<pb::IssueTokenRequest>) -> Answer<pb::IssueTokenResponse> {
-        answer(request, async |caller, req| Ok(self.ops.issue_token(&caller, req.try_into()?).await?.into())).await
+        answer(request, async |caller, req| {
+            let key = key(&req.idempotency_key)?;
+            Ok(self.ops.issue_token(&caller, req.try_into()?, key).await?.into())
+        })
+        .await
     }
 
     async fn list_tokens(&self, request: Request<pb::ListTokensRequest>) -> Answer<pb::ListTokensResponse> {
@@ -43,7 +47,8 @@ impl AdminService for Service {
         request: Request<pb::CreateNamespaceRequest>,
     ) -> Answer<pb::CreateNamespaceResponse> {
         answer(request, async |caller, req| {
-            let info = self.ops.create_namespace(&caller, req.try_into()?).await?;
+            let key = key(&req.idempotency_key)?;
+            let info = self.ops.create_namespace(&caller, req.try_into()?, key).await?;
             Ok(pb::CreateNamespaceResponse { namespace: Some(info.into()) })
         })
         .await
@@ -55,7 +60,7 @@ impl AdminService for Service {
     ) -> Answer<pb::UpdateNamespaceResponse> {
         answer(request, async |caller, req| {
             let (ns, quotas) = (namespace(&req.name)?, required("/quotas", req.quotas)?);
-            let info = self.ops.update_namespace(&caller, &ns, quotas.into()).await?;
+            let info = self.ops.update_namespace(&caller, &ns, |_| quotas.into()).await?;
             Ok(pb::UpdateNamespaceResponse { namespace: Some(info.into()) })
         })
         .await

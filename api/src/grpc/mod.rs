@@ -121,7 +121,7 @@ async fn observe(mut request: HttpRequest, next: Next) -> HttpResponse {
     let trace_id = TraceId(Uuid::new_v4().to_string());
     let call = request.uri().path().to_owned();
     request.extensions_mut().insert(trace_id.clone());
-    let span = info_span!("grpc", call, trace_id = trace_id.0);
+    let span = info_span!("grpc", call, trace.id = trace_id.0);
     let work = async {
         // A handler shares nothing that a panic could leave half changed: its transaction is rolled back.
         let handler = AssertUnwindSafe(next.run(request)).catch_unwind();

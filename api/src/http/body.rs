@@ -12,7 +12,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use schemars::{JsonSchema, Schema, json_schema};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_json::error::Category;
 use serde_path_to_error::{Path, Segment};
@@ -137,6 +137,10 @@ fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
         let inner = fault.inner();
         match inner.classify() {
             Category::Data => misfit(fault.path(), inner),
+            // serde_json calls it a fault of syntax, too, when a word is wanted and a number stands there.
+            Category::Syntax if serde_json::from_slice::<IgnoredAny>(text).is_ok() => {
+                Invalid::one(pointer(fault.path()), "not a value that this field can have").into()
+            }
             Category::Syntax | Category::Eof | Category::Io => broken(inner),
         }
     })?;
@@ -151,13 +155,17 @@ fn broken(fault: &serde_json::Error) -> Error {
 fn misfit(path: &Path, fault: &serde_json::Error) -> Error {
     let text = fault.to_string();
     let detail = text.strip_suffix(&format!(" at line {} column {}", fault.line(), fault.column())).unwrap_or(&text);
+    let field = field_of_fault(detail).map(|name| format!("/{}", pointer_step(name)));
+    Invalid::one(pointer(path) + &field.unwrap_or_default(), detail).into()
+}
+
+fn pointer(path: &Path) -> String {
     let steps = path.iter().filter_map(|step| match step {
         Segment::Seq { index } => Some(format!("/{index}")),
         Segment::Map { key } => Some(format!("/{}", pointer_step(key))),
         Segment::Enum { .. } | Segment::Unknown => None,
     });
-    let field = field_of_fault(detail).map(|name| format!("/{}", pointer_step(name)));
-    Invalid::one(steps.chain(field).collect::<String>(), detail).into()
+    steps.collect()
 }
 
 /// Refuses what is nested too deep or has arrays that are too long, before anything is built of it.
@@ -211,6 +219,8 @@ mod tests {
             (r#"{"name":"a","name":"b","run_config":{"container_image":"x"}}"#, "/name"),
             (r#"{"name":"a","result":"pass","run_config":{"container_image":"x"}}"#, "/result"),
             (r#"{"name":"a","labels":{"a/b":7},"run_config":{"container_image":"x"}}"#, "/labels/a~1b"),
+            (r#"{"name":"a","priority":7,"run_config":{"container_image":"x"}}"#, "/priority"),
+            (r#"{"name":"a","run_config":{"container_image":"x","pull":[]}}"#, "/run_config/pull"),
             ("[]", ""),
             ("7", ""),
         ] {

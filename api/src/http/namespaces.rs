@@ -12,7 +12,7 @@ use tstr_shared::permission::{NamespacesRead, NamespacesWrite};
 use super::App;
 use super::answer::Created;
 use super::body::Json;
-use super::extract::{NamespacePath, PageQuery, Path, Query};
+use super::extract::{Idempotency, NamespacePath, PageQuery, Path, Query};
 use super::openapi::op;
 use crate::auth::Caller;
 use crate::error::Result;
@@ -77,9 +77,10 @@ async fn list_namespaces(
 async fn create_namespace(
     State(app): State<App>,
     caller: Caller,
+    Idempotency(key): Idempotency,
     Json(new): Json<NewNamespace>,
 ) -> Result<Created<NamespaceInfo>> {
-    Ok(Created(app.ops.create_namespace(&caller, new).await?))
+    Ok(Created(app.ops.create_namespace(&caller, new, key).await?))
 }
 
 async fn get_namespace(
@@ -96,8 +97,7 @@ async fn update_namespace(
     Path(at): Path<NamespacePath>,
     Json(patch): Json<NamespacePatch>,
 ) -> Result<Json<NamespaceInfo>> {
-    let old = app.ops.get_namespace(&caller, &at.namespace).await?;
-    Ok(Json(app.ops.update_namespace(&caller, &at.namespace, patch.quotas.over(old.quotas)).await?))
+    Ok(Json(app.ops.update_namespace(&caller, &at.namespace, |old| patch.quotas.over(old)).await?))
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub(super) fn routes() -> ApiRouter<App> {
          name in the body must be that of the path.",
     );
     let patch = op::<TestsWrite>("patch_test", "Changes some fields of a test.");
-    let delete = op::<TestsWrite>("delete_test", "Deletes a test.\nIts runs stay until their retention ends.");
+    let delete = op::<TestsWrite>("delete_test", "Deletes a test.\nIts runs stay.");
     let pause = op::<TestsWrite>("pause_test", "Pauses the schedule of a test.\nTriggers still make runs.");
     let resume = op::<TestsWrite>("resume_test", "Resumes the schedule of a test.");
     let schedule = op::<TestsRead>("get_test_schedule", "Tells when a test runs next, in words and instants.");

@@ -12,7 +12,7 @@ use tstr_shared::token::{IssuedToken, NewToken, Token};
 use super::App;
 use super::answer::Created;
 use super::body::Json;
-use super::extract::{Path, Query, TokenPath, flag, page};
+use super::extract::{Idempotency, Path, Query, TokenPath, flag, page};
 use super::openapi::op;
 use crate::auth::Caller;
 use crate::error::Result;
@@ -62,9 +62,10 @@ async fn list_tokens(
 async fn issue_token(
     State(app): State<App>,
     caller: Caller,
+    Idempotency(key): Idempotency,
     Json(new): Json<NewToken>,
 ) -> Result<Created<IssuedToken>> {
-    Ok(Created(app.ops.issue_token(&caller, new).await?))
+    Ok(Created(app.ops.issue_token(&caller, new, key).await?))
 }
 
 async fn get_token(State(app): State<App>, caller: Caller, Path(at): Path<TokenPath>) -> Result<Json<Token>> {

@@ -5,7 +5,7 @@ use tstr_shared::namespace::{Namespace, NamespaceInfo, NewNamespace, Quotas};
 use tstr_shared::page::{Page, PageRequest};
 use tstr_shared::permission::{NamespacesRead, NamespacesWrite};
 
-use super::Ops;
+use super::{IdempotencyKey, Ops};
 use crate::auth::Caller;
 use crate::error::{Error, Result};
 use crate::store;
@@ -29,25 +29,43 @@ impl Ops {
     }
 
     /// Creates a namespace, of a name that the caller's token covers.
-    pub async fn create_namespace(&self, caller: &Caller, new: NewNamespace) -> Result<NamespaceInfo> {
+    pub async fn create_namespace(
+        &self,
+        caller: &Caller,
+        new: NewNamespace,
+        key: Option<IdempotencyKey>,
+    ) -> Result<NamespaceInfo> {
         let access = caller.may_globally::<NamespacesWrite>()?;
         check(new.quotas)?;
         if !caller.namespaces().matches(new.name.as_str()) {
             let code = tstr_shared::error::ErrorCode::Forbidden;
             return Err(Error::new(code, format!("the token does not cover a namespace of the name {}", new.name)));
         }
-        let mut conn = self.db().acquire().await?;
-        let made = store::namespaces::insert(&mut conn, &access, &new).await?;
+        let once = self.once(caller, key, &("create_namespace", &new))?;
+        let mut tx = self.db().begin().await?;
+        if let Some(made) = once.replay(&mut tx, &access).await? {
+            return Ok(made);
+        }
+        let made = store::namespaces::insert(&mut tx, &access, &new).await?;
+        once.remember(&mut tx, &access, &made).await?;
+        tx.commit().await?;
         self.forget_namespaces();
         Ok(made)
     }
 
-    /// Sets the quotas of a namespace.
-    pub async fn update_namespace(&self, caller: &Caller, ns: &Namespace, quotas: Quotas) -> Result<NamespaceInfo> {
+    /// Changes the quotas of a namespace; `change` is given those that it has.
+    pub async fn update_namespace(
+        &self,
+        caller: &Caller,
+        ns: &Namespace,
+        change: impl FnOnce(Quotas) -> Quotas + Send,
+    ) -> Result<NamespaceInfo> {
         let access = self.enter::<NamespacesWrite>(caller, ns).await?;
+        let mut tx = self.db().begin().await?;
+        let quotas = change(store::namespaces::lock_quotas(&mut tx, &access).await?);
         check(quotas)?;
-        let mut conn = self.db().acquire().await?;
-        let info = store::namespaces::set_quotas(&mut conn, &access, quotas).await?;
+        let info = store::namespaces::set_quotas(&mut tx, &access, quotas).await?;
+        tx.commit().await?;
         self.forget_namespaces();
         self.0.wake.claimers();
         Ok(info)

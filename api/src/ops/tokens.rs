@@ -9,7 +9,7 @@ use tstr_shared::permission::{IdentityRead, Scope, TokensRead, TokensWrite};
 use tstr_shared::token::{Identity, IssuedToken, MAX_EXPIRY, NewToken, Token};
 use uuid::Uuid;
 
-use super::Ops;
+use super::{IdempotencyKey, Ops};
 use crate::auth::Caller;
 use crate::auth::access::{Access, System};
 use crate::error::{Error, Result};
@@ -38,20 +38,32 @@ impl Ops {
     }
 
     /// Issues a token, not wider than the caller's own. The secret is in the answer and nowhere else.
-    pub async fn issue_token(&self, caller: &Caller, new: NewToken) -> Result<IssuedToken> {
+    pub async fn issue_token(
+        &self,
+        caller: &Caller,
+        new: NewToken,
+        key: Option<IdempotencyKey>,
+    ) -> Result<IssuedToken> {
         let access = caller.may_globally::<TokensWrite>()?;
         let asked = check(&new)?;
         if !asked.is_within(caller.namespaces()) {
             let sentence = "a token cannot issue one that sees more namespaces than itself";
             return Err(Error::new(ErrorCode::Forbidden, sentence));
         }
-        let mut conn = self.db().acquire().await?;
-        let now = store::housekeeping::now(&mut conn).await?;
+        let once = self.once(caller, key, &("issue_token", &new))?;
+        let mut tx = self.db().begin().await?;
+        // The record is what is remembered, never the secret: signing the record again gives the same token.
+        if let Some(record) = once.replay::<Token, _>(&mut tx, &access).await? {
+            return Ok(IssuedToken { token: self.0.tokens.sign(&record)?, record });
+        }
+        let now = store::housekeeping::now(&mut tx).await?;
         if now + new.expires_in.duration() > caller.expires_at() + chrono::Duration::seconds(1) {
             let sentence = format!("a token cannot issue one that outlives itself; it ends at {}", caller.expires_at());
             return Err(Error::new(ErrorCode::Forbidden, sentence));
         }
-        let record = store::tokens::insert(&mut conn, &access, TokenId(Uuid::now_v7()), &new).await?;
+        let record = store::tokens::insert(&mut tx, &access, TokenId(Uuid::now_v7()), &new).await?;
+        once.remember(&mut tx, &access, &record).await?;
+        tx.commit().await?;
         Ok(IssuedToken { token: self.0.tokens.sign(&record)?, record })
     }
 

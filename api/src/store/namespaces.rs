@@ -85,6 +85,16 @@ pub async fn insert(conn: &mut Conn, _: &Access<NamespacesWrite>, new: &NewNames
     row.fetch_one(conn).await?.into_info()
 }
 
+/// Reads the quotas of the namespace of the access, and holds them until the transaction ends.
+pub async fn lock_quotas(conn: &mut Conn, access: &Access<NamespacesWrite>) -> Result<Quotas> {
+    let row = sqlx::query_as!(
+        Quotas,
+        "SELECT max_queued, max_running FROM namespace WHERE id = ANY($1) FOR UPDATE",
+        access.namespaces()
+    );
+    Ok(row.fetch_one(conn).await?)
+}
+
 /// Sets the quotas of the namespace of the access.
 pub async fn set_quotas(conn: &mut Conn, access: &Access<NamespacesWrite>, quotas: Quotas) -> Result<NamespaceInfo> {
     let row = sqlx::query_as!(

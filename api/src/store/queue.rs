@@ -215,14 +215,14 @@ pub async fn cancel_waiting(conn: &mut Conn, access: &Access<RunsWrite>, run: Ru
 pub async fn move_due(conn: &mut Conn, _: &Access<System>, limit: i64) -> Result<Vec<i32>> {
     let lanes = sqlx::query_scalar!(
         r#"WITH due AS MATERIALIZED (
-               SELECT due, run_id FROM delayed
+               SELECT ctid FROM delayed
                WHERE due <= clock_timestamp()
                ORDER BY due
                LIMIT $1
                FOR UPDATE SKIP LOCKED),
            gone AS (
-               DELETE FROM delayed d USING due WHERE d.due = due.due AND d.run_id = due.run_id
-               RETURNING d.run_id, d.lane, d.seq, d.attempt, d.infra_losses, d.test_retries, d.releases, d.queue_secs)
+               DELETE FROM delayed WHERE ctid = ANY(ARRAY(SELECT ctid FROM due))
+               RETURNING run_id, lane, seq, attempt, infra_losses, test_retries, releases, queue_secs)
            INSERT INTO ready (lane, seq, run_id, attempt, infra_losses, test_retries, releases, expires_at)
            SELECT lane, seq, run_id, attempt, infra_losses, test_retries, releases,
                   clock_timestamp() + make_interval(secs => queue_secs)

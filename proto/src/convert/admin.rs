@@ -20,6 +20,7 @@ impl From<NewToken> for pb::IssueTokenRequest {
             scopes: new.scopes.into_iter().map(number).collect(),
             namespaces: new.namespaces,
             expires_in_secs: new.expires_in.0,
+            idempotency_key: String::new(),
         }
     }
 }
@@ -108,7 +109,7 @@ impl From<pb::Quotas> for Quotas {
 
 impl From<NewNamespace> for pb::CreateNamespaceRequest {
     fn from(new: NewNamespace) -> Self {
-        Self { name: new.name.to_string(), quotas: Some(new.quotas.into()) }
+        Self { name: new.name.to_string(), quotas: Some(new.quotas.into()), idempotency_key: String::new() }
     }
 }
 

@@ -16,6 +16,8 @@ fn token(scopes: &[pb::Scope], namespaces: &[&str]) -> pb::IssueTokenRequest {
         scopes: scopes.iter().map(|scope| (*scope).into()).collect(),
         namespaces: namespaces.iter().map(|ns| (*ns).to_owned()).collect(),
         expires_in_secs: 3600,
+        idempotency_key: String::new(),
+        ..Default::default()
     }
 }
 
@@ -24,7 +26,10 @@ async fn a_token_is_issued_used_read_and_revoked() {
     let stack = Stack::start_with(2, |_| {}).await;
     let peer = Peer::admin(&stack).await;
     let mut admin = peer.admins();
-    let issued = admin.issue_token(token(&[pb::Scope::Data], &["default", "x"])).await.unwrap().into_inner();
+    let keyed =
+        pb::IssueTokenRequest { idempotency_key: "once".into(), ..token(&[pb::Scope::Data], &["default", "x"]) };
+    let issued = admin.issue_token(keyed.clone()).await.unwrap().into_inner();
+    assert_eq!(admin.issue_token(keyed).await.unwrap().into_inner(), issued);
     let record = issued.record.unwrap();
     let holder = peer.with_token(Some(&issued.token));
     let identity = holder.identity().get_identity(pb::GetIdentityRequest {}).await.unwrap().into_inner();
@@ -36,7 +41,11 @@ async fn a_token_is_issued_used_read_and_revoked() {
     assert_eq!((&read.name, &read.expires_at, &read.revoked_at), (&record.name, &record.expires_at, &None));
     let revoked = admin.revoke_token(pb::RevokeTokenRequest { id: record.id.clone() }).await.unwrap().into_inner();
     assert!(revoked.token.unwrap().revoked_at.is_some());
-    refused(holder.identity().get_identity(pb::GetIdentityRequest {}).await, Code::Unauthenticated, ErrorCode::Unauthenticated);
+    refused(
+        holder.identity().get_identity(pb::GetIdentityRequest {}).await,
+        Code::Unauthenticated,
+        ErrorCode::Unauthenticated,
+    );
     let there = Peer::connect(&stack, 1, Some(&issued.token)).await;
     eventually("the other replica refuses it", Duration::from_secs(5), async || {
         there.identity().get_identity(pb::GetIdentityRequest {}).await.err()
@@ -68,7 +77,11 @@ async fn a_token_that_cannot_be_issued_says_why() {
     refused(local.issue_token(token(&[pb::Scope::Data], &[".*"])).await, Code::PermissionDenied, ErrorCode::Forbidden);
     for id in ["x", "01890000-0000-7000-8000-00000000dead"] {
         refused(admin.get_token(pb::GetTokenRequest { id: id.into() }).await, Code::NotFound, ErrorCode::NotFound);
-        refused(admin.revoke_token(pb::RevokeTokenRequest { id: id.into() }).await, Code::NotFound, ErrorCode::NotFound);
+        refused(
+            admin.revoke_token(pb::RevokeTokenRequest { id: id.into() }).await,
+            Code::NotFound,
+            ErrorCode::NotFound,
+        );
     }
 }
 
@@ -76,7 +89,7 @@ async fn a_token_that_cannot_be_issued_says_why() {
 async fn a_namespace_is_created_and_its_quotas_are_set() {
     let stack = Stack::start().await;
     let mut admin = Peer::admin(&stack).await.admins();
-    let create = |name: &str, quotas| pb::CreateNamespaceRequest { name: name.into(), quotas };
+    let create = |name: &str, quotas| pb::CreateNamespaceRequest { name: name.into(), quotas, ..Default::default() };
     let made = admin.create_namespace(create("team-a", None)).await.unwrap().into_inner().namespace.unwrap();
     assert_eq!(made.quotas, Some(pb::Quotas { max_queued: Some(10_000), max_running: Some(50) }));
     refused(admin.create_namespace(create("team-a", None)).await, Code::FailedPrecondition, ErrorCode::Conflict);
@@ -85,10 +98,39 @@ async fn a_namespace_is_created_and_its_quotas_are_set() {
     let changed = admin.update_namespace(update.clone()).await.unwrap().into_inner().namespace.unwrap();
     assert_eq!((changed.name.as_str(), changed.quotas), ("team-a", Some(quotas)));
     for (problem, pointer) in [
-        (refused(admin.create_namespace(create("Team", None)).await, Code::InvalidArgument, ErrorCode::Invalid), "/name"),
-        (refused(admin.create_namespace(create("b", Some(pb::Quotas { max_running: Some(-1), ..quotas }))).await, Code::InvalidArgument, ErrorCode::Invalid), "/quotas/max_running"),
-        (refused(admin.update_namespace(pb::UpdateNamespaceRequest { quotas: None, ..update.clone() }).await, Code::InvalidArgument, ErrorCode::Invalid), "/quotas"),
-        (refused(admin.update_namespace(pb::UpdateNamespaceRequest { quotas: Some(pb::Quotas { max_queued: Some(-1), ..quotas }), ..update.clone() }).await, Code::InvalidArgument, ErrorCode::Invalid), "/quotas/max_queued"),
+        (
+            refused(admin.create_namespace(create("Team", None)).await, Code::InvalidArgument, ErrorCode::Invalid),
+            "/name",
+        ),
+        (
+            refused(
+                admin.create_namespace(create("b", Some(pb::Quotas { max_running: Some(-1), ..quotas }))).await,
+                Code::InvalidArgument,
+                ErrorCode::Invalid,
+            ),
+            "/quotas/max_running",
+        ),
+        (
+            refused(
+                admin.update_namespace(pb::UpdateNamespaceRequest { quotas: None, ..update.clone() }).await,
+                Code::InvalidArgument,
+                ErrorCode::Invalid,
+            ),
+            "/quotas",
+        ),
+        (
+            refused(
+                admin
+                    .update_namespace(pb::UpdateNamespaceRequest {
+                        quotas: Some(pb::Quotas { max_queued: Some(-1), ..quotas }),
+                        ..update.clone()
+                    })
+                    .await,
+                Code::InvalidArgument,
+                ErrorCode::Invalid,
+            ),
+            "/quotas/max_queued",
+        ),
     ] {
         assert_eq!(problem.errors[0].pointer, pointer);
     }
@@ -112,7 +154,11 @@ async fn nobody_but_an_administrator_administers() {
         refused(admin.list_tokens(pb::ListTokensRequest::default()).await, code, word);
         refused(admin.get_token(pb::GetTokenRequest { id: id.clone() }).await, code, word);
         refused(admin.revoke_token(pb::RevokeTokenRequest { id }).await, code, word);
-        refused(admin.create_namespace(pb::CreateNamespaceRequest { name: "n".into(), quotas: None }).await, code, word);
+        refused(
+            admin.create_namespace(pb::CreateNamespaceRequest { name: "n".into(), ..Default::default() }).await,
+            code,
+            word,
+        );
         let update = pb::UpdateNamespaceRequest { name: "default".into(), quotas: Some(pb::Quotas::default()) };
         refused(admin.update_namespace(update).await, code, word);
     }

@@ -1,5 +1,8 @@
 //! JSON and gRPC are two tongues of one mouth: the same object field by field, the same refusal word by word.
 
+use std::fmt::Debug;
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -16,7 +19,7 @@ use tstr_shared::testdef::{TestDef, TestSchedule};
 use tstr_shared::token::{Identity, Token};
 use tstr_tests::people::Answer;
 use tstr_tests::worker::Worker;
-use tstr_tests::{Stack, factory};
+use tstr_tests::{Stack, eventually, factory};
 
 use super::{Peer, create, spec, trigger};
 
@@ -24,7 +27,7 @@ const NS: &str = "default";
 
 /// Compares what JSON answered with the domain value of what gRPC answered.
 #[track_caller]
-fn agree<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(json: Value, message: T) {
+fn agree<T: DeserializeOwned + Serialize + PartialEq + Debug>(json: Value, message: T) {
     assert_eq!(serde_json::to_value(&message).unwrap(), json);
     assert_eq!(serde_json::from_value::<T>(json).unwrap(), message);
 }
@@ -55,7 +58,10 @@ async fn json_and_grpc_tell_the_same_of_the_same_object() {
     }
     // The first run may not be the first claimed.
     let (done, other) = if admin.run(&run).await["state"] == "finished" { (run, waiting) } else { (waiting, run) };
-    let issued = admin.post("/api/v1/tokens", &factory::token(&[Scope::Data, Scope::Control], &["default", "x-.*"])).await.expect(201);
+    let issued = admin
+        .post("/api/v1/tokens", &factory::token(&[Scope::Data, Scope::Control], &["default", "x-.*"]))
+        .await
+        .expect(201);
     let token = issued["record"]["id"].as_str().unwrap().to_owned();
     admin.delete(&format!("/api/v1/tokens/{token}")).await.expect(200);
 
@@ -64,7 +70,11 @@ async fn json_and_grpc_tell_the_same_of_the_same_object() {
     let tests = format!("/api/v1/namespaces/{NS}/tests");
     let json_of = async |path: &str| admin.get(path).await.expect(200);
 
-    let message = data.get_test(pb::GetTestRequest { namespace: NS.into(), test: "everything".into() }).await.unwrap().into_inner();
+    let message = data
+        .get_test(pb::GetTestRequest { namespace: NS.into(), test: "everything".into() })
+        .await
+        .unwrap()
+        .into_inner();
     agree(json_of(&format!("{tests}/everything")).await, TestDef::try_from(message.test.unwrap()).unwrap());
     let schedule = pb::GetTestScheduleRequest { namespace: NS.into(), test: "everything".into(), count: 3 };
     let message = data.get_test_schedule(schedule).await.unwrap().into_inner();
@@ -76,24 +86,44 @@ async fn json_and_grpc_tell_the_same_of_the_same_object() {
         let events: Vec<RunEvent> = message.events.into_iter().map(|event| event.try_into().unwrap()).collect();
         agree(json_of(&format!("/api/v1/runs/{id}/events")).await["items"].clone(), events);
     }
-    let message = data.list_runs(pb::ListRunsRequest { namespace: NS.into(), ..Default::default() }).await.unwrap().into_inner();
+    let message =
+        data.list_runs(pb::ListRunsRequest { namespace: NS.into(), ..Default::default() }).await.unwrap().into_inner();
     let runs: Vec<Run> = message.runs.into_iter().map(|run| run.try_into().unwrap()).collect();
     agree(json_of(&format!("/api/v1/namespaces/{NS}/runs")).await["items"].clone(), runs);
     let message = data.get_namespace(pb::GetNamespaceRequest { namespace: NS.into() }).await.unwrap().into_inner();
-    agree(json_of(&format!("/api/v1/namespaces/{NS}")).await, NamespaceInfo::try_from(message.namespace.unwrap()).unwrap());
+    agree(
+        json_of(&format!("/api/v1/namespaces/{NS}")).await,
+        NamespaceInfo::try_from(message.namespace.unwrap()).unwrap(),
+    );
     let message = admins.get_token(pb::GetTokenRequest { id: token.clone() }).await.unwrap().into_inner();
     agree(json_of(&format!("/api/v1/tokens/{token}")).await, Token::try_from(message.token.unwrap()).unwrap());
-    let message = data.get_runner(pb::GetRunnerRequest { runner_id: worker.id.to_string() }).await.unwrap().into_inner();
-    agree(json_of(&format!("/api/v1/runners/{}", worker.id)).await, Runner::try_from(message.runner.unwrap()).unwrap());
-    let message = peer.identity().get_identity(pb::GetIdentityRequest {}).await.unwrap().into_inner();
-    agree(json_of("/api/v1/identity").await, Identity::try_from(message).unwrap());
+    // When they were last heard of is noted by and by.
+    eventually("runner and identity stand still", Duration::from_secs(10), async || {
+        let paths = [format!("/api/v1/runners/{}", worker.id), "/api/v1/identity".to_owned()];
+        let before = [json_of(&paths[0]).await, json_of(&paths[1]).await];
+        let runner =
+            data.get_runner(pb::GetRunnerRequest { runner_id: worker.id.to_string() }).await.unwrap().into_inner();
+        let identity = peer.identity().get_identity(pb::GetIdentityRequest {}).await.unwrap().into_inner();
+        if before != [json_of(&paths[0]).await, json_of(&paths[1]).await] {
+            return None;
+        }
+        let [seen, me] = before;
+        agree(seen, Runner::try_from(runner.runner.unwrap()).unwrap());
+        agree(me, Identity::try_from(identity).unwrap());
+        Some(())
+    })
+    .await;
 
-    let mut pieces = data.read_logs(pb::ReadLogsRequest { run_id: done.clone(), ..Default::default() }).await.unwrap().into_inner();
+    let mut pieces =
+        data.read_logs(pb::ReadLogsRequest { run_id: done.clone(), ..Default::default() }).await.unwrap().into_inner();
     let log = admin.get(&format!("/api/v1/runs/{done}/logs")).await.text();
     let mut lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     while let Some(piece) = pieces.message().await.unwrap() {
         let line = lines.next().expect("as many lines as pieces");
-        assert_eq!((line["seq"].as_u64(), line["data"].as_str().map(str::as_bytes)), (Some(piece.seq.into()), Some(piece.data.as_slice())));
+        assert_eq!(
+            (line["seq"].as_u64(), line["data"].as_str().map(str::as_bytes)),
+            (Some(piece.seq.into()), Some(piece.data.as_slice()))
+        );
         let at: chrono::DateTime<chrono::Utc> = line["time"].as_str().unwrap().parse().unwrap();
         assert_eq!(tstr_proto::convert::time(at), piece.time.unwrap());
     }
@@ -113,37 +143,83 @@ async fn json_and_grpc_refuse_alike() {
     let tests = format!("/api/v1/namespaces/{NS}/tests");
 
     let mut pairs: Vec<(&str, Answer, Status)> = Vec::new();
-    let faulty = factory::with(factory::with(factory::test("a b"), "/run_config/timeout", json!("25h")), "/cron_schedule", json!("* * *"));
+    let faulty = factory::with(
+        factory::with(factory::test("a b"), "/run_config/timeout", json!("25h")),
+        "/cron_schedule",
+        json!("* * *"),
+    );
     let mut faulty_spec = pb::TestSpec { cron_schedule: Some("* * *".into()), ..spec("a b") };
     faulty_spec.run_config.as_mut().unwrap().timeout_secs = 25 * 3600;
-    pairs.push(("several faults", admin.post(&tests, &faulty).await, control.create_test(create(faulty_spec)).await.unwrap_err()));
-    pairs.push(("a taken name", admin.post(&tests, &factory::test("a")).await, control.create_test(create(spec("a"))).await.unwrap_err()));
+    pairs.push((
+        "several faults",
+        admin.post(&tests, &faulty).await,
+        control.create_test(create(faulty_spec)).await.unwrap_err(),
+    ));
+    pairs.push((
+        "a taken name",
+        admin.post(&tests, &factory::test("a")).await,
+        control.create_test(create(spec("a"))).await.unwrap_err(),
+    ));
     let cancel = pb::CancelRunRequest { run_id: run.clone() };
-    pairs.push(("a finished run", admin.post(&format!("/api/v1/runs/{run}/cancel"), &json!({})).await, control.cancel_run(cancel).await.unwrap_err()));
+    pairs.push((
+        "a finished run",
+        admin.post(&format!("/api/v1/runs/{run}/cancel"), &json!({})).await,
+        control.cancel_run(cancel).await.unwrap_err(),
+    ));
     let absent = pb::TriggerRunRequest { namespace: "nowhere".into(), ..trigger("a") };
-    pairs.push(("no namespace", admin.post("/api/v1/namespaces/nowhere/tests/a/runs", &json!({})).await, control.trigger_run(absent).await.unwrap_err()));
+    pairs.push((
+        "no namespace",
+        admin.post("/api/v1/namespaces/nowhere/tests/a/runs", &json!({})).await,
+        control.trigger_run(absent).await.unwrap_err(),
+    ));
     let wrong = pb::TriggerRunRequest { matrix: [("a".into(), "1".into())].into(), ..trigger("a") };
-    pairs.push(("no cell", admin.post(&format!("{tests}/a/runs"), &json!({"matrix": {"a": "1"}})).await, control.trigger_run(wrong).await.unwrap_err()));
+    pairs.push((
+        "no cell",
+        admin.post(&format!("{tests}/a/runs"), &json!({"matrix": {"a": "1"}})).await,
+        control.trigger_run(wrong).await.unwrap_err(),
+    ));
     let get = pb::GetTestRequest { namespace: NS.into(), test: "A B".into() };
     pairs.push(("no name", admin.get(&format!("{tests}/A%20B")).await, data.get_test(get).await.unwrap_err()));
     let list = pb::ListTestsRequest { namespace: NS.into(), page_token: "x".into(), ..Default::default() };
-    pairs.push(("a page token", admin.get(&format!("{tests}?page_token=x")).await, data.list_tests(list).await.unwrap_err()));
-    let token = pb::IssueTokenRequest { name: "x".into(), scopes: vec![pb::Scope::Data.into()], namespaces: vec!["(".into()], expires_in_secs: 60 };
-    let wish = json!({"name": "x", "scopes": ["data"], "namespaces": ["("], "expires_in": "60s"});
+    pairs.push((
+        "a page token",
+        admin.get(&format!("{tests}?page_token=x")).await,
+        data.list_tests(list).await.unwrap_err(),
+    ));
+    let token = pb::IssueTokenRequest {
+        name: "x".into(),
+        scopes: vec![pb::Scope::Data.into()],
+        namespaces: vec!["(".into()],
+        expires_in_secs: 60,
+        ..Default::default()
+    };
+    let wish = json!({"name": "x", "scopes": ["data"], "namespaces": ["("]});
     pairs.push(("a pattern", admin.post("/api/v1/tokens", &wish).await, admins.issue_token(token).await.unwrap_err()));
     let delete = pb::DeleteTestRequest { namespace: NS.into(), test: "a".into(), if_version: Some(7) };
     let request = admin.request(reqwest::Method::DELETE, &format!("{tests}/a")).header("If-Match", "\"7\"");
     pairs.push(("a version", admin.send(request).await, control.delete_test(delete).await.unwrap_err()));
     let (reader, reading) = (stack.person(&[Scope::Data], &[NS]).await, Peer::of(&stack, &[Scope::Data], &[NS]).await);
-    pairs.push(("a scope", reader.post(&tests, &factory::test("b")).await, reading.control().create_test(create(spec("b"))).await.unwrap_err()));
+    pairs.push((
+        "a scope",
+        reader.post(&tests, &factory::test("b")).await,
+        reading.control().create_test(create(spec("b"))).await.unwrap_err(),
+    ));
     let anonymous = Peer::connect(&stack, 0, Some("tstr_pat_x")).await;
     let bearer = tstr_tests::Person::new(stack.url(0), Some("tstr_pat_x".into()));
-    pairs.push(("a token", bearer.get(&tests).await, anonymous.control().create_test(create(spec("b"))).await.unwrap_err()));
+    pairs.push((
+        "a token",
+        bearer.get(&tests).await,
+        anonymous.control().create_test(create(spec("b"))).await.unwrap_err(),
+    ));
 
     for (what, answer, status) in pairs {
         let problem: Problem = answer.json();
         let told = decode(&status).unwrap_or_else(|| panic!("{what}: {status:?}"));
-        assert_eq!((told.code, &told.errors, told.retryable), (problem.code, &problem.errors, problem.retryable), "{what}");
+        assert_eq!(
+            (told.code, &told.errors, told.retryable),
+            (problem.code, &problem.errors, problem.retryable),
+            "{what}"
+        );
         assert_eq!(told.message, problem.detail, "{what}");
         let row = tstr_api::error::row(problem.code);
         assert_eq!((status.code(), answer.status.as_u16()), (row.grpc, row.http), "{what}");

@@ -27,10 +27,18 @@ async fn a_test_is_created_applied_patched_paused_and_deleted() {
     assert_eq!(test.spec.as_ref().unwrap().run_config.as_ref().unwrap().timeout_secs, 600);
     assert_eq!(made.warnings.len(), 1);
 
-    let apply = |spec, dry_run, if_version| pb::ApplyTestRequest { namespace: NS.into(), spec: Some(spec), dry_run, if_version };
+    let apply = |spec, dry_run, if_version| pb::ApplyTestRequest {
+        namespace: NS.into(),
+        spec: Some(spec),
+        dry_run,
+        if_version,
+    };
     let other = pb::TestSpec { priority: pb::Priority::High.into(), ..daily };
     let foretold = control.apply_test(apply(other.clone(), true, None)).await.unwrap().into_inner();
-    assert_eq!((foretold.change.as_str(), foretold.dry_run, foretold.diff[0].pointer.as_str()), ("updated", true, "/priority"));
+    assert_eq!(
+        (foretold.change.as_str(), foretold.dry_run, foretold.diff[0].pointer.as_str()),
+        ("updated", true, "/priority")
+    );
     let applied = control.apply_test(apply(other.clone(), false, Some(1))).await.unwrap().into_inner();
     assert_eq!((applied.change.as_str(), applied.test.unwrap().version), ("updated", 2));
     let late = control.apply_test(apply(other, false, Some(1))).await;
@@ -40,7 +48,8 @@ async fn a_test_is_created_applied_patched_paused_and_deleted() {
         let patch = Some(structure(patch.as_object().unwrap().clone()));
         pb::PatchTestRequest { namespace: NS.into(), test: "a".into(), patch, if_version }
     };
-    let patched = control.patch_test(patch(json!({"labels": {"tier": "1"}}), Some(2))).await.unwrap().into_inner().test.unwrap();
+    let patched =
+        control.patch_test(patch(json!({"labels": {"tier": "1"}}), Some(2))).await.unwrap().into_inner().test.unwrap();
     assert_eq!((patched.version, patched.spec.unwrap().labels["tier"].as_str()), (3, "1"));
     let late = control.patch_test(patch(json!({"paused": true}), Some(2))).await;
     refused(late, Code::FailedPrecondition, ErrorCode::PreconditionFailed);
@@ -64,7 +73,11 @@ async fn a_run_is_triggered_cancelled_and_retried() {
     let stack = Stack::start().await;
     let mut control = Peer::admin(&stack).await.control();
     control.create_test(create(spec("a"))).await.unwrap();
-    let keyed = pb::TriggerRunRequest { idempotency_key: "once".into(), env: [("A".into(), "1".into())].into(), ..trigger("a") };
+    let keyed = pb::TriggerRunRequest {
+        idempotency_key: "once".into(),
+        env: [("A".into(), "1".into())].into(),
+        ..trigger("a")
+    };
     let made = control.trigger_run(keyed.clone()).await.unwrap().into_inner();
     assert_eq!(control.trigger_run(keyed.clone()).await.unwrap().into_inner(), made);
     let other = pb::TriggerRunRequest { priority: pb::Priority::Low.into(), ..keyed };
@@ -88,7 +101,12 @@ async fn a_run_is_triggered_cancelled_and_retried() {
     // A quota that is used up says when to come back.
     stack.admin().patch("/api/v1/namespaces/default", &json!({"quotas": {"max_queued": 0}})).await.expect(200);
     let full = control.trigger_run(trigger("a")).await;
-    let pushback = full.as_ref().unwrap_err().metadata().get("grpc-retry-pushback-ms").map(|value| value.to_str().unwrap().to_owned());
+    let pushback = full
+        .as_ref()
+        .unwrap_err()
+        .metadata()
+        .get("grpc-retry-pushback-ms")
+        .map(|value| value.to_str().unwrap().to_owned());
     assert_eq!(pushback.as_deref(), Some("10000"));
     assert!(refused(full, Code::ResourceExhausted, ErrorCode::QuotaExceeded).retryable);
 }
@@ -99,7 +117,8 @@ async fn a_runner_is_drained_and_resumed() {
     let mut control = Peer::admin(&stack).await.control();
     let worker = Worker::register(&stack, 0, "w").await;
     let runner_id = worker.id.to_string();
-    let drained = control.drain_runner(pb::DrainRunnerRequest { runner_id: runner_id.clone() }).await.unwrap().into_inner();
+    let drained =
+        control.drain_runner(pb::DrainRunnerRequest { runner_id: runner_id.clone() }).await.unwrap().into_inner();
     assert_eq!(drained.runner.map(|runner| (runner.draining, runner.state)), Some((true, "draining".into())));
     let resumed = control.resume_runner(pb::ResumeRunnerRequest { runner_id }).await.unwrap().into_inner();
     assert_eq!(resumed.runner.map(|runner| (runner.draining, runner.state)), Some((false, "live".into())));
@@ -132,11 +151,17 @@ async fn an_invalid_write_names_its_fault() {
     let problem = refused(control.create_test(absent).await, Code::InvalidArgument, ErrorCode::Invalid);
     assert_eq!(problem.errors[0].pointer, "/spec");
     let unnamed = pb::TriggerRunRequest { namespace: String::new(), ..trigger("a") };
-    assert_eq!(refused(control.trigger_run(unnamed).await, Code::InvalidArgument, ErrorCode::Invalid).errors[0].pointer, "/namespace");
+    assert_eq!(
+        refused(control.trigger_run(unnamed).await, Code::InvalidArgument, ErrorCode::Invalid).errors[0].pointer,
+        "/namespace"
+    );
     let key = pb::CreateTestRequest { idempotency_key: "k y".into(), ..create(spec("b")) };
     refused(control.create_test(key).await, Code::InvalidArgument, ErrorCode::Malformed);
     refused(control.create_test(create(spec("a"))).await, Code::FailedPrecondition, ErrorCode::Conflict);
-    assert_eq!(stack.admin().get("/api/v1/namespaces/default/tests").await.expect(200)["items"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        stack.admin().get("/api/v1/namespaces/default/tests").await.expect(200)["items"].as_array().unwrap().len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -155,14 +180,33 @@ async fn a_reader_writes_nothing_and_a_foreigner_finds_nothing() {
         refused(control.create_test(create(spec("b"))).await, code, word);
         let apply = pb::ApplyTestRequest { namespace: ns.clone(), spec: Some(spec("a")), ..Default::default() };
         refused(control.apply_test(apply).await, code, word);
-        let patch = pb::PatchTestRequest { namespace: ns.clone(), test: test.clone(), patch: Some(Default::default()), if_version: None };
+        let patch = pb::PatchTestRequest {
+            namespace: ns.clone(),
+            test: test.clone(),
+            patch: Some(Default::default()),
+            if_version: None,
+        };
         refused(control.patch_test(patch).await, code, word);
-        refused(control.delete_test(pb::DeleteTestRequest { namespace: ns.clone(), test: test.clone(), if_version: None }).await, code, word);
-        refused(control.pause_test(pb::PauseTestRequest { namespace: ns.clone(), test: test.clone() }).await, code, word);
+        refused(
+            control
+                .delete_test(pb::DeleteTestRequest { namespace: ns.clone(), test: test.clone(), if_version: None })
+                .await,
+            code,
+            word,
+        );
+        refused(
+            control.pause_test(pb::PauseTestRequest { namespace: ns.clone(), test: test.clone() }).await,
+            code,
+            word,
+        );
         refused(control.resume_test(pb::ResumeTestRequest { namespace: ns, test }).await, code, word);
         refused(control.trigger_run(trigger("a")).await, code, word);
         refused(control.cancel_run(pb::CancelRunRequest { run_id: run_id.clone() }).await, code, word);
-        refused(control.retry_run(pb::RetryRunRequest { run_id: run_id.clone(), idempotency_key: String::new() }).await, code, word);
+        refused(
+            control.retry_run(pb::RetryRunRequest { run_id: run_id.clone(), idempotency_key: String::new() }).await,
+            code,
+            word,
+        );
         refused(control.drain_runner(pb::DrainRunnerRequest { runner_id: runner_id.clone() }).await, code, word);
         refused(control.resume_runner(pb::ResumeRunnerRequest { runner_id: runner_id.clone() }).await, code, word);
     }

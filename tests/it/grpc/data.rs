@@ -31,12 +31,22 @@ async fn namespaces_and_tests_are_listed_in_pages_and_read() {
     let read = data.get_namespace(pb::GetNamespaceRequest { namespace: NS.into() }).await.unwrap().into_inner();
     assert_eq!(read.namespace.unwrap().tests, 4);
 
-    let list = pb::ListTestsRequest { namespace: NS.into(), page_size: 1, labels: [("team".into(), "x".into())].into(), ..Default::default() };
+    let list = pb::ListTestsRequest {
+        namespace: NS.into(),
+        page_size: 1,
+        labels: [("team".into(), "x".into())].into(),
+        ..Default::default()
+    };
     let first = data.list_tests(list.clone()).await.unwrap().into_inner();
     let next = pb::ListTestsRequest { page_token: first.next_page_token.clone(), ..list.clone() };
     let second = data.list_tests(next).await.unwrap().into_inner();
-    let names = |page: &pb::ListTestsResponse| page.tests.iter().map(|test| test.spec.as_ref().unwrap().name.clone()).collect::<Vec<_>>();
-    assert_eq!((names(&first), names(&second), second.next_page_token.as_str()), (vec!["a".into()], vec!["c".into()], ""));
+    let names = |page: &pb::ListTestsResponse| {
+        page.tests.iter().map(|test| test.spec.as_ref().unwrap().name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (names(&first), names(&second), second.next_page_token.as_str()),
+        (vec!["a".into()], vec!["c".into()], "")
+    );
     let other = pb::ListTestsRequest { page_token: first.next_page_token, labels: Default::default(), ..list };
     refused(data.list_tests(other).await, Code::InvalidArgument, ErrorCode::Malformed);
 
@@ -98,10 +108,14 @@ async fn runs_are_listed_by_filter_read_and_waited_for() {
     };
     assert_eq!(data.get_run(get(1)).await.unwrap().into_inner().run.unwrap().state(), pb::RunState::Running);
     worker.finish(fence, RunResult::Pass).await.unwrap();
-    let waited = tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("it is answered at the end").unwrap();
+    let waited =
+        tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("it is answered at the end").unwrap();
     assert_eq!((waited.result(), waited.attempts.len()), (pb::RunResult::Pass, 1));
     let events = data.list_run_events(pb::ListRunEventsRequest { run_id: live }).await.unwrap().into_inner().events;
-    assert_eq!(events.iter().map(|event| event.to()).collect::<Vec<_>>(), [pb::RunState::Queued, pb::RunState::Leased, pb::RunState::Running, pb::RunState::Finished]);
+    assert_eq!(
+        events.iter().map(|event| event.to()).collect::<Vec<_>>(),
+        [pb::RunState::Queued, pb::RunState::Leased, pb::RunState::Running, pb::RunState::Finished]
+    );
 }
 
 fn at(seconds: i64) -> prost_types::Timestamp {
@@ -137,7 +151,8 @@ async fn a_log_is_streamed_in_part_and_followed_to_its_end() {
     assert_eq!(read(pb::ReadLogsRequest { stream: pb::Stream::Stderr.into(), ..ask.clone() }).await, whole[1..2]);
     assert_eq!(read(pb::ReadLogsRequest { after: Some(0), limit: 1, attempt: 1, ..ask.clone() }).await, whole[1..2]);
 
-    let mut following = data.clone().read_logs(pb::ReadLogsRequest { follow: true, ..ask.clone() }).await.unwrap().into_inner();
+    let mut following =
+        data.clone().read_logs(pb::ReadLogsRequest { follow: true, ..ask.clone() }).await.unwrap().into_inner();
     for seq in 0..3 {
         assert_eq!(following.message().await.unwrap().unwrap().seq, seq);
     }
@@ -147,7 +162,10 @@ async fn a_log_is_streamed_in_part_and_followed_to_its_end() {
     let end = tokio::time::timeout(Duration::from_secs(10), following.message()).await.expect("it ends with the run");
     assert_eq!(end.unwrap(), None);
     let wrong = pb::ReadLogsRequest { attempt: 70_000, ..ask };
-    assert_eq!(refused(data.clone().read_logs(wrong).await, Code::InvalidArgument, ErrorCode::Invalid).errors[0].pointer, "/attempt");
+    assert_eq!(
+        refused(data.clone().read_logs(wrong).await, Code::InvalidArgument, ErrorCode::Invalid).errors[0].pointer,
+        "/attempt"
+    );
 }
 
 #[tokio::test]
@@ -159,7 +177,8 @@ async fn runners_are_listed_for_one_namespace_or_all_that_are_seen() {
     let mut data = Peer::admin(&stack).await.data();
     let names = async |data: &mut tstr_proto::v1::data_service_client::DataServiceClient<_>, namespace: &str| {
         let request = pb::ListRunnersRequest { namespace: namespace.into(), ..Default::default() };
-        let mut names: Vec<_> = data.list_runners(request).await.unwrap().into_inner().runners.into_iter().map(|r| r.name).collect();
+        let mut names: Vec<_> =
+            data.list_runners(request).await.unwrap().into_inner().runners.into_iter().map(|r| r.name).collect();
         names.sort();
         names
     };
@@ -187,15 +206,27 @@ async fn a_runner_reads_nothing_and_a_foreigner_finds_nothing() {
         let mut data = Peer::of(&stack, &[scope], &[namespace]).await.data();
         let (ns, test) = (String::from(NS), String::from("a"));
         refused(data.get_namespace(pb::GetNamespaceRequest { namespace: ns.clone() }).await, code, word);
-        refused(data.list_tests(pb::ListTestsRequest { namespace: ns.clone(), ..Default::default() }).await, code, word);
+        refused(
+            data.list_tests(pb::ListTestsRequest { namespace: ns.clone(), ..Default::default() }).await,
+            code,
+            word,
+        );
         refused(data.get_test(pb::GetTestRequest { namespace: ns.clone(), test: test.clone() }).await, code, word);
-        refused(data.get_test_schedule(pb::GetTestScheduleRequest { namespace: ns.clone(), test, count: 1 }).await, code, word);
+        refused(
+            data.get_test_schedule(pb::GetTestScheduleRequest { namespace: ns.clone(), test, count: 1 }).await,
+            code,
+            word,
+        );
         refused(data.list_runs(pb::ListRunsRequest { namespace: ns.clone(), ..Default::default() }).await, code, word);
         for wait_ms in [0, 20_000] {
             refused(data.get_run(pb::GetRunRequest { run_id: run_id.clone(), wait_ms }).await, code, word);
         }
         refused(data.list_run_events(pb::ListRunEventsRequest { run_id: run_id.clone() }).await, code, word);
-        refused(data.read_logs(pb::ReadLogsRequest { run_id: run_id.clone(), follow: true, ..Default::default() }).await, code, word);
+        refused(
+            data.read_logs(pb::ReadLogsRequest { run_id: run_id.clone(), follow: true, ..Default::default() }).await,
+            code,
+            word,
+        );
         refused(data.list_runners(pb::ListRunnersRequest { namespace: ns, ..Default::default() }).await, code, word);
         refused(data.get_runner(pb::GetRunnerRequest { runner_id: runner_id.clone() }).await, code, word);
     }
@@ -203,7 +234,15 @@ async fn a_runner_reads_nothing_and_a_foreigner_finds_nothing() {
     let get = pb::GetRunRequest { run_id, wait_ms: 0 };
     refused(anonymous.get_run(get.clone()).await, Code::Unauthenticated, ErrorCode::Unauthenticated);
     let mut data = Peer::admin(&stack).await.data();
-    refused(data.get_run(pb::GetRunRequest { run_id: "x".into(), ..get.clone() }).await, Code::NotFound, ErrorCode::NotFound);
-    let unnamed = refused(data.get_run(pb::GetRunRequest { run_id: String::new(), ..get }).await, Code::InvalidArgument, ErrorCode::Invalid);
+    refused(
+        data.get_run(pb::GetRunRequest { run_id: "x".into(), ..get.clone() }).await,
+        Code::NotFound,
+        ErrorCode::NotFound,
+    );
+    let unnamed = refused(
+        data.get_run(pb::GetRunRequest { run_id: String::new(), ..get }).await,
+        Code::InvalidArgument,
+        ErrorCode::Invalid,
+    );
     assert_eq!(unnamed.errors[0].pointer, "/run_id");
 }

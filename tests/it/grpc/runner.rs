@@ -27,7 +27,12 @@ fn finish(runner_id: &str, fence: &pb::Fence, bytes: u64) -> pb::FinishRunReques
     let outcome = pb::Outcome { result: pb::RunResult::Pass.into(), exit_code: Some(0), ..Default::default() };
     let seal = |bytes| Some(pb::StreamSeal { bytes, dropped_bytes: 0, sha256: vec![0; 32] });
     let seal = pb::LogSeal { stdout: seal(bytes), stderr: seal(0), incomplete: false };
-    pb::FinishRunRequest { runner_id: runner_id.into(), fence: Some(fence.clone()), outcome: Some(outcome), seal: Some(seal) }
+    pb::FinishRunRequest {
+        runner_id: runner_id.into(),
+        fence: Some(fence.clone()),
+        outcome: Some(outcome),
+        seal: Some(seal),
+    }
 }
 
 #[tokio::test]
@@ -41,7 +46,10 @@ async fn a_run_goes_over_the_wire_from_claim_to_result() {
     let registered = runner.register_runner(wish.clone()).await.unwrap().into_inner();
     assert_eq!((&registered.id, registered.namespaces.as_slice()), (&wish.id, &["default".to_owned()][..]));
     let times = registered.times.unwrap();
-    assert!(0 < times.heartbeat_ms && times.heartbeat_ms < times.self_fence_ms && times.self_fence_ms < times.ttl_ms, "{times:?}");
+    assert!(
+        0 < times.heartbeat_ms && times.heartbeat_ms < times.self_fence_ms && times.self_fence_ms < times.ttl_ms,
+        "{times:?}"
+    );
     assert_eq!(admin.get(&format!("/api/v1/runners/{}", wish.id)).await.expect(200)["about"]["version"], "1.2.3");
     // Nothing there: the answer is empty. A repeat of a claim gets what the first try was given.
     let nothing = pb::ClaimRunsRequest { wait_ms: 0, ..claim(&wish.id) };
@@ -52,12 +60,18 @@ async fn a_run_goes_over_the_wire_from_claim_to_result() {
     let again = runner.claim_runs(asked).await.unwrap().into_inner().runs.remove(0);
     let fence = leased.fence.clone().unwrap();
     assert_eq!((&again.fence.unwrap(), &fence.run_id, fence.attempt), (&fence, &id, 1));
-    assert_eq!((leased.test_name.as_str(), leased.run_config.unwrap().env["A"].as_str(), leased.log_limit_bytes), ("a", "1", 64 << 20));
+    assert_eq!(
+        (leased.test_name.as_str(), leased.run_config.unwrap().env["A"].as_str(), leased.log_limit_bytes),
+        ("a", "1", 64 << 20)
+    );
 
     let start = pb::StartRunRequest { runner_id: wish.id.clone(), fence: Some(fence.clone()) };
     let started = runner.start_run(start.clone()).await.unwrap().into_inner();
     assert_eq!(runner.start_run(start).await.unwrap().into_inner(), started);
-    let beat = pb::HeartbeatRequest { runner_id: wish.id.clone(), fences: vec![fence.clone(), pb::Fence { attempt: 9, ..fence.clone() }] };
+    let beat = pb::HeartbeatRequest {
+        runner_id: wish.id.clone(),
+        fences: vec![fence.clone(), pb::Fence { attempt: 9, ..fence.clone() }],
+    };
     let told = runner.heartbeat(beat).await.unwrap().into_inner();
     let states: Vec<_> = told.leases.iter().map(|lease| lease.state()).collect();
     assert_eq!((states.as_slice(), told.draining), (&[pb::LeaseState::Held, pb::LeaseState::Gone][..], false));
@@ -79,7 +93,10 @@ async fn a_run_goes_over_the_wire_from_claim_to_result() {
         assert_eq!(runner.finish_run(finish(&wish.id, &fence, 9)).await.unwrap().into_inner().missing_from, None);
     }
     let run = admin.run(&id).await;
-    assert_eq!((run["result"].as_str(), run["log"]["bytes"].as_u64(), run["log"]["status"].as_str()), (Some("pass"), Some(9), Some("complete")));
+    assert_eq!(
+        (run["result"].as_str(), run["log"]["bytes"].as_u64(), run["log"]["status"].as_str()),
+        (Some("pass"), Some(9), Some("complete"))
+    );
     refused(runner.append_logs(append(vec![chunk(3, 9, b"x")])).await, Code::FailedPrecondition, ErrorCode::LeaseLost);
 }
 
@@ -93,7 +110,12 @@ async fn a_lease_is_given_back_and_the_run_waits_again() {
     runner.register_runner(wish.clone()).await.unwrap();
     let id = admin.trigger("a").await.remove(0);
     let fence = runner.claim_runs(claim(&wish.id)).await.unwrap().into_inner().runs.remove(0).fence;
-    let release = |reason: &str| pb::ReleaseRunRequest { runner_id: wish.id.clone(), fence: fence.clone(), reason: reason.into(), ..Default::default() };
+    let release = |reason: &str| pb::ReleaseRunRequest {
+        runner_id: wish.id.clone(),
+        fence: fence.clone(),
+        reason: reason.into(),
+        ..Default::default()
+    };
     for reason in ["tired", "oom_killed"] {
         let problem = refused(runner.release_run(release(reason)).await, Code::InvalidArgument, ErrorCode::Invalid);
         assert_eq!(problem.errors[0].pointer, "/reason");
@@ -129,14 +151,21 @@ async fn the_runner_the_fence_and_the_claim_of_another_token_are_worth_nothing()
         let takeover = pb::RegisterRunnerRequest { id: mine.id.clone(), ..register("thief") };
         refused(thief.register_runner(takeover).await, Code::FailedPrecondition, ErrorCode::Conflict);
         refused(thief.register_runner(register("mine")).await, Code::FailedPrecondition, ErrorCode::Conflict);
-        for (runner_id, code, word) in [
-            (&mine.id, Code::NotFound, ErrorCode::NotFound),
-            (&own.id, Code::FailedPrecondition, ErrorCode::LeaseLost),
-        ] {
+        for (runner_id, code, word) in
+            [(&mine.id, Code::NotFound, ErrorCode::NotFound), (&own.id, Code::FailedPrecondition, ErrorCode::LeaseLost)]
+        {
             let (runner_id, fence) = (runner_id.clone(), Some(fence.clone()));
-            refused(thief.start_run(pb::StartRunRequest { runner_id: runner_id.clone(), fence: fence.clone() }).await, code, word);
+            refused(
+                thief.start_run(pb::StartRunRequest { runner_id: runner_id.clone(), fence: fence.clone() }).await,
+                code,
+                word,
+            );
             refused(thief.finish_run(finish(&runner_id, fence.as_ref().unwrap(), 0)).await, code, word);
-            refused(thief.release_run(pb::ReleaseRunRequest { runner_id, fence, ..Default::default() }).await, code, word);
+            refused(
+                thief.release_run(pb::ReleaseRunRequest { runner_id, fence, ..Default::default() }).await,
+                code,
+                word,
+            );
         }
         for runner_id in [&mine.id, &own.id] {
             let chunks = vec![chunk(0, 0, b"forged")];
@@ -214,7 +243,10 @@ async fn an_invalid_call_of_a_worker_names_its_fault_and_others_make_none() {
     let problem = refused(runner.finish_run(outcome).await, Code::InvalidArgument, ErrorCode::Invalid);
     assert_eq!(problem.errors[0].pointer, "/outcome/exit_code");
     let absent = pb::StartRunRequest { runner_id: own.id.clone(), fence: None };
-    assert_eq!(refused(runner.start_run(absent).await, Code::InvalidArgument, ErrorCode::Invalid).errors[0].pointer, "/fence");
+    assert_eq!(
+        refused(runner.start_run(absent).await, Code::InvalidArgument, ErrorCode::Invalid).errors[0].pointer,
+        "/fence"
+    );
     refused(runner.claim_runs(claim(&Uuid::new_v4().to_string())).await, Code::NotFound, ErrorCode::NotFound);
     for scope in [Scope::Admin, Scope::Control, Scope::Data] {
         let mut other = Peer::of(&stack, &[scope], &[".*"]).await.runner();

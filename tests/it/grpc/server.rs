@@ -30,7 +30,9 @@ async fn reflection_lists_every_service_and_describes_it_to_anybody() {
         assert!(names.contains(name), "{name} is not among {names:?}");
     }
     for name in SERVICES {
-        let Some(MessageResponse::FileDescriptorResponse(file)) = next().await.message_response else { panic!("{name}") };
+        let Some(MessageResponse::FileDescriptorResponse(file)) = next().await.message_response else {
+            panic!("{name}")
+        };
         assert!(!file.file_descriptor_proto.is_empty(), "{name}");
     }
 }

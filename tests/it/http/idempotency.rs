@@ -74,6 +74,33 @@ async fn a_key_belongs_to_one_request_of_one_token() {
 }
 
 #[tokio::test]
+async fn a_repeat_of_a_token_or_a_namespace_makes_no_second_one_and_stores_no_secret() {
+    let stack = Stack::start().await;
+    let admin = stack.admin();
+    let (tokens, namespaces) = ("/api/v1/tokens", "/api/v1/namespaces");
+    let body = factory::token(&[Scope::Data], &["default"]);
+    let issued = post(&admin, tokens, "t", &body).await.expect(201);
+    assert_eq!(post(&admin, tokens, "t", &body).await.expect(201), issued);
+    assert_eq!(number_of(&admin, tokens).await, 2);
+    post(&admin, tokens, "t", &factory::token(&[Scope::Control], &["default"]))
+        .await
+        .refused(422, "idempotency_mismatch");
+    let mut conn = stack.db.connect().await;
+    let stored: Vec<String> =
+        sqlx::query_scalar("SELECT response::text FROM idempotency").fetch_all(&mut conn).await.unwrap();
+    assert!(stored.len() == 1 && !stored[0].contains("tstr_"), "{stored:?}");
+    // What was revoked since is answered, and is still revoked.
+    admin.delete(&format!("{tokens}/{}", issued["record"]["id"].as_str().unwrap())).await.expect(200);
+    let again = post(&admin, tokens, "t", &body).await.expect(201);
+    let person = admin.with_token(again["token"].as_str().map(str::to_owned));
+    person.get("/api/v1/identity").await.refused(401, "unauthenticated");
+
+    let made = post(&admin, namespaces, "n", &json!({"name": "team-a"})).await.expect(201);
+    assert_eq!(post(&admin, namespaces, "n", &json!({"name": "team-a"})).await.expect(201), made);
+    post(&admin, namespaces, "m", &json!({"name": "team-a"})).await.refused(409, "conflict");
+}
+
+#[tokio::test]
 async fn a_refused_request_leaves_its_key_free() {
     let stack = Stack::start().await;
     let admin = stack.admin();

@@ -141,10 +141,7 @@ async fn t2_a_claim_passes_over_what_is_not_for_it() {
     let taken = async |worker: &Worker| worker.claim(10).await.len();
 
     // Another namespace than the token's.
-    lab.ops()
-        .create_namespace(&lab.admin, serde_json::from_value(json!({"name": "other"})).unwrap())
-        .await
-        .unwrap();
+    lab.namespace("other").await;
     let foreign = lab.caller(&[Scope::Runner], &["other"]);
     let foreign = Worker::register(lab.ops(), foreign, "foreign", SelectorSources::default()).await;
     // Labels that it rejects, or does not accept.

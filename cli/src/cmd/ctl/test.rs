@@ -40,7 +40,7 @@ pub enum Command {
         /// The test: its id or its name
         test: String,
     },
-    /// Delete tests; their runs stay until their retention ends
+    /// Delete tests; their runs stay
     #[command(before_help = "Examples:\n  tstr ctl test delete checkout\n  tstr ctl test delete checkout --yes")]
     Delete {
         /// The tests: ids or names
