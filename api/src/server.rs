@@ -157,6 +157,11 @@ pub async fn connect(config: &Config) -> anyhow::Result<Pools> {
         ("idle_in_transaction_session_timeout", "10s"),
         ("lock_timeout", "8s"),
         ("statement_timeout", "30s"),
+        // Statements name their rows by key, so one plan serves all arguments; planning anew for every call, over the
+        // partitions of all days, costs several times the work. Lists, whose conditions vary, ask for their own plans.
+        ("plan_cache_mode", "force_generic_plan"),
+        // To compile a query would cost more than any of ours takes.
+        ("jit", "off"),
     ]);
     let (claims, beats) = ((config.pg_connections * 3 / 10).max(1), (config.pg_connections / 10).max(1));
     let pool = |size: u32, options: PgConnectOptions| {

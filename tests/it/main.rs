@@ -1,11 +1,18 @@
 //! All integration and end-to-end tests, in one binary so that it is linked once.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod architecture;
 mod authz;
 mod docs;
 mod grpc;
 mod http;
 mod input;
+mod migrations;
+mod model;
 mod openapi;
+mod plans;
 mod podman;
 mod queue;
+mod replicas;
+mod scheduler;
+mod transitions;

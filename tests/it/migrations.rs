@@ -14,7 +14,8 @@ fn repository() -> &'static Path {
 
 /// What `./scripts/schema` says of a database.
 fn schema(db: &TestDb) -> String {
-    let script = Command::new(repository().join("scripts/schema")).arg(db.socket_dir()).arg(db.name()).output().unwrap();
+    let script =
+        Command::new(repository().join("scripts/schema")).arg(db.socket_dir()).arg(db.name()).output().unwrap();
     assert!(script.status.success(), "{}", String::from_utf8_lossy(&script.stderr));
     String::from_utf8(script.stdout).unwrap()
 }
@@ -123,7 +124,8 @@ async fn a_run_of_a_day_without_a_partition_makes_it() {
     assert_eq!(lab.path(run).await, "QLRF");
     assert_eq!(lab.get(run).await.attempts.len(), 1);
     // A run that is put off lies in the partition of the day on which it was asked for.
-    let later = TriggerRun { not_before: Some(chrono::Utc::now() + chrono::Duration::days(300)), ..TriggerRun::default() };
+    let later =
+        TriggerRun { not_before: Some(chrono::Utc::now() + chrono::Duration::days(300)), ..TriggerRun::default() };
     lab.ops().trigger(&lab.admin, &default(), "a", later, None).await.unwrap();
     lab.check().await;
 }

@@ -33,22 +33,56 @@ const WORKERS: usize = 2;
 
 #[derive(Debug, Clone)]
 enum Op {
-    Enqueue { kind: usize, later: bool, priority: Priority },
-    Claim { worker: usize, max: u16 },
-    Start { lease: Index, by: By },
-    Beat { worker: usize },
-    Append { lease: Index, by: By, stderr: bool },
-    Finish { lease: Index, by: By, result: RunResult },
-    Release { lease: Index, by: By, reason: Option<Reason> },
-    Cancel { run: Index },
+    Enqueue {
+        kind: usize,
+        later: bool,
+        priority: Priority,
+    },
+    Claim {
+        worker: usize,
+        max: u16,
+    },
+    Start {
+        lease: Index,
+        by: By,
+    },
+    Beat {
+        worker: usize,
+    },
+    Append {
+        lease: Index,
+        by: By,
+        stderr: bool,
+    },
+    Finish {
+        lease: Index,
+        by: By,
+        result: RunResult,
+    },
+    Release {
+        lease: Index,
+        by: By,
+        reason: Option<Reason>,
+    },
+    Cancel {
+        run: Index,
+    },
     /// The lease of a run runs out.
-    Lapse { run: Index },
+    Lapse {
+        run: Index,
+    },
     /// Timeout and grace of a run are over.
-    Overrun { run: Index },
+    Overrun {
+        run: Index,
+    },
     /// The queue deadline of a run has passed.
-    WaitTooLong { run: Index },
+    WaitTooLong {
+        run: Index,
+    },
     /// The time of a delayed run has come.
-    Due { run: Index },
+    Due {
+        run: Index,
+    },
     Reap,
     Expire,
     Move,
@@ -129,7 +163,8 @@ fn the_queue_does_what_its_model_does_whatever_happens() {
     // I9: what was accepted exists, and nothing else does.
     let mut accepted = accepted.into_inner();
     accepted.sort();
-    let stored = runtime.block_on(lab.value("SELECT to_jsonb(array_agg(id ORDER BY id)) FROM run WHERE $1 IS NOT NULL", accepted[0]));
+    let stored = runtime
+        .block_on(lab.value("SELECT to_jsonb(array_agg(id ORDER BY id)) FROM run WHERE $1 IS NOT NULL", accepted[0]));
     assert_eq!(stored, json!(accepted));
 }
 
@@ -190,12 +225,14 @@ impl Play<'_> {
             Op::Overrun { run } => {
                 let Some(run) = self.pick_run(run, |place| place == Place::Running) else { return };
                 self.model.runs[run].overrun = true;
-                self.set(run, "UPDATE lease SET hard_deadline = clock_timestamp() - interval '1 s' WHERE run_id = $1").await;
+                self.set(run, "UPDATE lease SET hard_deadline = clock_timestamp() - interval '1 s' WHERE run_id = $1")
+                    .await;
             }
             Op::WaitTooLong { run } => {
                 let Some(run) = self.pick_run(run, |place| place == Place::Ready) else { return };
                 self.model.runs[run].waited_too_long = true;
-                self.set(run, "UPDATE ready SET expires_at = clock_timestamp() - interval '1 s' WHERE run_id = $1").await;
+                self.set(run, "UPDATE ready SET expires_at = clock_timestamp() - interval '1 s' WHERE run_id = $1")
+                    .await;
             }
             Op::Due { run } => {
                 let Some(run) = self.pick_run(run, |place| place == Place::Delayed) else { return };
@@ -304,7 +341,8 @@ impl Play<'_> {
                 Place::Running => RunState::Running,
                 Place::Finished => RunState::Finished,
             };
-            let expected = (state, run.attempt, run.end.map(|end| end.0), run.end.and_then(|end| end.1), run.is_flaky());
+            let expected =
+                (state, run.attempt, run.end.map(|end| end.0), run.end.and_then(|end| end.1), run.is_flaky());
             assert_eq!((seen.state, seen.attempt, seen.result, seen.reason, seen.flaky), expected, "run {}", run.id);
             assert_eq!(seen.cancel_requested, run.cancel && run.place == Place::Running);
             let results: Vec<_> = seen.attempts.iter().map(|attempt| attempt.result).collect();

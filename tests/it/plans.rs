@@ -48,7 +48,9 @@ async fn finish_all(conn: &mut PgConnection) {
 }
 
 async fn analyze(conn: &mut PgConnection) {
-    for statement in ["VACUUM ANALYZE ready", "VACUUM ANALYZE run", "VACUUM ANALYZE run_end", "ANALYZE class", "ANALYZE config"] {
+    for statement in
+        ["VACUUM ANALYZE ready", "VACUUM ANALYZE run", "VACUUM ANALYZE run_end", "ANALYZE class", "ANALYZE config"]
+    {
         conn.execute(statement).await.unwrap();
     }
 }
@@ -100,7 +102,20 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
     let lab = Lab::start().await;
     let mut own = lab.db.connect().await;
     // No statistics come to help: what is measured is the plan that was made first.
-    for table in ["ready", "lease", "delayed", "run", "run_end", "attempt", "run_event", "class", "config", "runner"] {
+    for table in [
+        "ready",
+        "lease",
+        "delayed",
+        "run",
+        "run_end",
+        "attempt",
+        "run_event",
+        "class",
+        "config",
+        "runner",
+        "test",
+        "schedule",
+    ] {
         let partitions = format!("SELECT coalesce(string_agg(format('ALTER TABLE %s SET (autovacuum_enabled = off)', t), ';'), '')
                                   FROM (SELECT relid::text t FROM pg_partition_tree('{table}') WHERE isleaf
                                         UNION SELECT '{table}' WHERE NOT EXISTS
@@ -119,7 +134,12 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
         ("claim again", query(&["h.claim_id = $2"]), vec!["'{runner}'", "'{claim}'"], true),
         ("start", query(&["started_before"]), with("'x'"), true),
         ("hold the log's end", query(&["FOR KEY SHARE OF l"]), with("'{token}'"), false),
-        ("finish", query(&["jsonb_to_recordset"]), vec![close, "ARRAY[1]", "interval '0'", "interval '10 s'", "'x'"], false),
+        (
+            "finish",
+            query(&["jsonb_to_recordset"]),
+            vec![close, "ARRAY[1]", "interval '0'", "interval '10 s'", "'x'"],
+            false,
+        ),
         ("an ended attempt", query(&["FROM attempt a", "a.lease_id = $3"]), fence.to_vec(), false),
         ("cancel", query(&["from_delayed AS", "from_ready AS"]), vec!["'{run}'", "ARRAY[1]", "'x'"], false),
         (
@@ -130,7 +150,8 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
         ),
         ("its attempts", query(&["UNION ALL", "FROM attempt WHERE run_id = $1"]), vec!["'{run}'", "ARRAY[1]"], false),
         ("its events", query(&["FROM run_event v"]), vec!["'{run}'", "ARRAY[1]"], false),
-        ("move what is due", query(&["FROM delayed", "INSERT INTO ready", "LIMIT $1"]), vec!["500"], false),
+        ("tests that are due", query(&["FROM schedule s", "SKIP LOCKED"]), vec!["200"], false),
+        ("move what is due", query(&["FROM delayed", "INSERT INTO ready", "LIMIT $1"]), vec!["500"], true),
     ];
     let fill = |arguments: &[&str], ids: &[(&str, String)]| -> Vec<String> {
         let put = |text: &&str| ids.iter().fold((*text).to_owned(), |text, (name, id)| text.replace(name, id));
@@ -138,20 +159,20 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
     };
     let names = ["{run}", "{lease}", "{runner}", "{claim}", "{token}"];
     let nobody = names.map(|name| (name, uuid::Uuid::nil().to_string()));
-    let (mut main, mut claims) = (Vec::new(), Vec::new());
-    for _ in &cases {
-        main.push(lab.pools(0).main.acquire().await.unwrap());
-        claims.push(if claims.len() < 3 { Some(lab.pools(0).claim.acquire().await.unwrap()) } else { None });
+    let mut conns = Vec::new();
+    for (_, _, _, of_claim) in &cases {
+        let pools = lab.pools(0);
+        let pool = if *of_claim { &pools.claim } else { &pools.main };
+        conns.push(pool.acquire().await.unwrap());
     }
     let mut prepared = Vec::new();
-    for (((_, query, arguments, of_claim), main), claim) in cases.iter().zip(&mut main).zip(&mut claims) {
-        let conn = if *of_claim { claim.as_mut().expect("the first ones are of claims") } else { main };
+    for ((_, query, arguments, _), conn) in cases.iter().zip(&mut conns) {
         let mut one = Prepared::new(conn, query, "force_generic_plan").await;
         let arguments = fill(arguments, &nobody);
         one.explain(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await;
         prepared.push(one);
     }
-    // Now there are 60 000 runs, 100 of them leased, and as many that wait for their time.
+    // Now there are 60 000 runs, 100 of them leased, and as many that wait for their time, and 5 000 tests.
     seed_ready(&mut own, 60_000).await;
     let (runner, claim_id, token) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
     let more = format!(
@@ -159,6 +180,9 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
          VALUES ('{runner}', 'w', '{token}', '{{}}', '{{}}', '{{}}', 1, '{{}}');
          INSERT INTO delayed (due, run_id, lane, seq, queue_secs)
          SELECT now() + n * interval '1 s' - interval '20 s', gen_random_uuid(), 6, n, 60 FROM generate_series(1, 60000) n;
+         INSERT INTO test (id, ns_id, name, doc) SELECT gen_random_uuid(), 1, n::text, json_build_object('x', repeat('x', 500))
+         FROM generate_series(1, 5000) n;
+         INSERT INTO schedule (test_id, next_at) SELECT id, now() + (name::int - 20) * interval '1 min' FROM test;
          PREPARE claim AS {claim};
          EXECUTE claim({}, 100, '{runner}', '{claim_id}', interval '1 h', 'x')",
         lanes(100..=115)
@@ -202,11 +226,11 @@ async fn the_walks_over_the_queue_follow_its_index() {
         assert!(plan.rows_of("ready") <= LANES as f64 + 2.0, "more rows than lanes:\n{plan}");
         plan.touches_at_most(LANES * 5);
 
-        let plan = explain(&mut conn, &step, &[&from, "0", "999"], mode).await;
+        let plan = explain(&mut claims, &step, &[&from, "0", "999"], mode).await;
         plan.reads_only_by("ready", "ready_pkey");
         assert!(plan.rows_of("ready") <= 1_001.0, "{plan}");
 
-        let plan = explain(&mut conn, &late, &[&from, "0", &to, "0", "'test'"], mode).await;
+        let plan = explain(&mut claims, &late, &[&from, "0", &to, "0", "'test'"], mode).await;
         plan.reads_only_by("ready", "ready_pkey");
         plan.has_no("Seq Scan");
         plan.touches_at_most(1_500);
@@ -215,8 +239,8 @@ async fn the_walks_over_the_queue_follow_its_index() {
 
 #[tokio::test]
 async fn the_mover_takes_what_is_due_from_the_front_of_its_index() {
-    let db = TestDb::new().await;
-    let mut conn = db.connect().await;
+    let lab = Lab::start().await;
+    let mut conn = lab.pools(0).claim.acquire().await.unwrap();
     conn.execute(
         "INSERT INTO delayed (due, run_id, lane, seq, queue_secs)
          SELECT now() + n * interval '1 s' - interval '20 s', gen_random_uuid(), 6, n, 3600 FROM generate_series(1, 50000) n",

@@ -41,7 +41,11 @@ fn scheduled(name: &str, cron: &str) -> serde_json::Value {
 
 /// A test for every minute that makes up for what it missed, so that it does not matter when a minute ends.
 fn minutely(name: &str) -> serde_json::Value {
-    factory::with(factory::with(scheduled(name, "* * * * *"), "/catch_up", json!("all")), "/start_deadline", json!("2h"))
+    factory::with(
+        factory::with(scheduled(name, "* * * * *"), "/catch_up", json!("all")),
+        "/start_deadline",
+        json!("2h"),
+    )
 }
 
 /// The minute that began last.
@@ -125,7 +129,8 @@ async fn the_runs_of_an_instant_may_wait_as_long_as_until_the_next_one() {
         [("hourly", hourly.as_str(), None), ("monthly", month, None), ("own", hourly.as_str(), Some("90s"))]
     {
         let body = factory::with(scheduled(name, cron), "/start_deadline", json!("7d"));
-        lab.test(deadline.map_or(body.clone(), |deadline| factory::with(body, "/queue_deadline", json!(deadline)))).await;
+        lab.test(deadline.map_or(body.clone(), |deadline| factory::with(body, "/queue_deadline", json!(deadline))))
+            .await;
     }
     set_next(&lab, None, last).await;
     race(&lab, 1).await;
@@ -166,7 +171,11 @@ async fn at_most_a_hundred_missed_instants_are_made_up_for_and_days_without_a_pa
     let lab = Lab::start().await;
     let (all, deadline) = (json!("all"), json!("7d"));
     let body = |name: &str, cron: &str| {
-        factory::with(factory::with(scheduled(name, cron), "/catch_up", all.clone()), "/start_deadline", deadline.clone())
+        factory::with(
+            factory::with(scheduled(name, cron), "/catch_up", all.clone()),
+            "/start_deadline",
+            deadline.clone(),
+        )
     };
     let minutely = lab.test(body("minutely", "* * * * *")).await;
     set_next(&lab, Some(minutely.id), this_minute() - chrono::Duration::hours(5)).await;
@@ -294,7 +303,11 @@ async fn a_full_queue_refuses_an_instant_whole_and_the_schedule_moves_on() {
     assert!(tests.iter().all(|test| [0, 4].contains(&of(test))));
     let refused = tests.iter().find(|test| of(test) == 0).unwrap();
     for test in &tests {
-        assert_eq!(next_at(&lab, test.id).await, Some(last + chrono::Duration::hours(1)), "refused instants are not tried again");
+        assert_eq!(
+            next_at(&lab, test.id).await,
+            Some(last + chrono::Duration::hours(1)),
+            "refused instants are not tried again"
+        );
     }
     // Room that was made is used by the next instant.
     for run in &runs {
@@ -371,7 +384,10 @@ async fn a_due_test_runs_without_anybody_asking() {
     let admin = stack.admin();
     admin.post("/api/v1/namespaces/default/tests", &scheduled("a", "* * * * *")).await.expect(201);
     let mut conn = stack.db.connect().await;
-    sqlx::query("UPDATE schedule SET next_at = date_trunc('minute', clock_timestamp())").execute(&mut conn).await.unwrap();
+    sqlx::query("UPDATE schedule SET next_at = date_trunc('minute', clock_timestamp())")
+        .execute(&mut conn)
+        .await
+        .unwrap();
     let run = eventually("the schedule makes a run", Duration::from_secs(20), async || {
         let runs = admin.get("/api/v1/namespaces/default/runs").await.expect(200);
         runs["items"].as_array().unwrap().first().cloned()

@@ -1,3 +1,5 @@
+//! Tests of the gRPC floor that need no database.
+
 use super::*;
 
 fn headers(values: &[&str]) -> HeaderMap {

@@ -12,7 +12,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use schemars::{JsonSchema, Schema, json_schema};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::error::Category;
 use serde_path_to_error::{Path, Segment};
@@ -138,7 +138,7 @@ fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
         match inner.classify() {
             Category::Data => misfit(fault.path(), inner),
             // serde_json calls it a fault of syntax, too, when a word is wanted and a number stands there.
-            Category::Syntax if serde_json::from_slice::<IgnoredAny>(text).is_ok() => {
+            Category::Syntax if serde_json::from_slice::<Value>(text).is_ok() => {
                 Invalid::one(pointer(fault.path()), "not a value that this field can have").into()
             }
             Category::Syntax | Category::Eof | Category::Io => broken(inner),

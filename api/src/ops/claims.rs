@@ -114,6 +114,7 @@ impl Ops {
                 break;
             }
             let (runs, limited) = self.take(access, req, &candidates, wanted).await?;
+            self.0.placement.count_held(candidates.ns_id, runs.len() as i64);
             look.runs.extend(runs);
             look.limited |= limited;
         }
@@ -319,6 +320,9 @@ impl Ops {
 
     /// Tells those who wait what became of leases.
     pub(super) fn announce_closed(&self, closed: &[Closed]) {
+        for ns_id in closed.iter().filter_map(|one| self.0.placement.namespace_of(one.lane)) {
+            self.0.placement.count_held(ns_id, -1);
+        }
         let waiting: Vec<i32> = closed.iter().filter(|one| one.result.is_none()).map(|one| one.lane).collect();
         if !waiting.is_empty() {
             self.0.placement.add_lanes(waiting.iter().copied());

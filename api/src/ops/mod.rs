@@ -43,7 +43,7 @@ use crate::store::namespaces::NamespaceRow;
 pub struct Pools {
     /// Ordinary work.
     pub main: PgPool,
-    /// Claims; planned for index probes only, whatever the statistics say.
+    /// Claims and walks over the queue; planned for index probes only, whatever the statistics say.
     pub claim: PgPool,
     /// Heartbeats; they commit without waiting for the disk, a lost one is repeated.
     pub beat: PgPool,

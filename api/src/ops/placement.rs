@@ -40,6 +40,8 @@ struct Directory {
     clock: u64,
     /// Turns with every look, so that equal lanes take turns.
     turn: u64,
+    /// Namespace to how many leases it holds: read from the database every second, and counted on in between.
+    held: HashMap<i32, i64>,
 }
 
 /// The lanes of one namespace that a runner may look into, in the order in which it should.
@@ -74,6 +76,25 @@ impl Placement {
                 directory.lanes.remove(&lane);
             }
         }
+    }
+
+    /// Takes over how many leases each namespace holds.
+    pub fn set_held(&self, held: HashMap<i32, i64>) {
+        if let Ok(mut directory) = self.lanes.lock() {
+            directory.held = held;
+        }
+    }
+
+    /// Counts leases that were given to a namespace, or taken from it.
+    pub fn count_held(&self, ns_id: i32, more: i64) {
+        if let Ok(mut directory) = self.lanes.lock() {
+            *directory.held.entry(ns_id).or_default() += more;
+        }
+    }
+
+    /// Returns the namespace of a lane whose class is known.
+    pub fn namespace_of(&self, lane: i32) -> Option<i32> {
+        self.classes.lock().ok()?.get(&(lane / 4)).map(|class| class.ns_id)
     }
 
     /// Returns the classes of the directory that are not known yet.
@@ -112,7 +133,8 @@ impl Placement {
 
     /// Puts together the lanes that runners of a signature may look into, by namespace.
     ///
-    /// Namespaces take turns at being first; inside one, a more pressing priority comes first and classes take turns.
+    /// The namespace that holds the fewest leases comes first, so that none can hold another up by a flood of runs;
+    /// equals take turns. Inside one, a more pressing priority comes first and classes take turns.
     pub fn candidates(&self, signature: &Signature, namespaces: &[i32]) -> Vec<Candidates> {
         let (Ok(mut directory), Ok(classes), Ok(mut fits)) =
             (self.lanes.lock(), self.classes.lock(), signature.fits.lock())
@@ -144,6 +166,7 @@ impl Placement {
             let shift = turn % candidates.len();
             candidates.rotate_left(shift);
         }
+        candidates.sort_by_key(|candidates| directory.held.get(&candidates.ns_id).copied().unwrap_or(0));
         candidates
     }
 }
@@ -177,6 +200,23 @@ mod tests {
             found.iter().map(|c| (c.ns_id, c.lanes.clone())).collect::<Vec<_>>(),
             [(1, vec![4, 6]), (2, vec![12])]
         );
+    }
+
+    #[test]
+    fn the_namespace_that_holds_the_fewest_leases_comes_first_and_equals_take_turns() {
+        let placement = Placement::default();
+        placement.add_classes(vec![class(1, 1, "nyc"), class(2, 2, "nyc"), class(3, 3, "nyc")]);
+        placement.add_lanes([4, 8, 12]);
+        let signature = placement.signature(&runner(".*", ".*")).unwrap();
+        let first = || placement.candidates(&signature, &[1, 2, 3]).first().map(|candidates| candidates.ns_id).unwrap();
+        let firsts: HashSet<i32> = (0..3).map(|_| first()).collect();
+        assert_eq!(firsts.len(), 3);
+        placement.set_held(HashMap::from([(1, 2), (2, 1)]));
+        assert_eq!([first(), first()], [3, 3]);
+        placement.count_held(3, 5);
+        assert_eq!([first(), first()], [2, 2]);
+        placement.count_held(1, -2);
+        assert_eq!([first(), first()], [1, 1]);
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Ops {
         from: Option<WalkCursor>,
     ) -> Result<(Option<WalkCursor>, usize)> {
         let from = from.unwrap_or(WalkCursor { lane: i32::MIN, seq: i64::MIN });
-        let mut tx = self.db().begin().await?;
+        let mut tx = self.0.pools.claim.begin().await?;
         let (next, ended): (_, Vec<RunId>) = store::queue::expire_walk(&mut tx, access, from, WALK_STEP).await?;
         tx.commit().await?;
         let count = ended.len();
@@ -103,7 +103,7 @@ impl Ops {
 
     /// Moves delayed runs whose time has come to where they can be claimed.
     pub async fn move_due(&self, access: &Access<System>) -> Result<usize> {
-        let mut conn = self.db().acquire().await?;
+        let mut conn = self.0.pools.claim.acquire().await?;
         let lanes = store::queue::move_due(&mut conn, access, MOVE_BATCH).await?;
         let count = lanes.len();
         if count > 0 {
@@ -113,9 +113,11 @@ impl Ops {
         Ok(count)
     }
 
-    /// Looks which lanes have runs, and wakes those who wait when there are new ones.
+    /// Looks which lanes have runs, and wakes those who wait when there are new ones; and who holds how many leases.
     pub async fn refresh_lanes(&self, access: &Access<System>) -> Result<()> {
         let mut conn = self.0.pools.claim.acquire().await?;
+        let held = store::claims::held_by_namespace(&mut conn, access).await?;
+        self.0.placement.set_held(held.into_iter().collect());
         let lanes = store::queue::nonempty_lanes(&mut conn, access).await?;
         if self.0.placement.add_lanes(lanes) {
             self.0.wake.claimers();

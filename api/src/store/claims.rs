@@ -106,6 +106,12 @@ pub async fn count_running(conn: &mut Conn, _: &Access<RunsExecute>, ns_id: i32)
     Ok(count.fetch_one(conn).await?)
 }
 
+/// Counts the leases of each namespace that has any.
+pub async fn held_by_namespace(conn: &mut Conn, _: &Access<System>) -> Result<Vec<(i32, i64)>> {
+    let rows = sqlx::query!(r#"SELECT ns_id, count(*) AS "held!" FROM lease GROUP BY ns_id"#);
+    Ok(rows.fetch_all(conn).await?.into_iter().map(|row| (row.ns_id, row.held)).collect())
+}
+
 /// Permits the start of a container (T3); `None` when the fence is not current, the lease is over or a cancel came.
 /// Repeated, it answers the same instant.
 pub async fn start(

@@ -61,11 +61,12 @@ pub async fn answer<P>(
     response: &serde_json::Value,
 ) -> Result<()> {
     sqlx::query!(
-        "UPDATE idempotency SET response = $4 WHERE ns_id = $1 AND principal = $2 AND key = $3",
+        "UPDATE idempotency SET response = $4::text::json WHERE ns_id = $1 AND principal = $2 AND key = $3",
         access.namespace(),
         principal.0,
         key,
-        response as _
+        // As text: a JSON parameter would travel as jsonb, which sorts the axes of a matrix.
+        response.to_string()
     )
     .execute(conn)
     .await?;
@@ -74,6 +75,7 @@ pub async fn answer<P>(
 
 /// Forgets keys after a day.
 pub async fn forget_old(conn: &mut Conn, _: &Access<System>) -> Result<u64> {
-    let done = sqlx::query!("DELETE FROM idempotency WHERE created_at < clock_timestamp() - interval '24 hours'");
+    let done =
+        sqlx::query!("DELETE FROM idempotency WHERE created_at < (SELECT clock_timestamp()) - interval '24 hours'");
     Ok(done.execute(conn).await?.rows_affected())
 }

@@ -212,11 +212,13 @@ pub async fn cancel_waiting(conn: &mut Conn, access: &Access<RunsWrite>, run: Ru
 }
 
 /// Moves runs whose time has come from `delayed` to `ready`; returns their lanes.
+///
+/// The clock is read once: a bound that may change from row to row is none that an index could stop at.
 pub async fn move_due(conn: &mut Conn, _: &Access<System>, limit: i64) -> Result<Vec<i32>> {
     let lanes = sqlx::query_scalar!(
         r#"WITH due AS MATERIALIZED (
                SELECT ctid FROM delayed
-               WHERE due <= clock_timestamp()
+               WHERE due <= (SELECT clock_timestamp())
                ORDER BY due
                LIMIT $1
                FOR UPDATE SKIP LOCKED),

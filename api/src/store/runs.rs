@@ -233,9 +233,8 @@ pub async fn attempts<P: ReadsRuns>(conn: &mut Conn, access: &Access<P>, run: Ru
                        WHERE k.run_id = l.run_id AND k.attempt = l.attempt), 0
                FROM lease l WHERE l.run_id = $1
            ) a
-           JOIN run r ON r.id = a.run_id
            LEFT JOIN runner w ON w.id = a.runner_id
-           WHERE r.ns_id = ANY($2)
+           WHERE EXISTS (SELECT FROM run r WHERE r.id = $1 AND r.ns_id = ANY($2))
            ORDER BY a.attempt"#,
         run.0,
         access.namespaces()

@@ -57,7 +57,7 @@ pub async fn lock_due(conn: &mut Conn, _: &Access<System>, limit: i64) -> Result
         r#"SELECT t.id AS "id: TestId", t.ns_id, s.next_at, clock_timestamp() AS "now!", t.doc::text AS "doc!"
            FROM schedule s
            JOIN test t ON t.id = s.test_id
-           WHERE s.next_at <= clock_timestamp()
+           WHERE s.next_at <= (SELECT clock_timestamp())
            ORDER BY s.next_at
            LIMIT $1
            FOR UPDATE OF s SKIP LOCKED"#,

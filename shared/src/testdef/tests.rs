@@ -1,3 +1,5 @@
+//! Tests of test definitions: what is accepted, what is refused and where, and that JSON comes back as it was.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -17,7 +17,6 @@ fn token(scopes: &[pb::Scope], namespaces: &[&str]) -> pb::IssueTokenRequest {
         namespaces: namespaces.iter().map(|ns| (*ns).to_owned()).collect(),
         expires_in_secs: 3600,
         idempotency_key: String::new(),
-        ..Default::default()
     }
 }
 

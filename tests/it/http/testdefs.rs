@@ -132,6 +132,23 @@ async fn an_apply_creates_changes_or_leaves_a_test_and_a_dry_run_only_says_so() 
 }
 
 #[tokio::test]
+async fn what_is_applied_twice_is_unchanged_to_the_last_digit_and_the_last_key() {
+    let stack = Stack::start().await;
+    let admin = stack.admin();
+    let axes = json!({"zone": ["b", "a"], "arch": ["y", "x"], "os": ["z"]});
+    let test = factory::with(factory::test("a"), "/matrix/labels", axes.clone());
+    // A number that is read one off by those who are in a hurry.
+    let test = factory::with(test, "/run_config/resources/cpus", json!(51.436942149974804));
+    admin.put(&format!("{TESTS}/a"), &test).await.expect(201);
+    let again = admin.put(&format!("{TESTS}/a"), &test).await.expect(200);
+    assert_eq!((&again["change"], &again["diff"]), (&json!("unchanged"), &json!([])));
+    let stored = &again["test"]["matrix"]["labels"];
+    assert_eq!(stored.to_string(), axes.to_string(), "the axes keep their order");
+    let patched = admin.patch(&format!("{TESTS}/a"), &json!({"paused": true})).await.expect(200);
+    assert_eq!(patched["matrix"]["labels"].to_string(), axes.to_string(), "also through a patch");
+}
+
+#[tokio::test]
 async fn a_paused_test_has_no_next_instant_until_it_is_resumed() {
     let stack = Stack::start().await;
     let admin = stack.admin();

@@ -157,7 +157,11 @@ impl Model {
     }
 
     pub fn leases_of(&self, worker: usize) -> impl Iterator<Item = (usize, Fence)> {
-        self.leases.iter().enumerate().filter(move |(_, lease)| lease.worker == worker).map(|(i, lease)| (i, lease.fence))
+        self.leases
+            .iter()
+            .enumerate()
+            .filter(move |(_, lease)| lease.worker == worker)
+            .map(|(i, lease)| (i, lease.fence))
     }
 
     pub fn start(&mut self, lease: usize, by_owner: bool) -> Answer {
@@ -183,7 +187,13 @@ impl Model {
         (log.next_seq, log.of(stream))
     }
 
-    pub fn append(&mut self, lease: usize, by_owner: bool, stream: Stream, bytes: u64) -> Result<LogOffsets, ErrorCode> {
+    pub fn append(
+        &mut self,
+        lease: usize,
+        by_owner: bool,
+        stream: Stream,
+        bytes: u64,
+    ) -> Result<LogOffsets, ErrorCode> {
         if self.held(lease, by_owner).is_none() {
             return Err(ErrorCode::LeaseLost);
         }

@@ -4,6 +4,7 @@ use serde_json::json;
 use tstr_api::ops::IdempotencyKey;
 use tstr_shared::error::ErrorCode;
 use tstr_shared::lease::LeaseState;
+use tstr_shared::namespace::Namespace;
 use tstr_shared::permission::Scope;
 use tstr_shared::run::{RunResult, RunState, TriggerRun};
 use tstr_shared::selector::SelectorSources;
@@ -17,7 +18,8 @@ use super::last_event;
 #[tokio::test]
 async fn t1_a_trigger_queues_every_cell_and_writes_an_event_each() {
     let lab = Lab::start().await;
-    lab.test(factory::with(factory::test("a"), "/matrix", json!({"labels": {"os": ["x", "y"], "arch": ["p", "q"]}}))).await;
+    lab.test(factory::with(factory::test("a"), "/matrix", json!({"labels": {"os": ["x", "y"], "arch": ["p", "q"]}})))
+        .await;
     let runs = lab.trigger("a").await;
     assert_eq!(runs.len(), 4);
     for run in runs {
@@ -102,7 +104,10 @@ async fn t2_a_claim_makes_a_lease_with_a_fence_of_its_own() {
     assert_eq!(lab.get(run).await.state, RunState::Leased);
     let event = last_event(&lab, run).await;
     assert_eq!((event["state_from"].as_str(), event["state_to"].as_str()), (Some("queued"), Some("leased")));
-    assert_eq!((event["attempt"].as_i64(), event["lease_id"].as_str().unwrap()), (Some(1), &*fence.lease_id.to_string()));
+    assert_eq!(
+        (event["attempt"].as_i64(), event["lease_id"].as_str().unwrap()),
+        (Some(1), &*fence.lease_id.to_string())
+    );
     assert!(event["actor"].as_str().unwrap().starts_with(&format!("runner:{}", worker.id)));
     assert!(worker.claim(5).await.is_empty(), "a leased run is not claimed again");
     // The next lease of the run has another fence in every part but the run.
@@ -123,7 +128,8 @@ async fn t2_a_repeated_claim_gets_the_leases_that_the_lost_answer_held() {
     }
     let id = Uuid::new_v4();
     let fences = |runs: Vec<tstr_shared::lease::LeasedRun>| {
-        let mut fences: Vec<_> = runs.iter().map(|run| (run.fence.run_id, run.fence.attempt, run.fence.lease_id)).collect();
+        let mut fences: Vec<_> =
+            runs.iter().map(|run| (run.fence.run_id, run.fence.attempt, run.fence.lease_id)).collect();
         fences.sort();
         fences
     };
@@ -132,7 +138,10 @@ async fn t2_a_repeated_claim_gets_the_leases_that_the_lost_answer_held() {
     assert_eq!(fences(worker.claim_as(id, 3).await), lost);
     let other = lab.worker("other").await;
     let theirs = fences(other.claim_as(id, 3).await);
-    assert!(theirs.len() == 2 && theirs.iter().all(|fence| !lost.contains(fence)), "the id names a claim of one runner only");
+    assert!(
+        theirs.len() == 2 && theirs.iter().all(|fence| !lost.contains(fence)),
+        "the id names a claim of one runner only"
+    );
 }
 
 #[tokio::test]
@@ -149,7 +158,8 @@ async fn t2_a_claim_passes_over_what_is_not_for_it() {
         serde_json::from_value(json!({"accept": accept, "reject": reject})).unwrap()
     };
     let caller = lab.caller(&[Scope::Runner], &["default"]);
-    let rejects = Worker::register(lab.ops(), caller.clone(), "rejects", selectors(json!({}), json!({"os": "win.*"}))).await;
+    let rejects =
+        Worker::register(lab.ops(), caller.clone(), "rejects", selectors(json!({}), json!({"os": "win.*"}))).await;
     let accepts = Worker::register(lab.ops(), caller, "accepts", selectors(json!({"os": "lin"}), json!({}))).await;
     lab.run_of(&[("/labels", json!({"os": "windows"}))]).await;
     lab.run_of(&[("/labels", json!({"os": "linux"}))]).await;
@@ -159,7 +169,8 @@ async fn t2_a_claim_passes_over_what_is_not_for_it() {
     let worker = lab.worker("w").await;
     taken(&worker).await;
     lab.test(factory::test("later")).await;
-    let later = TriggerRun { not_before: Some(chrono::Utc::now() + chrono::Duration::hours(1)), ..TriggerRun::default() };
+    let later =
+        TriggerRun { not_before: Some(chrono::Utc::now() + chrono::Duration::hours(1)), ..TriggerRun::default() };
     let run = lab.ops().trigger(&lab.admin, &default(), "later", later, None).await.unwrap().runs[0].id;
     assert_eq!((lab.move_due().await, taken(&worker).await), (0, 0));
     lab.sql("UPDATE delayed SET due = clock_timestamp() WHERE run_id = $1", run).await;
@@ -169,7 +180,8 @@ async fn t2_a_claim_passes_over_what_is_not_for_it() {
     lab.ops().set_runner_draining(&lab.admin, worker.id, true).await.unwrap();
     assert_eq!(taken(&worker).await, 0);
     lab.ops().set_runner_draining(&lab.admin, worker.id, false).await.unwrap();
-    let held = sqlx::query_scalar("SELECT count(*)::int FROM lease").fetch_one(&mut lab.db.connect().await).await.unwrap();
+    let held =
+        sqlx::query_scalar("SELECT count(*)::int FROM lease").fetch_one(&mut lab.db.connect().await).await.unwrap();
     lab.quotas(None, Some(held)).await;
     assert_eq!(taken(&worker).await, 0);
     lab.quotas(None, Some(held + 1)).await;
@@ -191,6 +203,36 @@ async fn t2_the_more_pressing_comes_first_then_the_older() {
     expected.sort();
     for (_, _, run) in expected {
         assert_eq!(worker.one().await.run_id, run);
+    }
+}
+
+#[tokio::test]
+async fn t2_a_flood_in_some_namespaces_holds_the_first_run_of_another_up_for_no_slot() {
+    let lab = Lab::start().await;
+    let worker = lab.worker("w").await;
+    for name in ["flood1", "flood2", "flood3", "quiet"] {
+        lab.namespace(name).await;
+        let ns = Namespace::parse(name).unwrap();
+        let new = serde_json::from_value(factory::test("a")).unwrap();
+        lab.ops().create_test(&lab.admin, &ns, new, None).await.unwrap();
+    }
+    let trigger = async |name: &str| {
+        let ns = Namespace::parse(name).unwrap();
+        lab.ops().trigger(&lab.admin, &ns, "a", TriggerRun::default(), None).await.unwrap().runs[0].id
+    };
+    for _ in 0..8 {
+        for name in ["flood1", "flood2", "flood3"] {
+            trigger(name).await;
+        }
+    }
+    assert_eq!(worker.claim(6).await.len(), 6);
+    for _ in 0..2 {
+        let first = trigger("quiet").await;
+        let fence = worker.one().await;
+        assert_eq!(fence.run_id, first, "the next slot is its");
+        worker.start(fence).await.unwrap();
+        worker.finish(fence, RunResult::Pass).await.unwrap();
+        tstr_api::turns::refresh_lanes(lab.ops()).await.unwrap();
     }
 }
 
@@ -248,7 +290,10 @@ async fn t4_a_heartbeat_extends_exactly_the_leases_it_lists() {
     let mine = [worker.started().await, worker.started().await];
     let theirs = other.started().await;
     lab.execute("UPDATE lease SET expires_at = clock_timestamp() + interval '1 s'").await.unwrap();
-    let left = async |run| lab.value("SELECT to_jsonb(expires_at > clock_timestamp() + interval '30 s') FROM lease WHERE run_id = $1", run).await;
+    let left = async |run| {
+        lab.value("SELECT to_jsonb(expires_at > clock_timestamp() + interval '30 s') FROM lease WHERE run_id = $1", run)
+            .await
+    };
     assert_eq!(worker.beat(&[mine[0], theirs]).await, [LeaseState::Held, LeaseState::Gone]);
     assert_eq!(left(mine[0].run_id).await, true);
     assert_eq!(left(mine[1].run_id).await, false, "a lease that was not listed");

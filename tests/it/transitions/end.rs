@@ -19,16 +19,26 @@ async fn t5_every_result_of_the_owner_is_recorded_as_reported() {
     for result in RunResult::ALL {
         let run = lab.run_of(&[]).await;
         let fence = worker.started().await;
-        let report = Outcome { message: Some("so it was".into()), image_digest: Some("sha256:1".into()), ..outcome(*result) };
+        let report =
+            Outcome { message: Some("so it was".into()), image_digest: Some("sha256:1".into()), ..outcome(*result) };
         assert_eq!(worker.finish_with(fence, report.clone(), LogSeal::default()).await, Ok(None));
         let seen = lab.get(run).await;
-        assert_eq!((seen.state, seen.result, seen.reason, seen.exit_code), (RunState::Finished, Some(*result), report.reason, report.exit_code));
+        assert_eq!(
+            (seen.state, seen.result, seen.reason, seen.exit_code),
+            (RunState::Finished, Some(*result), report.reason, report.exit_code)
+        );
         assert_eq!((seen.message, seen.image_digest, seen.flaky), (report.message.clone(), report.image_digest, false));
         let attempt = &seen.attempts[0];
-        assert_eq!((attempt.result, attempt.exit_code, attempt.runner_name.as_str()), (Some(*result), report.exit_code, "w"));
+        assert_eq!(
+            (attempt.result, attempt.exit_code, attempt.runner_name.as_str()),
+            (Some(*result), report.exit_code, "w")
+        );
         assert_eq!((attempt.started_at, attempt.ended_at), (seen.started_at, seen.finished_at));
         let event = last_event(&lab, run).await;
-        assert_eq!((event["result"].as_str(), event["lease_id"].as_str()), (Some(result.word()), Some(&*fence.lease_id.to_string())));
+        assert_eq!(
+            (event["result"].as_str(), event["lease_id"].as_str()),
+            (Some(result.word()), Some(&*fence.lease_id.to_string()))
+        );
         assert!(event["actor"].as_str().unwrap().starts_with(&format!("runner:{}", worker.id)));
         assert_eq!(lab.path(run).await, "QLRF");
     }
@@ -73,7 +83,8 @@ async fn t5_a_repeated_report_is_answered_alike_and_another_one_refused() {
     worker.finish(fence, RunResult::Fail).await.unwrap();
     let before = lab.rows(run).await;
     worker.finish(fence, RunResult::Fail).await.unwrap();
-    let refused = worker.ops.finish_run(&worker.caller, worker.id, fence, outcome(RunResult::Pass), LogSeal::default()).await;
+    let refused =
+        worker.ops.finish_run(&worker.caller, worker.id, fence, outcome(RunResult::Pass), LogSeal::default()).await;
     let refused = refused.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::LeaseLost);
     assert!(refused.message().contains("fail"), "the stored result is named: {}", refused.message());
@@ -141,7 +152,8 @@ async fn t9_a_run_that_waits_is_cancelled_at_once() {
     worker.release(first, None).await.unwrap();
     assert_eq!((first.run_id, second.run_id), (queued, leased));
     lab.test(factory::test("later")).await;
-    let later = TriggerRun { not_before: Some(chrono::Utc::now() + chrono::Duration::hours(1)), ..TriggerRun::default() };
+    let later =
+        TriggerRun { not_before: Some(chrono::Utc::now() + chrono::Duration::hours(1)), ..TriggerRun::default() };
     let delayed = lab.ops().trigger(&lab.admin, &default(), "later", later, None).await.unwrap().runs[0].id;
     for (run, from, attempt) in [(queued, "queued", 2), (delayed, "queued", 0), (leased, "leased", 1)] {
         let seen = lab.cancel(run).await.unwrap();
@@ -268,7 +280,8 @@ async fn t12_a_run_that_waited_beyond_its_deadline_ends_with_queue_expired() {
     let lab = Lab::start().await;
     let late = lab.run_of(&[("/queue_deadline", json!("2h"))]).await;
     let fresh = lab.run_of(&[]).await;
-    let left = "SELECT to_jsonb(round(extract(epoch FROM expires_at - clock_timestamp()) / 60)) FROM ready WHERE run_id = $1";
+    let left =
+        "SELECT to_jsonb(round(extract(epoch FROM expires_at - clock_timestamp()) / 60)) FROM ready WHERE run_id = $1";
     assert_eq!((lab.value(left, late).await, lab.value(left, fresh).await), (json!(120), json!(1440)));
     assert_eq!(lab.expire().await, 0);
     lab.sql("UPDATE ready SET expires_at = clock_timestamp() - interval '1 ms' WHERE run_id = $1", late).await;
@@ -278,7 +291,8 @@ async fn t12_a_run_that_waited_beyond_its_deadline_ends_with_queue_expired() {
 
     // What waits for its time does not wait for a runner yet.
     lab.test(factory::with(factory::test("later"), "/queue_deadline", json!("1s"))).await;
-    let later = TriggerRun { not_before: Some(chrono::Utc::now() + chrono::Duration::hours(1)), ..TriggerRun::default() };
+    let later =
+        TriggerRun { not_before: Some(chrono::Utc::now() + chrono::Duration::hours(1)), ..TriggerRun::default() };
     let run = lab.ops().trigger(&lab.admin, &default(), "later", later, None).await.unwrap().runs[0].id;
     lab.sql("UPDATE delayed SET due = clock_timestamp() - interval '1 h' WHERE run_id = $1", run).await;
     assert_eq!((lab.expire().await, lab.move_due().await, lab.expire().await), (0, 1, 0));

@@ -101,7 +101,12 @@ async fn try_late_reports(lab: &Lab, run: RunId, worker: &Worker, fence: Fence, 
 async fn events_are_never_changed_and_never_removed() {
     let lab = Lab::start().await;
     let run = lab.run_of(&[]).await;
-    let partition: String = lab.value("SELECT to_jsonb(tableoid::regclass::text) FROM run_event WHERE run_id = $1", run).await.as_str().unwrap().into();
+    let partition: String = lab
+        .value("SELECT to_jsonb(tableoid::regclass::text) FROM run_event WHERE run_id = $1", run)
+        .await
+        .as_str()
+        .unwrap()
+        .into();
     for table in ["run_event", &partition] {
         for statement in [format!("UPDATE {table} SET actor = 'nobody'"), format!("DELETE FROM {table}")] {
             let refused = lab.execute(&statement).await.expect_err(&statement);
@@ -119,7 +124,9 @@ async fn a_run_has_one_result_whatever_is_tried() {
     let fence = worker.started().await;
     worker.finish(fence, RunResult::Pass).await.unwrap();
     let refused = lab.execute("INSERT INTO run_end SELECT * FROM run_end").await.expect_err("a second result");
-    assert!(refused.as_database_error().and_then(|error| error.constraint()).is_some_and(|name| name.ends_with("_pkey")));
+    assert!(
+        refused.as_database_error().and_then(|error| error.constraint()).is_some_and(|name| name.ends_with("_pkey"))
+    );
     let before = lab.rows(run).await;
     assert_eq!(lab.cancel(run).await.unwrap_err(), ErrorCode::Conflict);
     assert_eq!(worker.finish(fence, RunResult::Fail).await, Err(ErrorCode::LeaseLost));

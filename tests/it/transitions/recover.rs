@@ -19,7 +19,8 @@ async fn t6_a_release_before_the_start_is_free_and_the_fifth_is_the_last() {
         // Repeated, it is answered alike and counted once.
         worker.release(fence, None).await.unwrap();
         assert_eq!(last_step(&lab, run).await, json!(["leased", "queued", n, null, null]));
-        let counts = "SELECT to_jsonb(ARRAY[attempt, infra_losses, test_retries, releases]) FROM ready WHERE run_id = $1";
+        let counts =
+            "SELECT to_jsonb(ARRAY[attempt, infra_losses, test_retries, releases]) FROM ready WHERE run_id = $1";
         assert_eq!(lab.value(counts, run).await, json!([n, 0, 0, n]));
     }
     let fence = worker.one().await;
@@ -105,7 +106,10 @@ async fn t7_a_lost_run_waits_twice_as_long_after_every_attempt_but_five_minutes_
     lab.lapse(run).await;
     lab.reap().await;
     assert_eq!(last_step(&lab, run).await, json!(["running", "finished", 8, "error", "lost_worker"]));
-    assert_eq!(lab.get(run).await.attempts.iter().filter(|attempt| attempt.reason == Some(Reason::LostWorker)).count(), 5);
+    assert_eq!(
+        lab.get(run).await.attempts.iter().filter(|attempt| attempt.reason == Some(Reason::LostWorker)).count(),
+        5
+    );
     lab.check().await;
 }
 
@@ -156,7 +160,8 @@ async fn after_an_outage_every_lease_gets_a_full_life_before_any_is_reaped() {
     // The run's own time is over as well: nobody was there to hear that it ended in time.
     lab.sql("UPDATE lease SET hard_deadline = clock_timestamp() - interval '1 min' WHERE run_id = $1", running).await;
     assert_eq!(lab.reap_after_outage(11).await, 0);
-    let left = "SELECT to_jsonb(round(extract(epoch FROM expires_at - clock_timestamp()))) FROM lease WHERE run_id = $1";
+    let left =
+        "SELECT to_jsonb(round(extract(epoch FROM expires_at - clock_timestamp()))) FROM lease WHERE run_id = $1";
     for run in [leased, running] {
         let left = lab.value(left, run).await.as_f64().unwrap();
         assert!((58.0..=60.0).contains(&left), "{left} s");

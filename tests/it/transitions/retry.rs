@@ -113,9 +113,13 @@ async fn t13_every_attempt_keeps_its_own_log_and_result() {
         let pieces: Vec<_> = pieces.try_collect().await.unwrap();
         pieces.iter().map(|piece| String::from_utf8(piece.data.to_vec()).unwrap()).collect::<String>()
     };
-    assert_eq!((read(Some(1)).await.as_str(), read(Some(2)).await.as_str(), read(None).await.as_str()), ("first try", "second", "second"));
+    assert_eq!(
+        (read(Some(1)).await.as_str(), read(Some(2)).await.as_str(), read(None).await.as_str()),
+        ("first try", "second", "second")
+    );
     let seen = lab.get(run).await;
-    let kept: Vec<_> = seen.attempts.iter().map(|a| (a.exit_code.unwrap(), a.message.clone().unwrap(), a.log.bytes)).collect();
+    let kept: Vec<_> =
+        seen.attempts.iter().map(|a| (a.exit_code.unwrap(), a.message.clone().unwrap(), a.log.bytes)).collect();
     assert_eq!(kept, [(7, "first try".to_owned(), 9), (0, "second".to_owned(), 6)]);
     lab.check().await;
 }

@@ -1,3 +1,5 @@
+//! Tests of the OpenAPI document: every operation is described, secured and answered as the rules say.
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
