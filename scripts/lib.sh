@@ -255,6 +255,9 @@ bin_dir() { if is_root; then echo "$(run_home)/bin"; else echo "${XDG_CACHE_HOME
 
 # ------------------------------------------------------------------------------------------------------- folders
 
+# Where `scripts/up` keeps everything when nothing else is said.
+default_data_dir() { if is_root; then echo "$(run_home)/data"; else echo "${XDG_DATA_HOME:-$HOME/.local/share}/tstr"; fi; }
+
 # ensure_run_dir DIR: DIR exists and belongs to the run user, or die naming what is in the way. An empty folder is
 # handed over; one that holds something is never touched.
 ensure_run_dir() {

@@ -71,6 +71,10 @@ enum Op {
     Lapse {
         run: Index,
     },
+    /// The same, and the reaper comes at once.
+    Lose {
+        run: Index,
+    },
     /// Timeout and grace of a run are over.
     Overrun {
         run: Index,
@@ -113,8 +117,9 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (index(), by(), any::<bool>()).prop_map(|(lease, by, stderr)| Op::Append { lease, by, stderr }),
         6 => (index(), by(), result).prop_map(|(lease, by, result)| Op::Finish { lease, by, result }),
         5 => (index(), by(), prop::sample::select(losses)).prop_map(|(lease, by, reason)| Op::Release { lease, by, reason }),
-        2 => index().prop_map(|run| Op::Cancel { run }),
-        3 => index().prop_map(|run| Op::Lapse { run }),
+        3 => index().prop_map(|run| Op::Cancel { run }),
+        2 => index().prop_map(|run| Op::Lapse { run }),
+        3 => index().prop_map(|run| Op::Lose { run }),
         1 => index().prop_map(|run| Op::Overrun { run }),
         1 => index().prop_map(|run| Op::WaitTooLong { run }),
         4 => index().prop_map(|run| Op::Due { run }),
@@ -216,11 +221,10 @@ impl Play<'_> {
                 let answer = self.lab.cancel(self.model.runs[run].id).await;
                 assert_eq!(answer.map(drop), expected, "cancel");
             }
-            Op::Lapse { run } => {
-                let held = |place| matches!(place, Place::Leased | Place::Running);
-                let Some(run) = self.pick_run(run, held) else { return };
-                self.model.runs[run].lapsed = true;
-                self.lab.lapse(self.model.runs[run].id).await;
+            Op::Lapse { run } => self.lapse(run).await,
+            Op::Lose { run } => {
+                self.lapse(run).await;
+                self.reap().await;
             }
             Op::Overrun { run } => {
                 let Some(run) = self.pick_run(run, |place| place == Place::Running) else { return };
@@ -239,10 +243,7 @@ impl Play<'_> {
                 self.model.runs[run].due = true;
                 self.set(run, "UPDATE delayed SET due = clock_timestamp() - interval '1 s' WHERE run_id = $1").await;
             }
-            Op::Reap => {
-                let expected = self.model.reap();
-                assert_eq!(self.lab.reap().await, expected, "leases reaped");
-            }
+            Op::Reap => self.reap().await,
             Op::Expire => {
                 let expected = self.model.expire();
                 assert_eq!(self.lab.expire().await, expected, "runs expired");
@@ -256,6 +257,18 @@ impl Play<'_> {
                 assert_eq!(self.lab.reap_after_outage(11).await, 0);
             }
         }
+    }
+
+    async fn lapse(&mut self, run: Index) {
+        let held = |place| matches!(place, Place::Leased | Place::Running);
+        let Some(run) = self.pick_run(run, held) else { return };
+        self.model.runs[run].lapsed = true;
+        self.lab.lapse(self.model.runs[run].id).await;
+    }
+
+    async fn reap(&mut self) {
+        let expected = self.model.reap();
+        assert_eq!(self.lab.reap().await, expected, "leases reaped");
     }
 
     async fn set(&self, run: usize, statement: &str) {

@@ -101,7 +101,7 @@ async fn many_claimers_on_two_replicas_drain_the_queue_without_losing_or_doublin
     // I9: exactly those that were asked for, each with the result that its claimer was acknowledged.
     let ended: HashMap<RunId, RunResult> = ended.into_iter().collect();
     assert!(ended.len() == RUNS && runs.iter().all(|run| ended.contains_key(run)));
-    let results = board.results.lock().unwrap();
+    let results = board.results.lock().unwrap().clone();
     assert!(results.iter().all(|(run, result)| ended[run] == *result), "an acknowledged result is the one stored");
     for result in [RunResult::Pass, RunResult::Fail, RunResult::Cancelled] {
         assert!(ended.values().any(|one| *one == result), "there is a {result}");
