@@ -3,8 +3,10 @@
 //! One transaction locks tests that are due, inserts the runs of their instants and moves the tests on. The ids of the
 //! runs are derived from test, instant and cell, so even a second sweep over the same instant could add nothing.
 
+use anyhow::Context;
 use chrono::{DateTime, Duration, Utc};
 use tstr_shared::ids::{MatrixId, RunId};
+use tstr_shared::labels::Labels;
 use tstr_shared::run::Trigger;
 use tstr_shared::schedule::Schedule;
 use tstr_shared::testdef::NewTestDef;
@@ -12,7 +14,7 @@ use tstr_shared::testdef::NewTestDef;
 use super::Ops;
 use super::enqueue::{Planned, config_of};
 use crate::auth::access::{Access, System};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::schedules::DueTest;
 use crate::store::{self, Conn};
 use tstr_shared::error::ErrorCode;
@@ -34,14 +36,14 @@ impl Ops {
         for test in &due {
             // What the tests before it make waits as well, though it is not stored yet.
             let before = planned.iter().rev().take_while(|run| run.ns_id == test.ns_id).count();
-            match self.instants(&mut tx, access, test, before).await {
-                Ok(runs) => planned.extend(runs),
-                // One broken test must not hold up the others: it leaves the schedule until it is changed.
-                Err(error) if error.code() == ErrorCode::Internal => {
-                    tracing::error!(test.id = %test.id, "test {} leaves the schedule: {error}", test.id);
+            match read(test) {
+                Ok(plan) => planned.extend(self.instants(&mut tx, access, test, &plan, before).await?),
+                // One broken test must not hold up the others: it leaves the schedule until it is changed. A failure of
+                // the database never gets here: it ends the sweep, and the next one tries again.
+                Err(fault) => {
+                    tracing::error!(test.id = %test.id, "test {} leaves the schedule: {fault:#}", test.id);
                     store::schedules::advance(&mut tx, access, test.id, None).await?;
                 }
-                Err(error) => return Err(error),
             }
         }
         let times: Vec<DateTime<Utc>> = planned.iter().map(|run| run.scheduled_at).collect();
@@ -65,20 +67,18 @@ impl Ops {
         conn: &mut Conn,
         access: &Access<System>,
         test: &DueTest,
+        plan: &Plan,
         before: usize,
     ) -> Result<Vec<Planned>> {
-        let def: NewTestDef = serde_json::from_str(&test.doc).map_err(Error::internal)?;
-        let schedule = def.schedule().map_err(Error::internal)?;
-        let schedule = schedule.ok_or_else(|| Error::internal(anyhow::anyhow!("a test on the schedule has none")))?;
+        let Plan { def, schedule, cells } = plan;
         let deadline = def
             .start_deadline
-            .map_or_else(|| default_deadline(&schedule, test.next_at), |s| Duration::seconds(i64::from(s.0)));
+            .map_or_else(|| default_deadline(schedule, test.next_at), |s| Duration::seconds(i64::from(s.0)));
         let due = schedule.due(test.next_at, test.now, def.catch_up, deadline);
         if !due.missed.is_empty() {
             let count = due.missed.len();
             tracing::warn!(test.id = %test.id, missed = count, "{count} instants of test {} were missed", test.id);
         }
-        let cells = def.cells().map_err(Error::internal)?;
         let mut planned = Vec::with_capacity(due.instants.len() * cells.len());
         for at in due.instants {
             if let Err(error) =
@@ -91,14 +91,14 @@ impl Ops {
                 continue;
             }
             let period = schedule.period_at(at).map_or(60, |period| period.num_seconds()).clamp(60, 24 * 3600) as i32;
-            for cell in &cells {
+            for cell in cells {
                 planned.push(Planned {
                     id: RunId::scheduled(test.id, at, cell),
                     ns_id: test.ns_id,
                     test_id: test.id,
                     matrix_id: MatrixId::scheduled(test.id, at),
                     labels: def.labels.merged(cell),
-                    body: config_of(&def, cell),
+                    body: config_of(def, cell),
                     priority: def.priority,
                     queue_secs: def.queue_deadline.map_or(period, |deadline| deadline.0 as i32),
                     trigger: Trigger::Schedule,
@@ -110,6 +110,20 @@ impl Ops {
         store::schedules::advance(conn, access, test.id, due.next).await?;
         Ok(planned)
     }
+}
+
+/// What a stored test says of its instants.
+struct Plan {
+    def: NewTestDef,
+    schedule: Schedule,
+    cells: Vec<Labels>,
+}
+
+fn read(test: &DueTest) -> anyhow::Result<Plan> {
+    let def: NewTestDef = serde_json::from_str(&test.doc)?;
+    let schedule = def.schedule()?.context("a test on the schedule has none")?;
+    let cells = def.cells()?;
+    Ok(Plan { def, schedule, cells })
 }
 
 /// How old a missed instant may be when the test does not say it: the schedule's period, at most an hour.

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -233,7 +234,8 @@ fn live(home: &PodmanHome, state: &Mutex<State>) -> anyhow::Result<Option<String
 fn bound_to_us(home: &PodmanHome) -> Command {
     let mut command = home.program("setpriv");
     command.args(["--pdeathsig", "TERM", "--"]).arg(home.command().get_program());
-    command.stdin(Stdio::null()).stdout(Stdio::null());
+    // A group of its own: Ctrl-C on a terminal must not end the service while runs still write through it.
+    command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
     command
 }
 
