@@ -222,6 +222,13 @@ ensure_target_dir() {
   mkdir -p "$CARGO_TARGET_DIR"
   CARGO_TARGET_DIR=$(cd "$CARGO_TARGET_DIR" && pwd -P)
   export CARGO_TARGET_DIR
+  # Cargo goes by the age of the sources: what another clone built here later than this one's files were written would
+  # pass for ours. Of what was built for another clone only the dependencies are kept.
+  local mark=$CARGO_TARGET_DIR/.tstr-root
+  if [ "$(cat "$mark" 2>/dev/null)" != "$ROOT" ]; then
+    rm -rf "$CARGO_TARGET_DIR"/*/.fingerprint/tstr*
+    echo "$ROOT" >"$mark"
+  fi
 }
 
 # build_binary dev|release FILE [CARGO-ARG…]: builds the workspace and copies `tstr` to FILE, which the run user can
