@@ -80,6 +80,7 @@ impl Agent {
                 max: u32::try_from(free.num_permits()).unwrap_or(u32::MAX),
                 wait: CLAIM_WAIT,
                 id: Uuid::new_v4(),
+                only_repeat: false,
             };
             // Before the call, for that is the earliest moment at which the leases can have been given.
             let asked_at = self.shared.book.now();
@@ -127,7 +128,7 @@ impl Agent {
     /// Asks once more about a claim that was dropped, and gives back what it got: else these runs would wait for the
     /// end of their leases.
     async fn give_back(&self, claim: Claim) {
-        let again = Claim { wait: Duration::ZERO, ..claim };
+        let again = Claim { wait: Duration::ZERO, only_repeat: true, ..claim };
         let given_back = async {
             let Ok(runs) = self.shared.control.claim(again).await else { return };
             for run in runs {

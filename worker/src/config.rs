@@ -46,6 +46,10 @@ pub struct Config {
     #[arg(long, env = "TSTR_SLOTS", value_name = "N")]
     pub slots: Option<usize>,
 
+    /// How many workers share the Podman service, and so its subordinate ids.
+    #[arg(skip = 1_usize)]
+    pub sharers: usize,
+
     /// Take only runs whose label KEY matches the regular expression; the key `*` stands for all other labels
     #[arg(long, env = "TSTR_ACCEPT", value_name = "KEY=REGEX", value_delimiter = '\n')]
     pub accept: Vec<String>,
@@ -97,6 +101,7 @@ impl Config {
             token_file: token_file.into(),
             name: None,
             slots: None,
+            sharers: 1,
             accept: Vec::new(),
             reject: Vec::new(),
             podman_socket: None,

@@ -94,7 +94,7 @@ async fn bring_up(
     let id = identity.id();
     let about = engine.about().await.context("Podman cannot be used")?;
     judge_limits(&config, &about)?;
-    let (slots, note) = config.effective_slots(about.ceiling);
+    let (slots, note) = config.effective_slots(about.ceiling.map(|ceiling| ceiling / config.sharers.max(1)));
     if let Some(note) = note {
         warn!(slots, "{note}");
     }

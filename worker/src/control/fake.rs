@@ -206,7 +206,8 @@ impl ControlPlane for FakeControl {
             told.as_mut().enable();
             let runs = self
                 .answer(None, |state| {
-                    let count = state.queue.len().min(claim.max as usize);
+                    let max = if claim.only_repeat { 0 } else { claim.max as usize };
+                    let count = state.queue.len().min(max);
                     state.queue.drain(..count).collect::<Vec<_>>()
                 })
                 .await?;

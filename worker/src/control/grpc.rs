@@ -175,6 +175,7 @@ impl ControlPlane for GrpcControl {
             max: claim.max,
             wait_ms: u32::try_from(claim.wait.as_millis()).unwrap_or(u32::MAX),
             claim_id: claim.id.to_string(),
+            only_repeat: claim.only_repeat,
         };
         let within = claim.wait + CLAIM_MARGIN;
         let answer =

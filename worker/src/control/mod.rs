@@ -64,6 +64,8 @@ pub struct Claim {
     pub wait: Duration,
     /// New for each claim, the same when it is repeated because its answer was lost.
     pub id: Uuid,
+    /// Only what the first try was given is wanted, nothing new.
+    pub only_repeat: bool,
 }
 
 /// What the API says to a heartbeat.

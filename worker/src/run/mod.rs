@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 use tstr_shared::ids::RunnerId;
@@ -41,6 +42,8 @@ use watch::{End, Stop, Watched};
 pub(crate) const PARALLEL_STARTS: usize = 8;
 /// How long output may still arrive after the container's end.
 const LAST_OUTPUT: Duration = Duration::from_secs(10);
+/// How long after timeout and grace the API ends a run by itself (T11).
+const BACKSTOP: Duration = Duration::from_secs(60);
 
 /// What all attempts of a worker share.
 pub(crate) struct Shared {
@@ -125,8 +128,13 @@ pub(crate) async fn execute(shared: Arc<Shared>, run: LeasedRun, lease: Lease) {
         }
         Ending::Lost(reason, why) => {
             warn!(run.id = %id, run.attempt = attempt, reason = %reason, "attempt {attempt} of run {id} is lost ({reason}): {why}");
-            remove(&shared, &name).await;
-            report.release(Some(reason), why, log).await;
+            if remove(&shared, &name).await {
+                report.release(Some(reason), why, log).await;
+            } else {
+                // It may still run, so no other worker may have the run yet: no heartbeat mentions the lease from here
+                // on, and it runs out.
+                lease.forget();
+            }
         }
         Ending::Abandoned(why) => {
             warn!(run.id = %id, run.attempt = attempt, "run {id} is somebody else's now, nothing is reported: {why}");
@@ -135,12 +143,13 @@ pub(crate) async fn execute(shared: Arc<Shared>, run: LeasedRun, lease: Lease) {
     }
 }
 
-/// Removes an attempt's container and volume. Safe when neither was made; no stop cuts it short.
-async fn remove(shared: &Shared, name: &str) {
+/// Removes an attempt's container and volume; tells whether they are gone. Safe when neither was made; no stop cuts it
+/// short.
+async fn remove(shared: &Shared, name: &str) -> bool {
     let mut pause = Duration::from_millis(500);
     for last in [false, false, false, true] {
         match shared.engine.remove(name).await {
-            Ok(()) => return,
+            Ok(()) => return true,
             Err(error) if last => {
                 error!(container = name, error = %error, "{name} could not be removed; the worker's next start tries again: {error}");
             }
@@ -151,6 +160,7 @@ async fn remove(shared: &Shared, name: &str) {
             }
         }
     }
+    false
 }
 
 /// The steps of one attempt.
@@ -177,6 +187,10 @@ impl Steps<'_> {
                 match made {
                     Err(ending) => return ending,
                     Ok(mut output) => {
+                        let budget = self.run.run_config.timeout.duration() + self.run.run_config.grace.duration();
+                        if let Some(log) = log {
+                            log.backstop_at(Instant::now() + budget + BACKSTOP);
+                        }
                         let started = self.start().await;
                         drop(turn);
                         let ending = match started {
@@ -285,7 +299,18 @@ impl Steps<'_> {
             Signal::Cancel => return Err(Ending::Finished(result::cancelled_before_start())),
             Signal::Lost => return Err(Ending::Abandoned("the lease is lost".into())),
         }
-        self.shared.engine.start(self.name).await.map_err(|error| match error {
+        let started = tokio::select! {
+            biased;
+            started = self.shared.engine.start(self.name) => started,
+            // The container is removed whether it was started by then or not.
+            signal = self.lease.graver_than(Signal::Cancel) => {
+                return Err(Ending::Abandoned(format!("the lease was lost while the container started ({signal:?})")));
+            }
+            () = self.lease.untrusted() => {
+                return Err(Ending::Abandoned("the API was not heard of while the container started".into()));
+            }
+        };
+        started.map_err(|error| match error {
             EngineError::Unreachable(_) => Ending::Lost(Reason::RuntimeLost, error.to_string()),
             EngineError::Refused(_) | EngineError::NotFound(_) if error.is_disk_full() => {
                 Ending::Lost(Reason::DiskFull, error.to_string())

@@ -1,7 +1,7 @@
 //! Tells the API how an attempt ended, with the rest of its log.
 //!
-//! A result is never withheld because of a log: what cannot be handed over in two minutes is given up, and the log
-//! says that it is incomplete.
+//! A result is never withheld because of a log: what cannot be handed over in two minutes, or before the API would end
+//! the run for taking too long, is given up, and the log says that it is incomplete.
 
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ const LAST_WORDS: Duration = Duration::from_secs(15);
 const STUBBORN: u32 = 10;
 /// The longest sentence that the API takes, in bytes.
 const MAX_MESSAGE: usize = 4096;
+/// How long before the API itself ends the run its end must be reported.
+const BEFORE_BACKSTOP: Duration = Duration::from_secs(15);
 /// An answer this fast comes from an API that was there all along.
 const PROMPT: Duration = Duration::from_secs(10);
 
@@ -36,6 +38,8 @@ pub(crate) struct Log {
     upload: Option<Upload>,
     /// The spool stays until the end is reported.
     keeper: Option<SpoolKeeper>,
+    /// When the rest of the log is given up so that the result still counts.
+    report_by: Option<Instant>,
 }
 
 /// An upload at work, or at rest.
@@ -57,7 +61,17 @@ impl Log {
                 uploader
             }))
         });
-        Self { seal: LogSeal { incomplete: true, ..empty_seal() }, upload, keeper: None }
+        Self { seal: LogSeal { incomplete: true, ..empty_seal() }, upload, keeper: None, report_by: None }
+    }
+
+    /// Sets when the API ends the run by itself (T11).
+    pub(crate) fn backstop_at(&mut self, at: Instant) {
+        self.report_by = at.checked_sub(BEFORE_BACKSTOP);
+    }
+
+    /// Returns an instant, or when the end must be reported if that is sooner.
+    fn at_most(&self, at: Instant) -> Instant {
+        self.report_by.map_or(at, |by| by.min(at))
     }
 
     /// Ends the log; without a recorder all that is known is that it is incomplete.
@@ -159,7 +173,8 @@ impl Report<'_> {
         let Some(mut log) = log else {
             return self.shared.control.finish(fence, outcome, &empty_seal()).await.map(|_| ());
         };
-        let late = tokio::time::timeout(HANDOVER, log.handed_over()).await.is_err();
+        let by = log.at_most(Instant::now() + HANDOVER);
+        let late = tokio::time::timeout_at(by, log.handed_over()).await.is_err();
         let (mut until, mut patience) = (None, Backoff::default());
         loop {
             let asked = Instant::now();
@@ -175,6 +190,7 @@ impl Report<'_> {
             // The two minutes are those in which the API was there: its absence takes nothing from the log.
             let was_there = late && asked.elapsed() < PROMPT;
             let until = *until.get_or_insert(if was_there { asked } else { Instant::now() + HANDOVER });
+            let until = log.at_most(until);
             match tokio::time::timeout_at(until, log.send_again(missing)).await {
                 Ok(sent) => sent?,
                 Err(_) => {

@@ -88,6 +88,7 @@ impl Parts {
                 );
                 config.name = Some(runner_name(number));
                 config.slots = slots;
+                config.sharers = usize::from(args.runners);
                 config.limits = args.limits;
                 config.podman_socket = Some(service.socket());
                 config.drain_timeout = DRAIN;

@@ -38,6 +38,8 @@ pub(crate) struct Recorder {
     room: u64,
     streams: [Kept; 2],
     incomplete: bool,
+    /// The spool failed: nothing is kept any more.
+    broken: bool,
     head: Vec<u8>,
 }
 
@@ -68,6 +70,7 @@ impl Recorder {
             room: limit,
             streams: Default::default(),
             incomplete,
+            broken: false,
             head: Vec::new(),
         };
         (recorder, reader)
@@ -159,8 +162,8 @@ impl Recorder {
         for cut in cuts.drain(..) {
             let length = cut.data.len() as u64;
             let written = match &mut self.spool {
-                Some(spool) => spool.append(&cut).await,
-                None => {
+                Some(spool) if !self.broken => spool.append(&cut).await,
+                _ => {
                     self.of(cut.stream).dropped += length;
                     continue;
                 }
@@ -188,6 +191,7 @@ impl Recorder {
             self.fence.run_id
         );
         self.incomplete = true;
+        self.broken = true;
         self.room = 0;
     }
 
