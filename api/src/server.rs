@@ -227,11 +227,13 @@ async fn signing_pairs(pool: &PgPool, key_file: &Path) -> anyhow::Result<Vec<Sig
 
 /// Writes a token for the administrator, unless the file holds a good one. Refused once there is an administrator.
 async fn bootstrap(ops: &Ops, path: &Path) -> anyhow::Result<()> {
-    if std::fs::read_to_string(path).is_ok_and(|text| ops.accepts(text.trim())) {
+    if let Ok(text) = std::fs::read_to_string(path)
+        && ops.accepts(text.trim()).await?
+    {
         return Ok(());
     }
     let access = Access::system("bootstrap");
-    let Some(turn) = ops.begin_bootstrap(&access).await? else {
+    let Some(mut turn) = ops.begin_bootstrap(&access).await? else {
         tracing::info!(
             "{} holds no valid token and an administrator's token exists; issue another with `tstr ctl token issue`",
             path.display()
@@ -244,7 +246,9 @@ async fn bootstrap(ops: &Ops, path: &Path) -> anyhow::Result<()> {
         namespaces: vec![".*".into()],
         expires_in: MAX_EXPIRY,
     };
-    let issued = ops.issue_first_token(&access, new).await?;
+    let issued = ops.issue_first_token(&mut *turn, &access, new).await?;
+    // The file first: a token on record whose secret nobody has would lock the administrator out for good, while a file
+    // whose token is not on record is written again at the next start.
     write_private(path, &issued.token).with_context(|| format!("cannot write the token to {}", path.display()))?;
     turn.commit().await?;
     tracing::info!("a token for the administrator is in {}", path.display());

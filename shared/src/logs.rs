@@ -22,6 +22,14 @@ pub enum Stream {
 impl Stream {
     /// Both streams.
     pub const ALL: [Self; 2] = [Self::Stdout, Self::Stderr];
+
+    /// Returns the word that stands for it in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
 }
 
 /// The most bytes of one chunk on the wire.

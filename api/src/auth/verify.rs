@@ -133,10 +133,20 @@ impl Tokens {
             .then_some(claims)
     }
 
-    /// Replaces the set of revoked tokens.
-    pub fn set_revoked(&self, revoked: HashSet<TokenId>) {
+    /// Tells whether a caller's token still holds: a request that lasts asks again and again.
+    pub fn still_holds(&self, caller: &Caller, now: DateTime<Utc>) -> Result<()> {
+        let revoked = self.0.revoked.read().map_or(true, |set| set.contains(&caller.token_id()));
+        if revoked || caller.expires_at().timestamp().saturating_add(LEEWAY as i64) <= now.timestamp() {
+            return Err(refused());
+        }
+        Ok(())
+    }
+
+    /// Adds the tokens that are revoked. What is revoked stays so: a list that was read a moment ago takes none back that
+    /// was revoked since.
+    pub fn add_revoked(&self, revoked: HashSet<TokenId>) {
         if let Ok(mut set) = self.0.revoked.write() {
-            *set = revoked;
+            set.extend(revoked);
         }
     }
 

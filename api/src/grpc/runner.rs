@@ -86,6 +86,7 @@ impl TryFrom<pb::ClaimRunsRequest> for Claim {
             max: narrow("/max", message.max)?,
             wait: wait(message.wait_ms),
             claim_id: id("/claim_id", &message.claim_id)?,
+            only_repeat: message.only_repeat,
         })
     }
 }

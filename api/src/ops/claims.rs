@@ -33,6 +33,8 @@ pub struct Claim {
     pub wait: Duration,
     /// Names the wish; a repeat with the same name gets what the first try was given.
     pub claim_id: Uuid,
+    /// Give only what the first try was given, and nothing new.
+    pub only_repeat: bool,
 }
 
 /// What a heartbeat answers.
@@ -84,10 +86,11 @@ impl Ops {
             let mut conn = self.0.pools.claim.acquire().await?;
             store::claims::held_by_claim(&mut conn, &access, req.runner_id, req.claim_id).await?
         };
-        if !held.is_empty() {
+        if !held.is_empty() || req.only_repeat {
             return Ok(held);
         }
         loop {
+            self.still_holds(caller)?;
             self.saw_runner(req.runner_id);
             let look = match runner.draining {
                 true => Look { runs: Vec::new(), limited: false },
@@ -254,6 +257,7 @@ impl Ops {
     ) -> Result<Option<LogOffsets>> {
         let access = self.reach::<RunsExecute>(caller).await?;
         check_outcome(&outcome)?;
+        check_seal(&seal)?;
         self.own_runner(&access, runner).await?;
         let mut tx = self.db().begin().await?;
         let Some(end) = store::logs::hold_end(&mut tx, &access, runner, fence).await? else {
@@ -297,6 +301,7 @@ impl Ops {
         if release.reason.is_some_and(|reason| !reason.is_infrastructure_loss()) {
             return Err(Invalid::one("/reason", "a lease is given back for a loss of the infrastructure only").into());
         }
+        check_seal(&release.seal)?;
         self.own_runner(&access, runner).await?;
         let mut tx = self.db().begin().await?;
         let Some(end) = store::logs::hold_end(&mut tx, &access, runner, fence).await? else {
@@ -349,6 +354,22 @@ fn sealed(close: Close, seal: &LogSeal, stored: &LogOffsets) -> Close {
         part.dropped_bytes += part.bytes.saturating_sub(stored.of(stream));
     }
     close.with_seal(&seal).with_stored(stored.stdout, stored.stderr)
+}
+
+/// More bytes than a log can ever have, and few enough that sums of them fit.
+const MAX_SEALED: u64 = 1 << 60;
+
+fn check_seal(seal: &LogSeal) -> Result<()> {
+    let mut invalid = Invalid::default();
+    for stream in Stream::ALL {
+        let part = seal.of(stream);
+        for (field, number) in [("bytes", part.bytes), ("dropped_bytes", part.dropped_bytes)] {
+            if number > MAX_SEALED {
+                invalid.add(format!("/seal/{}/{field}", stream.word()), format!("{number} is more than any log has"));
+            }
+        }
+    }
+    Ok(invalid.into_result()?)
 }
 
 fn check_outcome(outcome: &Outcome) -> Result<()> {

@@ -122,6 +122,7 @@ impl Ops {
         self.head(&access, run).await?;
         let reader = Reader {
             ops: self.clone(),
+            caller: caller.clone(),
             access,
             run,
             query,
@@ -180,9 +181,11 @@ impl Ops {
             }
             place += length;
         }
-        let state = (self.clone(), access, wanted.into_iter().collect::<std::collections::VecDeque<_>>());
-        Ok(stream::try_unfold(state, move |(ops, access, mut wanted)| async move {
+        let wanted = wanted.into_iter().collect::<std::collections::VecDeque<_>>();
+        let state = (self.clone(), caller.clone(), access, wanted);
+        Ok(stream::try_unfold(state, move |(ops, caller, access, mut wanted)| async move {
             let Some((first, _, _)) = wanted.front().copied() else { return Ok(None) };
+            ops.still_holds(&caller)?;
             let mut conn = ops.db().acquire().await?;
             let chunks = store::logs::read(&mut conn, &access, run, attempt, stream, first - 1, AT_ONCE).await?;
             drop(conn);
@@ -199,7 +202,7 @@ impl Ops {
             if bytes.is_empty() {
                 return Err(Error::internal(anyhow::anyhow!("a piece of the log is gone")));
             }
-            Ok(Some((Bytes::from(bytes), (ops, access, wanted))))
+            Ok(Some((Bytes::from(bytes), (ops, caller, access, wanted))))
         }))
     }
 
@@ -212,6 +215,7 @@ impl Ops {
 /// Somebody who reads a log from a place on.
 struct Reader {
     ops: Ops,
+    caller: Caller,
     access: Access<RunsRead>,
     run: RunId,
     query: LogQuery,
@@ -239,6 +243,7 @@ impl Reader {
             if self.ended {
                 return Ok(None);
             }
+            self.ops.still_holds(&self.caller)?;
             // Whether it has ended is read before the pieces: what was stored before the end is then seen for certain.
             let head = self.ops.head(&self.access, self.run).await?;
             if self.query.attempt.is_none() && head.attempt > 0 {
@@ -246,7 +251,8 @@ impl Reader {
             }
             let attempt = self.query.attempt.unwrap_or(0);
             let over = attempt > 0 && attempt < head.attempt;
-            self.ended = !self.query.follow || head.finished || (self.pinned && over);
+            // A run that has finished may have later attempts that were not read yet.
+            self.ended = !self.query.follow || if self.pinned { head.finished || over } else { head.finished && !over };
             let chunks = {
                 let mut conn = self.ops.db().acquire().await?;
                 let (run, stream) = (self.run, self.query.stream);

@@ -45,7 +45,8 @@ pub struct Pools {
     pub main: PgPool,
     /// Claims and walks over the queue; planned for index probes only, whatever the statistics say.
     pub claim: PgPool,
-    /// Heartbeats; they commit without waiting for the disk, a lost one is repeated.
+    /// Heartbeats, and what a request needs while it holds another connection: nobody who holds one of these waits for
+    /// one of the others. They commit without waiting for the disk, a lost heartbeat is repeated.
     pub beat: PgPool,
 }
 
@@ -106,6 +107,11 @@ impl Ops {
             seen.tokens.insert(caller.token_id());
         }
         Ok(caller)
+    }
+
+    /// Refuses a caller whose token was revoked or has expired since its request began. For requests that last.
+    fn still_holds(&self, caller: &Caller) -> Result<()> {
+        self.0.tokens.still_holds(caller, Utc::now())
     }
 
     /// Tells whether this replica can serve: the database answers and takes writes.
@@ -183,7 +189,7 @@ impl Ops {
         {
             return Ok(cache.rows.clone());
         }
-        let mut conn = self.db().acquire().await?;
+        let mut conn = self.0.pools.beat.acquire().await?;
         let rows = Arc::new(store::namespaces::all(&mut conn).await?);
         if let Ok(mut cache) = self.0.namespaces.write() {
             *cache = NamespaceCache { rows: rows.clone(), read_at: Some(Instant::now()) };
@@ -204,7 +210,7 @@ impl Ops {
             instants.iter().map(|at| at.date_naive()).filter(|day| !days.contains(day)).collect()
         };
         for day in missing {
-            let mut conn = self.db().acquire().await?;
+            let mut conn = self.0.pools.beat.acquire().await?;
             store::housekeeping::ensure_partitions(&mut conn, day, day).await?;
             if let Ok(mut days) = self.0.days.lock() {
                 days.insert(day);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tstr_shared::error::Invalid;
+use tstr_shared::error::{ErrorCode, Invalid};
 use tstr_shared::ids::RunnerId;
 use tstr_shared::lease::LeaseTimes;
 use tstr_shared::namespace::{Namespace, NamespacePatterns};
@@ -78,7 +78,12 @@ impl Ops {
     /// Lets a runner finish what it has and take nothing new, or take runs again.
     pub async fn set_runner_draining(&self, caller: &Caller, id: RunnerId, draining: bool) -> Result<Runner> {
         let access = self.reach::<RunnersWrite>(caller).await?;
-        self.visible_runner(&access, id).await?;
+        let runner = self.visible_runner(&access, id).await?;
+        if !NamespacePatterns::parse(&runner.namespaces).is_ok_and(|serves| serves.is_within(caller.namespaces())) {
+            let sentence =
+                "the runner also serves namespaces that this token does not see; draining it would stop them";
+            return Err(Error::new(ErrorCode::Forbidden, sentence));
+        }
         let mut conn = self.db().acquire().await?;
         store::runners::set_draining(&mut conn, &access, id, draining).await?;
         drop(conn);

@@ -105,6 +105,7 @@ impl Ops {
         let deadline = Instant::now() + wait.min(MAX_WAIT);
         let mut changed = self.0.wake.watch_runs();
         loop {
+            self.still_holds(caller)?;
             let found = self.get_run(caller, run).await?;
             let now = Instant::now();
             if found.state == RunState::Finished || now >= deadline || self.0.closing.is_cancelled() {

@@ -15,6 +15,9 @@ use crate::auth::access::{Access, System};
 use crate::error::{Error, Result};
 use crate::store;
 
+/// The most bytes in the namespace selectors of a token; it carries them, and must fit a header.
+const MAX_SELECTORS: usize = 1024;
+
 /// Which tokens a list holds.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TokenFilter {
@@ -67,11 +70,16 @@ impl Ops {
         Ok(IssuedToken { token: self.0.tokens.sign(&record)?, record })
     }
 
-    /// Issues the first token of a server, for its owner.
-    pub async fn issue_first_token(&self, access: &Access<System>, new: NewToken) -> Result<IssuedToken> {
+    /// Issues the first token of a server, for its owner, in the turn that was taken for it: without the turn's commit
+    /// there is no such token.
+    pub async fn issue_first_token(
+        &self,
+        turn: &mut store::Conn,
+        access: &Access<System>,
+        new: NewToken,
+    ) -> Result<IssuedToken> {
         check(&new)?;
-        let mut conn = self.db().acquire().await?;
-        let record = store::tokens::insert_first(&mut conn, access, TokenId(Uuid::now_v7()), &new).await?;
+        let record = store::tokens::insert_first(turn, access, TokenId(Uuid::now_v7()), &new).await?;
         Ok(IssuedToken { token: self.0.tokens.sign(&record)?, record })
     }
 
@@ -111,7 +119,7 @@ impl Ops {
     /// Reads which tokens are revoked.
     pub async fn refresh_revoked(&self, access: &Access<System>) -> Result<()> {
         let mut conn = self.db().acquire().await?;
-        self.0.tokens.set_revoked(store::tokens::revoked(&mut conn, access).await?);
+        self.0.tokens.add_revoked(store::tokens::revoked(&mut conn, access).await?);
         Ok(())
     }
 
@@ -131,9 +139,11 @@ impl Ops {
         Ok(())
     }
 
-    /// Tells whether a bearer is one of this server's, valid now.
-    pub fn accepts(&self, bearer: &str) -> bool {
-        self.0.tokens.verify(bearer, Utc::now()).is_ok()
+    /// Tells whether a bearer is one of this server's, valid now, and on record.
+    pub async fn accepts(&self, bearer: &str) -> Result<bool> {
+        let Ok(caller) = self.0.tokens.verify(bearer, Utc::now()) else { return Ok(false) };
+        let mut conn = self.db().acquire().await?;
+        Ok(store::tokens::own(&mut conn, &caller).await?.is_some_and(|token| token.revoked_at.is_none()))
     }
 }
 
@@ -161,6 +171,9 @@ fn check(new: &NewToken) -> Result<NamespacePatterns> {
     }
     if new.namespaces.is_empty() {
         invalid.add("/namespaces", "a token needs at least one namespace selector");
+    }
+    if new.namespaces.iter().map(String::len).sum::<usize>() > MAX_SELECTORS {
+        invalid.add("/namespaces", format!("the selectors have at most {MAX_SELECTORS} bytes together"));
     }
     if new.expires_in.0 == 0 || new.expires_in > MAX_EXPIRY {
         invalid.add("/expires_in", format!("{} is not from 1s to 365d", new.expires_in));

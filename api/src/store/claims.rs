@@ -126,7 +126,7 @@ pub async fn start(
                WHERE l.run_id = $1 AND l.attempt = $2 AND l.lease_id = $3 AND l.runner_id = $4
                  AND l.ns_id = ANY($5)
                  AND l.expires_at > clock_timestamp() AND l.cancel_requested_at IS NULL
-               FOR UPDATE),
+               FOR NO KEY UPDATE),
            after AS (
                UPDATE lease l
                SET started_at = coalesce(l.started_at, clock_timestamp()),
@@ -163,7 +163,7 @@ pub async fn renew(
                  ON l.run_id = f.run_id AND l.attempt = f.attempt AND l.lease_id = f.lease_id
                WHERE l.runner_id = $4 AND l.ns_id = ANY($5)
                ORDER BY l.run_id
-               FOR UPDATE OF l)
+               FOR NO KEY UPDATE OF l)
            UPDATE lease l SET expires_at = clock_timestamp() + $6
            FROM mine WHERE l.run_id = mine.run_id
            RETURNING l.run_id AS "run_id: RunId", l.attempt, l.lease_id AS "lease_id: LeaseId",

@@ -205,10 +205,7 @@ impl Reader<'_> {
     }
 
     async fn stream(&mut self, follow: bool, printer: &mut Printer) -> Outcome {
-        let stream = self.stream.map(|stream| match stream {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
-        });
+        let stream = self.stream.map(Stream::word);
         let mut call = Call::get(&["runs", &self.run.to_string(), "logs"])
             .with("attempt", self.attempt)
             .with_some("stream", stream)
