@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tstr_api::{Config, server};
 use tstr_shared::ids::RunId;
 use tstr_tests::process::make_dir;
 use tstr_tests::replica::{Replica, token_file};
@@ -154,4 +155,36 @@ async fn a_killed_replica_loses_no_run_that_it_acknowledged_and_doubles_none_tha
         assert!(replica.process.terminate(Duration::from_secs(20)).success(), "{}", replica.process.log_text());
     }
     invariants::check(&mut conn).await;
+}
+
+#[tokio::test]
+async fn a_first_token_that_cannot_be_written_locks_nobody_out() {
+    let db = TestDb::new().await;
+    let dir = make_dir("b");
+    let mut config = Config::new(db.dsn(), dir.join("key"));
+    config.json_addr = "127.0.0.1:0".parse().unwrap();
+    config.grpc_addr = config.json_addr;
+    config.no_migrate = true;
+    let file = dir.join("missing/admin.token");
+    config.bootstrap_token_file = Some(file.clone());
+    let refused = server::start(config.clone()).await.err().expect("the folder is missing").to_string();
+    assert!(refused.contains("missing/admin.token"), "{refused}");
+    std::fs::create_dir(dir.join("missing")).unwrap();
+    std::fs::write(&file, "no token").unwrap();
+    let replica = server::start(config.clone()).await.unwrap();
+    let identity = async |text: String| {
+        let person = Person::new(format!("http://{}", replica.json_addr()), Some(text.trim().to_owned()));
+        person.get("/api/v1/identity").await.status.as_u16()
+    };
+    assert_eq!(identity(std::fs::read_to_string(&file).unwrap()).await, 200);
+    // A file whose token was never recorded, as a crash between the two leaves it, is written anew.
+    let mut conn = db.connect().await;
+    sqlx::query("DELETE FROM token").execute(&mut conn).await.unwrap();
+    let unrecorded = std::fs::read_to_string(&file).unwrap();
+    let again = server::start(config).await.unwrap();
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert_ne!(written, unrecorded);
+    assert_eq!(identity(written).await, 200);
+    again.stop().await.unwrap();
+    replica.stop().await.unwrap();
 }

@@ -15,7 +15,13 @@ fn register(name: &str) -> pb::RegisterRunnerRequest {
 }
 
 fn claim(runner_id: &str) -> pb::ClaimRunsRequest {
-    pb::ClaimRunsRequest { runner_id: runner_id.into(), max: 1, wait_ms: 5000, claim_id: Uuid::new_v4().to_string() }
+    pb::ClaimRunsRequest {
+        runner_id: runner_id.into(),
+        max: 1,
+        wait_ms: 5000,
+        claim_id: Uuid::new_v4().to_string(),
+        only_repeat: false,
+    }
 }
 
 fn chunk(seq: u32, offset: u64, data: &[u8]) -> pb::LogChunk {
@@ -85,6 +91,9 @@ async fn a_run_goes_over_the_wire_from_claim_to_result() {
     let gap = runner.append_logs(append(vec![chunk(5, 99, b"late")])).await.unwrap().into_inner().next.unwrap();
     assert_eq!((gap.next_seq, gap.stdout), (2, 6));
     refused(runner.append_logs(append(vec![chunk(0, 0, b"ONE")])).await, Code::FailedPrecondition, ErrorCode::Conflict);
+    let impossible =
+        refused(runner.finish_run(finish(&wish.id, &fence, u64::MAX)).await, Code::InvalidArgument, ErrorCode::Invalid);
+    assert_eq!(impossible.errors[0].pointer, "/seal/stdout/bytes");
     // A log that is shorter than its seal is asked for first.
     let missing = runner.finish_run(finish(&wish.id, &fence, 9)).await.unwrap().into_inner().missing_from.unwrap();
     assert_eq!((missing.next_seq, missing.stdout), (2, 6));

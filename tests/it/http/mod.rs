@@ -2,6 +2,7 @@
 //! and what a foreign namespace looks like.
 
 mod idempotency;
+mod lasting;
 mod logs;
 mod namespaces;
 mod pages;

@@ -52,6 +52,21 @@ async fn a_runner_is_listed_where_it_serves_with_what_it_takes() {
 }
 
 #[tokio::test]
+async fn who_does_not_see_all_that_a_runner_serves_cannot_stop_it() {
+    let stack = Stack::start().await;
+    stack.namespace("other").await;
+    let control = stack.person(&[Scope::Control], &["default"]).await;
+    let shared = Worker::register(&stack, 0, "shared").await;
+    let own = Worker::register_for(&stack, 0, "own", &["default"], SelectorSources::default()).await;
+    for verb in ["drain", "resume"] {
+        let call = async |id| control.post(&format!("/api/v1/runners/{id}/{verb}"), &json!({})).await;
+        call(shared.id).await.refused(403, "forbidden");
+        call(own.id).await.expect(200);
+    }
+    assert_eq!(control.get(&format!("/api/v1/runners/{}", shared.id)).await.expect(200)["draining"], false);
+}
+
+#[tokio::test]
 async fn a_draining_runner_keeps_what_it_has_and_gets_nothing_until_it_is_resumed() {
     let stack = Stack::start_with(2, |_| {}).await;
     let admin = stack.admin();

@@ -130,6 +130,7 @@ async fn an_invalid_wish_for_a_token_names_every_fault() {
     let admin = stack.admin();
     let token = factory::token(&[Scope::Data], &["default"]);
     let seventeen: Vec<_> = (0..17).map(|i| format!("n{i}")).collect();
+    let wide: Vec<_> = (0..5).map(|i| format!("{i}{}", r"\.".repeat(127)) + "x").collect();
     for (pointer, value, fault) in [
         ("/name", json!(""), "/name"),
         ("/name", json!("x".repeat(129)), "/name"),
@@ -167,9 +168,13 @@ async fn an_invalid_wish_for_a_token_names_every_fault() {
         ("/name", json!("ä".repeat(128))),
         ("/namespaces", json!(seventeen[..16])),
         ("/namespaces", json!(["x".repeat(256)])),
+        ("/namespaces", json!(wide[..4])),
     ] {
-        assert_eq!(admin.post(TOKENS, &factory::with(token.clone(), pointer, value)).await.status, 201, "{pointer}");
+        let issued = admin.post(TOKENS, &factory::with(token.clone(), pointer, value)).await.expect(201);
+        let bearer = admin.with_token(issued["token"].as_str().map(str::to_owned));
+        assert_eq!(bearer.get("/api/v1/identity").await.status, 200, "what is issued is also accepted: {pointer}");
     }
+    assert_eq!(admin.post(TOKENS, &factory::with(token, "/namespaces", json!(wide))).await.faults(), ["/namespaces"]);
 }
 
 #[tokio::test]

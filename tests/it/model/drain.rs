@@ -125,6 +125,7 @@ async fn claim_on(worker: Worker, me: usize, board: Arc<Board>) {
             max: 1 + dice.roll(4) as u16,
             wait: Duration::from_millis(500),
             claim_id: uuid::Uuid::new_v4(),
+            only_repeat: false,
         };
         let leased = worker.ops.claim(&worker.caller, claim).await.unwrap();
         for run in &leased {

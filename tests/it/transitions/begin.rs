@@ -136,6 +136,8 @@ async fn t2_a_repeated_claim_gets_the_leases_that_the_lost_answer_held() {
     let lost = fences(worker.claim_as(id, 3).await);
     assert_eq!(lost.len(), 3);
     assert_eq!(fences(worker.claim_as(id, 3).await), lost);
+    assert_eq!(fences(worker.claim_again(id).await), lost);
+    assert!(worker.claim_again(Uuid::new_v4()).await.is_empty(), "who only repeats gets nothing new");
     let other = lab.worker("other").await;
     let theirs = fences(other.claim_as(id, 3).await);
     assert!(
