@@ -246,7 +246,7 @@ async fn bootstrap(ops: &Ops, path: &Path) -> anyhow::Result<()> {
         namespaces: vec![".*".into()],
         expires_in: MAX_EXPIRY,
     };
-    let issued = ops.issue_first_token(&mut *turn, &access, new).await?;
+    let issued = ops.issue_first_token(&mut turn, &access, new).await?;
     // The file first: a token on record whose secret nobody has would lock the administrator out for good, while a file
     // whose token is not on record is written again at the next start.
     write_private(path, &issued.token).with_context(|| format!("cannot write the token to {}", path.display()))?;

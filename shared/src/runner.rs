@@ -79,7 +79,7 @@ pub struct Runner {
     pub slots_used: u16,
     /// Versions and what its engine can enforce.
     pub about: RunnerAbout,
-    /// When it first registered.
+    /// When it registered last.
     pub registered_at: DateTime<Utc>,
     /// When it was last heard of.
     pub last_seen_at: DateTime<Utc>,

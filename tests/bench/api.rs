@@ -148,6 +148,7 @@ impl Worker {
             wait_ms: u32::try_from(wait.as_millis())?,
             claim_id: Uuid::new_v4().to_string(),
             only_repeat: false,
+            first: true,
         };
         let request = self.request(wish);
         Ok(self.client.claim_runs(request).await.context("claim runs")?.into_inner().runs)

@@ -46,12 +46,20 @@ impl Script {
         let order = "ARRAY[:a, :b, :c, :d]::int[]";
         let mut statement = without_annotations(&without_comments(CLAIM))?;
         for (parameter, value) in [
+            ("$10::interval", "interval '60 s'"),
             ("$1::int[]", order),
-            ("$2", ":max"),
-            ("$3", &format!("'{runner}'::uuid")),
-            ("$4", "'00000000-0000-4000-8000-000000000000'::uuid"),
-            ("$5::interval", "interval '60 s'"),
-            ("$6", "'runner:00000000-0000-4000-8000-000000000000 token:00000000-0000-4000-8000-000000000000'"),
+            // Where a lane's runs begin is what the API remembers from claim to claim; a script cannot.
+            ("$2::bigint[]", "ARRAY[0, 0, 0, 0]::bigint[]"),
+            ("$3::bigint", ":max"),
+            ("$4::uuid[]", &format!("ARRAY['{runner}'::uuid]")),
+            ("$5::uuid[]", &format!("ARRAY(SELECT token_id FROM runner WHERE id = '{runner}')")),
+            ("$6::timestamptz[]", &format!("ARRAY(SELECT registered_at FROM runner WHERE id = '{runner}')")),
+            ("$7::uuid[]", "ARRAY['00000000-0000-4000-8000-000000000000'::uuid]"),
+            ("$8::int[]", "ARRAY[:max]::int[]"),
+            (
+                "$9::text[]",
+                "ARRAY['runner:00000000-0000-4000-8000-000000000000 token:00000000-0000-4000-8000-000000000000']",
+            ),
         ] {
             ensure!(statement.contains(parameter), "the claim has no parameter {parameter} any more");
             statement = statement.replace(parameter, value);

@@ -1,5 +1,6 @@
 //! A queue of a given depth with its API, loaded by SQL, and kept at its depth while runs are claimed from it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -167,16 +168,15 @@ impl Keeper {
     async fn run(mut self, stop: Arc<AtomicBool>) -> Result<(Self, Kept)> {
         let mut kept = Kept::default();
         let mut told = Instant::now();
-        let mut untold = false;
+        let mut untold = BTreeMap::new();
         loop {
             let is_last = stop.load(Ordering::Relaxed);
-            let found = self.put_back().await?;
+            let found = self.put_back(&mut untold).await?;
             kept.claimed += found;
             kept.missing = kept.missing.max(found);
-            untold |= found > 0;
-            if untold && (is_last || told.elapsed() >= TELL_EVERY) {
-                self.tell().await?;
-                (untold, told) = (false, Instant::now());
+            if !untold.is_empty() && (is_last || told.elapsed() >= TELL_EVERY) {
+                self.tell(std::mem::take(&mut untold)).await?;
+                told = Instant::now();
             }
             if is_last {
                 return Ok((self, kept));
@@ -185,19 +185,26 @@ impl Keeper {
         }
     }
 
-    async fn put_back(&mut self) -> Result<u64> {
+    /// Puts claimed runs back; notes the first place in each lane.
+    async fn put_back(&mut self, first: &mut BTreeMap<i32, i64>) -> Result<u64> {
         const PUT_BACK: &str = "
             WITH gone AS (DELETE FROM lease WHERE lane = ANY($1) RETURNING run_id, lane)
             INSERT INTO ready (lane, seq, run_id, expires_at)
             SELECT lane,
                    ((extract(epoch FROM clock_timestamp()) * 1000)::bigint << 20) | (nextval('ready_seq') & 1048575),
                    run_id, now() + interval '1 day'
-            FROM gone";
-        Ok(sqlx::query(PUT_BACK).bind(&self.lanes).execute(&mut self.conn).await?.rows_affected())
+            FROM gone
+            RETURNING lane, seq";
+        let places: Vec<(i32, i64)> = sqlx::query_as(PUT_BACK).bind(&self.lanes).fetch_all(&mut self.conn).await?;
+        for (lane, seq) in &places {
+            let known = first.entry(*lane).or_insert(*seq);
+            *known = (*known).min(*seq);
+        }
+        Ok(places.len() as u64)
     }
 
-    async fn tell(&mut self) -> Result<()> {
-        let news = News { lanes: self.lanes.iter().copied().collect(), ..News::default() };
+    async fn tell(&mut self, lanes: BTreeMap<i32, i64>) -> Result<()> {
+        let news = News { lanes, ..News::default() };
         let notify = format!("NOTIFY {CHANNEL}, '{}'", serde_json::to_string(&news)?);
         sqlx::query(AssertSqlSafe(notify)).execute(&mut self.conn).await?;
         Ok(())

@@ -61,6 +61,30 @@ fn lanes(of: impl Iterator<Item = i64>) -> String {
     format!("ARRAY[{}]", lanes.join(","))
 }
 
+/// The heads of so many lanes, none of them known.
+fn heads(count: usize) -> String {
+    format!("array_fill(0::bigint, ARRAY[{count}])")
+}
+
+/// What the claim is told of a single asker, after lanes, heads and how many runs.
+const ASKER: [&str; 7] = [
+    "ARRAY['{runner}'::uuid]",
+    "ARRAY['{token}'::uuid]",
+    "ARRAY['2026-01-01Z'::timestamptz]",
+    "ARRAY['{claim}'::uuid]",
+    "ARRAY[100]",
+    "ARRAY['test']",
+    "interval '60 s'",
+];
+
+/// A runner that may ask.
+fn insert_runner(runner: uuid::Uuid, token: uuid::Uuid) -> String {
+    format!(
+        "INSERT INTO runner (id, name, token_id, namespaces, accept, reject, slots, about, registered_at)
+         VALUES ('{runner}', 'w', '{token}', '{{}}', '{{}}', '{{}}', 1, '{{}}', '2026-01-01Z')"
+    )
+}
+
 fn claim_query() -> String {
     query(&["INSERT INTO lease", "pick AS MATERIALIZED"])
 }
@@ -72,7 +96,12 @@ async fn a_claim_costs_the_same_at_any_depth() {
     let mut own = lab.db.connect().await;
     // Four lanes are empty: a claim must pass over them cheaply.
     let wanted = lanes((LANES + 1..LANES + 5).chain(1..=4));
-    let wanted = [&wanted, "10", "gen_random_uuid()", "gen_random_uuid()", "interval '60 s'", "'test'"];
+    let (runner, token, claim_id) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+    own.execute(AssertSqlSafe(insert_runner(runner, token))).await.unwrap();
+    let named = [("{runner}", runner), ("{token}", token), ("{claim}", claim_id)];
+    let put = |text: &str| named.iter().fold(text.to_owned(), |text, (name, id)| text.replace(name, &id.to_string()));
+    let wanted: Vec<String> = [wanted, heads(8), "10".into()].into_iter().chain(ASKER.map(put)).collect();
+    let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
     let mut touched = Vec::new();
     for (runs, total) in [(1_000, 1_000), (199_000, 200_000)] {
         seed_ready(&mut own, runs).await;
@@ -125,12 +154,12 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
     }
     let close = "jsonb_build_array(jsonb_build_object('run_id', '{run}', 'attempt', 1, 'lease_id', '{lease}', 'kind', 'outcome',
                                                       'result', 'error', 'log_status', 'complete'))";
-    let eight = lanes(1..=8);
+    let (eight, heads) = (lanes(1..=8), heads(8));
     let fence = ["'{run}'", "1::smallint", "'{lease}'", "'{runner}'", "ARRAY[1]"];
     let with = |last: &'static str| fence.iter().copied().chain([last]).collect::<Vec<_>>();
     let claim = claim_query();
     let cases: Vec<(&str, String, Vec<&str>, bool)> = vec![
-        ("claim", claim.clone(), vec![&eight, "1", "'{runner}'", "gen_random_uuid()", "interval '60 s'", "'x'"], true),
+        ("claim", claim.clone(), [&eight, &heads, "1"].into_iter().chain(ASKER).collect(), true),
         ("claim again", query(&["h.claim_id = $2"]), vec!["'{runner}'", "'{claim}'"], true),
         ("start", query(&["started_before"]), with("'x'"), true),
         ("hold the log's end", query(&["FOR KEY SHARE OF l"]), with("'{token}'"), false),
@@ -176,15 +205,16 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
     seed_ready(&mut own, 60_000).await;
     let (runner, claim_id, token) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
     let more = format!(
-        "INSERT INTO runner (id, name, token_id, namespaces, accept, reject, slots, about)
-         VALUES ('{runner}', 'w', '{token}', '{{}}', '{{}}', '{{}}', 1, '{{}}');
+        "{};
          INSERT INTO delayed (due, run_id, lane, seq, queue_secs)
          SELECT now() + n * interval '1 s' - interval '20 s', gen_random_uuid(), 6, n, 60 FROM generate_series(1, 60000) n;
          INSERT INTO test (id, ns_id, name, doc) SELECT gen_random_uuid(), 1, n::text, json_build_object('x', repeat('x', 500))
          FROM generate_series(1, 5000) n;
          INSERT INTO schedule (test_id, next_at) SELECT id, now() + (name::int - 20) * interval '1 min' FROM test;
          PREPARE claim AS {claim};
-         EXECUTE claim({}, 100, '{runner}', '{claim_id}', interval '1 h', 'x')",
+         EXECUTE claim({}, array_fill(0::bigint, ARRAY[16]), 100, ARRAY['{runner}'::uuid], ARRAY['{token}'::uuid],
+                       ARRAY['2026-01-01Z'::timestamptz], ARRAY['{claim_id}'::uuid], ARRAY[100], ARRAY['x'], interval '1 h')",
+        insert_runner(runner, token),
         lanes(100..=115)
     );
     own.execute(AssertSqlSafe(more)).await.unwrap();
@@ -213,7 +243,7 @@ async fn the_walks_over_the_queue_follow_its_index() {
     analyze(&mut conn).await;
 
     // Which lanes have runs: a probe for each lane and not a row more.
-    let skip = query(&["WITH RECURSIVE head(lane)"]);
+    let skip = query(&["WITH RECURSIVE head AS"]);
     // The expiry: where a stretch ends, and what in it is late, by a range of the index.
     let step = query(&["SELECT lane, seq FROM ready", "OFFSET $3"]);
     let late = query(&["late AS MATERIALIZED"]);

@@ -271,13 +271,14 @@ impl Worker {
 
     /// Claims under an id of the claim.
     pub async fn claim_as(&self, claim_id: Uuid, max: u16) -> Vec<LeasedRun> {
-        let claim = Claim { runner_id: self.id, max, wait: Duration::ZERO, claim_id, only_repeat: false };
+        let claim = Claim { runner_id: self.id, max, wait: Duration::ZERO, claim_id, only_repeat: false, first: false };
         self.ops.claim(&self.caller, claim).await.expect("claim")
     }
 
     /// Asks only for what an earlier claim of this id was given.
     pub async fn claim_again(&self, claim_id: Uuid) -> Vec<LeasedRun> {
-        let claim = Claim { runner_id: self.id, max: 10, wait: Duration::ZERO, claim_id, only_repeat: true };
+        let claim =
+            Claim { runner_id: self.id, max: 10, wait: Duration::ZERO, claim_id, only_repeat: true, first: false };
         self.ops.claim(&self.caller, claim).await.expect("claim")
     }
 

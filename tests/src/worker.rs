@@ -53,13 +53,14 @@ impl Worker {
 
     /// Claims up to `max` runs; waits for the first.
     pub async fn claim_within(&self, max: u16, wait: Duration) -> Vec<LeasedRun> {
-        let claim = Claim { runner_id: self.id, max, wait, claim_id: Uuid::new_v4(), only_repeat: false };
+        let claim = Claim { runner_id: self.id, max, wait, claim_id: Uuid::new_v4(), only_repeat: false, first: false };
         self.ops.claim(&self.caller, claim).await.expect("claim")
     }
 
     /// Claims one run and waits for it; says how many it got, or why it was refused.
     pub async fn claim_code(&self, wait: Duration) -> Result<usize, ErrorCode> {
-        let claim = Claim { runner_id: self.id, max: 1, wait, claim_id: Uuid::new_v4(), only_repeat: false };
+        let claim =
+            Claim { runner_id: self.id, max: 1, wait, claim_id: Uuid::new_v4(), only_repeat: false, first: false };
         self.ops.claim(&self.caller, claim).await.map(|runs| runs.len()).map_err(|error| error.code())
     }
 

@@ -87,6 +87,7 @@ impl TryFrom<pb::ClaimRunsRequest> for Claim {
             wait: wait(message.wait_ms),
             claim_id: id("/claim_id", &message.claim_id)?,
             only_repeat: message.only_repeat,
+            first: message.first,
         })
     }
 }

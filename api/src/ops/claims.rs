@@ -1,6 +1,5 @@
 //! What a worker asks: claim runs, start them, keep their leases, and end them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -14,13 +13,13 @@ use tstr_shared::run::{Outcome, Reason, RunResult};
 use uuid::Uuid;
 
 use super::Ops;
-use super::placement::{Candidates, Signature};
+use super::enqueue::firsts;
 use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
-use crate::store::claims::{ClaimFor, Close, Closed, Kind};
-use crate::store::runners::RunnerSelectors;
-use crate::store::{self, Quota};
+use crate::store;
+use crate::store::claims::{Asker, Close, Closed, Kind};
+use crate::store::queue::Place;
 
 /// A worker's wish for runs.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +34,8 @@ pub struct Claim {
     pub claim_id: Uuid,
     /// Give only what the first try was given, and nothing new.
     pub only_repeat: bool,
+    /// This is the first try: nothing needs to be looked for that an earlier one was given.
+    pub first: bool,
 }
 
 /// What a heartbeat answers.
@@ -59,18 +60,6 @@ pub struct Release {
 
 /// The longest wait of a claim.
 pub const MAX_CLAIM_WAIT: Duration = Duration::from_secs(30);
-/// How many lanes one statement looks into.
-const LANES_AT_ONCE: usize = 16;
-/// How often a claim that a quota holds back looks again.
-const LIMITED_LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// What one look into the queue gave.
-struct Look {
-    runs: Vec<LeasedRun>,
-    /// A quota left runs where they are.
-    limited: bool,
-}
-
 impl Ops {
     /// Gives up to `max` runs to a runner; waits when there is none.
     pub async fn claim(&self, caller: &Caller, req: Claim) -> Result<Vec<LeasedRun>> {
@@ -78,123 +67,36 @@ impl Ops {
         if !(1..=1024).contains(&req.max) {
             return Err(Invalid::one("/max", format!("{} is not from 1 to 1024", req.max)).into());
         }
+        self.still_holds(caller)?;
         let deadline = Instant::now() + req.wait.min(MAX_CLAIM_WAIT);
-        let mut ready = self.0.wake.watch_ready();
-        // Before all else: what an earlier try was given is repeated to nobody but the runner's own token.
-        let mut runner = self.own_runner(&access, req.runner_id).await?;
-        let held = {
+        let known = self.own_runner(&access, req.runner_id).await?;
+        self.saw_runner(req.runner_id);
+        // Before all else: what an earlier try was given.
+        if !req.first {
             let mut conn = self.0.pools.claim.acquire().await?;
-            store::claims::held_by_claim(&mut conn, &access, req.runner_id, req.claim_id).await?
+            let held = store::claims::held_by_claim(&mut conn, &access, req.runner_id, req.claim_id).await?;
+            if !held.is_empty() || req.only_repeat {
+                return Ok(held);
+            }
+        }
+        let asker = Asker {
+            runner: req.runner_id,
+            token: caller.token_id(),
+            registered_at: known.registered_at,
+            claim_id: req.claim_id,
+            want: usize::from(req.max),
+            actor: access.actor().to_owned(),
         };
-        if !held.is_empty() || req.only_repeat {
-            return Ok(held);
-        }
-        loop {
-            self.still_holds(caller)?;
-            self.saw_runner(req.runner_id);
-            let look = match runner.draining {
-                true => Look { runs: Vec::new(), limited: false },
-                false => self.look(&access, &req, &self.0.placement.signature(&runner)?).await?,
-            };
-            let now = Instant::now();
-            if !look.runs.is_empty() || now >= deadline || self.0.closing.is_cancelled() {
-                return Ok(look.runs);
+        let mut seat = self.wait_at_desk(caller, access, &known.signature, asker);
+        let answer = tokio::select! {
+            biased;
+            answer = &mut seat.answer => answer,
+            _ = self.0.closing.run_until_cancelled(tokio::time::sleep_until(deadline)) => {
+                self.wait_no_longer(&seat);
+                (&mut seat.answer).await
             }
-            let until = if look.limited { deadline.min(now + LIMITED_LOOK_EVERY) } else { deadline };
-            // Closed or timed out: look once more all the same.
-            let _ = self.0.closing.run_until_cancelled(tokio::time::timeout_at(until, ready.changed())).await;
-            ready.borrow_and_update();
-            runner = self.own_runner(&access, req.runner_id).await?;
-        }
-    }
-
-    async fn look(&self, access: &Access<RunsExecute>, req: &Claim, signature: &Arc<Signature>) -> Result<Look> {
-        self.learn_classes(access).await?;
-        let mut look = Look { runs: Vec::new(), limited: false };
-        for candidates in self.0.placement.candidates(signature, access.namespaces()) {
-            let wanted = usize::from(req.max) - look.runs.len();
-            if wanted == 0 {
-                break;
-            }
-            let (runs, limited) = self.take(access, req, &candidates, wanted).await?;
-            self.0.placement.count_held(candidates.ns_id, runs.len() as i64);
-            look.runs.extend(runs);
-            look.limited |= limited;
-        }
-        Ok(look)
-    }
-
-    /// Claims from the lanes of one namespace, under its quota; tells whether the quota held anything back.
-    async fn take(
-        &self,
-        access: &Access<RunsExecute>,
-        req: &Claim,
-        candidates: &Candidates,
-        wanted: usize,
-    ) -> Result<(Vec<LeasedRun>, bool)> {
-        let rows = self.namespace_rows(false).await?;
-        let row = rows.iter().find(|row| row.reference.id == candidates.ns_id);
-        let Some(cap) = row.and_then(|row| row.quotas.max_running) else {
-            let mut conn = self.0.pools.claim.acquire().await?;
-            return Ok((self.probe(&mut conn, access, req, candidates, wanted).await?, false));
         };
-        let mut tx = self.0.pools.claim.begin().await?;
-        store::lock_quota(&mut tx, Quota::Running, candidates.ns_id).await?;
-        let running = store::claims::count_running(&mut tx, access, candidates.ns_id).await?;
-        let room = usize::try_from(i64::from(cap) - running).unwrap_or(0);
-        if room == 0 {
-            return Ok((Vec::new(), true));
-        }
-        let runs = self.probe(&mut tx, access, req, candidates, wanted.min(room)).await?;
-        tx.commit().await?;
-        Ok((runs, room < wanted))
-    }
-
-    /// Claims from lanes, a few at a time, and forgets those that are empty.
-    async fn probe(
-        &self,
-        conn: &mut store::Conn,
-        access: &Access<RunsExecute>,
-        req: &Claim,
-        candidates: &Candidates,
-        wanted: usize,
-    ) -> Result<Vec<LeasedRun>> {
-        let mut runs = Vec::new();
-        for lanes in candidates.lanes.chunks(LANES_AT_ONCE) {
-            let max = wanted - runs.len();
-            let claim = ClaimFor {
-                lanes,
-                max: max as i64,
-                runner: req.runner_id,
-                claim_id: req.claim_id,
-                ttl: self.0.times.ttl,
-            };
-            let (found, from) = store::claims::claim(conn, access, &claim).await?;
-            if found.len() < max {
-                // Fewer than wanted: every lane was walked to its end, so those that gave nothing are empty.
-                let empty = lanes.iter().copied().filter(|lane| !from.contains(lane));
-                self.0.placement.drop_empty(empty, candidates.as_of);
-            }
-            runs.extend(found);
-            if runs.len() >= wanted {
-                break;
-            }
-        }
-        Ok(runs)
-    }
-
-    async fn learn_classes(&self, access: &Access<RunsExecute>) -> Result<()> {
-        let unknown = self.0.placement.unknown_classes();
-        if !unknown.is_empty() {
-            let mut conn = self.0.pools.claim.acquire().await?;
-            self.0.placement.add_classes(store::queue::classes(&mut conn, access, &unknown).await?);
-        }
-        Ok(())
-    }
-
-    async fn own_runner(&self, access: &Access<RunsExecute>, id: RunnerId) -> Result<RunnerSelectors> {
-        let mut conn = self.0.pools.claim.acquire().await?;
-        store::runners::selectors(&mut conn, access, id).await?.ok_or_else(|| Error::not_found("runner"))
+        answer.map_err(|_| Error::unavailable(anyhow::anyhow!("a desk was given up")))?
     }
 
     fn saw_runner(&self, id: RunnerId) {
@@ -328,14 +230,11 @@ impl Ops {
         for ns_id in closed.iter().filter_map(|one| self.0.placement.namespace_of(one.lane)) {
             self.0.placement.count_held(ns_id, -1);
         }
-        let waiting: Vec<i32> = closed.iter().filter(|one| one.result.is_none()).map(|one| one.lane).collect();
-        if !waiting.is_empty() {
-            self.0.placement.add_lanes(waiting.iter().copied());
-            self.0.wake.lanes(waiting);
-        }
+        let ready = closed.iter().filter(|one| one.ready).map(|one| Place { lane: one.lane, seq: one.seq });
+        self.announce_places(firsts(ready));
         self.0.wake.runs(closed.iter().map(|one| one.run_id));
         // A lease that ended may have made room under a quota.
-        self.0.wake.claimers();
+        self.look_everywhere();
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a test to runs in the queue: the road that triggers, retries and the schedule share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
@@ -13,7 +13,7 @@ use tstr_shared::testdef::{NewTestDef, Priority};
 use super::Ops;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
-use crate::store::queue::{ConfigBody, Enqueues, NewConfig, NewRun};
+use crate::store::queue::{ConfigBody, Enqueues, NewConfig, NewRun, Place};
 use crate::store::{self, Conn, Quota};
 
 /// A run before its class and configuration are interned.
@@ -46,13 +46,14 @@ pub(super) fn config_of(def: &NewTestDef, cell: &Labels) -> ConfigBody {
 }
 
 impl Ops {
-    /// Interns what the runs share and puts them into the queue; returns those that are new, and the lanes they are in.
+    /// Interns what the runs share and puts them into the queue; returns those that are new, and the first place in each
+    /// lane of those that can be claimed now.
     pub(super) async fn enqueue<P: Enqueues>(
         &self,
         conn: &mut Conn,
         access: &Access<P>,
         planned: Vec<Planned>,
-    ) -> Result<(Vec<RunId>, Vec<i32>)> {
+    ) -> Result<(Vec<RunId>, Vec<Place>)> {
         if planned.is_empty() {
             return Ok((Vec::new(), Vec::new()));
         }
@@ -84,11 +85,9 @@ impl Ops {
             });
         }
         let made = store::queue::enqueue(conn, access, &runs).await?;
-        let waiting = runs.iter().filter(|run| run.due.is_none());
-        let mut lanes: Vec<i32> = waiting.map(|run| run.class_id * 4 + run.priority as i32).collect();
-        lanes.sort_unstable();
-        lanes.dedup();
-        Ok((made, lanes))
+        let delayed: HashSet<RunId> = runs.iter().filter(|run| run.due.is_some()).map(|run| run.id).collect();
+        let ready = made.iter().filter(|run| !delayed.contains(&run.id)).map(|run| run.place);
+        Ok((made.iter().map(|run| run.id).collect(), firsts(ready)))
     }
 
     /// Refuses when the namespace may not have this many more waiting runs. Holds the quota's lock until the end of the
@@ -116,9 +115,27 @@ impl Ops {
     }
 
     /// Tells those who wait that runs became ready.
-    pub(super) fn announce(&self, runs: &[RunId], lanes: Vec<i32>) {
-        self.0.placement.add_lanes(lanes.iter().copied());
-        self.0.wake.lanes(lanes);
+    pub(super) fn announce(&self, runs: &[RunId], places: Vec<Place>) {
+        self.announce_places(places);
         self.0.wake.runs(runs.iter().copied());
     }
+
+    /// Tells claims, here and on other replicas, from where on lanes have runs now.
+    pub(super) fn announce_places(&self, places: Vec<Place>) {
+        if places.is_empty() {
+            return;
+        }
+        self.0.placement.add(places.iter().copied());
+        self.look_everywhere();
+        self.0.wake.places(places);
+    }
+}
+
+/// Returns the first place of each lane.
+pub(super) fn firsts(places: impl IntoIterator<Item = Place>) -> Vec<Place> {
+    let mut first: BTreeMap<i32, i64> = BTreeMap::new();
+    for place in places {
+        first.entry(place.lane).and_modify(|seq| *seq = place.seq.min(*seq)).or_insert(place.seq);
+    }
+    first.into_iter().map(|(lane, seq)| Place { lane, seq }).collect()
 }

@@ -5,8 +5,10 @@
 
 pub mod claims;
 mod cursor;
+mod desk;
 mod enqueue;
 mod idempotency;
+mod known;
 pub mod logs;
 mod namespaces;
 pub mod placement;
@@ -61,6 +63,8 @@ struct Inner {
     cursor_key: cursor::CursorKey,
     wake: wake::Wake,
     placement: placement::Placement,
+    desks: desk::Desks,
+    runners: known::KnownRunners,
     namespaces: RwLock<NamespaceCache>,
     days: Mutex<HashSet<NaiveDate>>,
     seen: Mutex<Seen>,
@@ -93,6 +97,8 @@ impl Ops {
             cursor_key: cursor::CursorKey::new(cursor_secret),
             wake: wake::Wake::default(),
             placement: placement::Placement::default(),
+            desks: desk::Desks::default(),
+            runners: known::KnownRunners::default(),
             namespaces: RwLock::default(),
             days: Mutex::default(),
             seen: Mutex::default(),

@@ -67,7 +67,7 @@ impl Ops {
         let info = store::namespaces::set_quotas(&mut tx, &access, quotas).await?;
         tx.commit().await?;
         self.forget_namespaces();
-        self.0.wake.claimers();
+        self.look_everywhere();
         Ok(info)
     }
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 use tstr_shared::ids::RunId;
 
 use super::Ops;
+use super::enqueue::firsts;
 use crate::auth::access::{Access, System};
 use crate::error::Result;
 use crate::store;
 use crate::store::claims::{Close, Kind};
 use crate::store::housekeeping::Sweep;
-use crate::store::queue::WalkCursor;
+use crate::store::queue::Place;
 
 /// How many leases one sweep ends at most.
 const REAP_BATCH: i64 = 200;
@@ -87,12 +88,8 @@ impl Ops {
     }
 
     /// Looks at the next stretch of the queue and ends runs that waited beyond their deadline (T12).
-    pub async fn expire_step(
-        &self,
-        access: &Access<System>,
-        from: Option<WalkCursor>,
-    ) -> Result<(Option<WalkCursor>, usize)> {
-        let from = from.unwrap_or(WalkCursor { lane: i32::MIN, seq: i64::MIN });
+    pub async fn expire_step(&self, access: &Access<System>, from: Option<Place>) -> Result<(Option<Place>, usize)> {
+        let from = from.unwrap_or(Place { lane: i32::MIN, seq: i64::MIN });
         let mut tx = self.0.pools.claim.begin().await?;
         let (next, ended): (_, Vec<RunId>) = store::queue::expire_walk(&mut tx, access, from, WALK_STEP).await?;
         tx.commit().await?;
@@ -104,31 +101,37 @@ impl Ops {
     /// Moves delayed runs whose time has come to where they can be claimed.
     pub async fn move_due(&self, access: &Access<System>) -> Result<usize> {
         let mut conn = self.0.pools.claim.acquire().await?;
-        let lanes = store::queue::move_due(&mut conn, access, MOVE_BATCH).await?;
-        let count = lanes.len();
-        if count > 0 {
-            self.0.placement.add_lanes(lanes.iter().copied());
-            self.0.wake.lanes(lanes);
-        }
+        let places = store::queue::move_due(&mut conn, access, MOVE_BATCH).await?;
+        let count = places.len();
+        self.announce_places(firsts(places));
         Ok(count)
     }
 
-    /// Looks which lanes have runs, and wakes those who wait when there are new ones; and who holds how many leases.
+    /// Looks from where on each lane has runs, and who holds how many leases; claims look when there is anything new.
     pub async fn refresh_lanes(&self, access: &Access<System>) -> Result<()> {
         let mut conn = self.0.pools.claim.acquire().await?;
         let held = store::claims::held_by_namespace(&mut conn, access).await?;
         self.0.placement.set_held(held.into_iter().collect());
-        let lanes = store::queue::nonempty_lanes(&mut conn, access).await?;
-        if self.0.placement.add_lanes(lanes) {
-            self.0.wake.claimers();
+        let heads = store::queue::heads(&mut conn, access).await?;
+        drop(conn);
+        if self.0.placement.add_missed(heads) {
+            self.look_everywhere();
         }
         Ok(())
     }
 
-    /// Takes in news of another replica.
+    /// Takes in news of another replica; tells whether it is not our own.
     pub fn hear(&self, news: &super::wake::News) -> bool {
-        self.0.placement.add_lanes(news.lanes.iter().copied());
-        self.0.wake.hear(news)
+        if !self.0.wake.hear(news) {
+            return false;
+        }
+        self.0.placement.add(news.places());
+        if news.runners {
+            self.look_for_resumed();
+        } else if !news.lanes.is_empty() {
+            self.look_everywhere();
+        }
+        true
     }
 
     /// Sends news to the other replicas.

@@ -87,7 +87,8 @@ impl Ops {
         let mut conn = self.db().acquire().await?;
         store::runners::set_draining(&mut conn, &access, id, draining).await?;
         drop(conn);
-        self.0.wake.claimers();
+        self.look_for_resumed();
+        self.0.wake.runners();
         self.visible_runner(&access, id).await
     }
 

@@ -53,12 +53,12 @@ impl Ops {
         let planned = plan(&access, test.id, &test.spec, &req, matrix_id, now)?;
         let ids: Vec<RunId> = planned.iter().map(|run| run.id).collect();
         self.check_queue_quota(&mut tx, &access, access.namespace(), ids.len()).await?;
-        let (made, lanes) = self.enqueue(&mut tx, &access, planned).await?;
+        let (made, places) = self.enqueue(&mut tx, &access, planned).await?;
         let runs = in_order(store::runs::by_ids(&mut tx, &access, &ids).await?, &ids);
         let answer = Triggered { matrix_id, runs };
         once.remember(&mut tx, &access, &answer).await?;
         tx.commit().await?;
-        self.announce(&made, lanes);
+        self.announce(&made, places);
         Ok(answer)
     }
 
@@ -196,7 +196,7 @@ impl Ops {
         let answer = read(&mut tx, &access, new.id).await?;
         once.remember(&mut tx, &access, &answer).await?;
         tx.commit().await?;
-        self.announce(&made, vec![new.class_id * 4 + new.priority as i32]);
+        self.announce(&[new.id], made.iter().map(|run| run.place).collect());
         Ok(answer)
     }
 }

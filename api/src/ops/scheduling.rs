@@ -48,10 +48,10 @@ impl Ops {
         }
         let times: Vec<DateTime<Utc>> = planned.iter().map(|run| run.scheduled_at).collect();
         self.ensure_days(&times).await?;
-        let (made, lanes) = self.enqueue(&mut tx, access, planned).await?;
+        let (made, places) = self.enqueue(&mut tx, access, planned).await?;
         tx.commit().await?;
         tracing::debug!(tests = due.len(), runs = made.len(), "{} tests were due, {} runs made", due.len(), made.len());
-        self.announce(&made, lanes);
+        self.announce(&made, places);
         Ok(due.len())
     }
 

@@ -3,32 +3,38 @@
 //! Waking is a courtesy: everybody who waits also looks by itself after a while, and a lost wake-up costs at most that
 //! while, never a run. No transaction that writes runs sends NOTIFY, because that would serialise commits.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{Notify, broadcast};
 use tstr_shared::ids::RunId;
+
+use crate::store::queue::Place;
 
 /// The channel on which replicas notify each other.
 pub const CHANNEL: &str = "tstr_wake";
-/// The most lanes or runs in one notification; NOTIFY carries 8000 bytes.
-const MAX_ITEMS: usize = 150;
+/// The most lanes and runs in one notification; NOTIFY carries 8000 bytes.
+const MAX_LANES: usize = 60;
+const MAX_RUNS: usize = 120;
 
 /// What happened, as it stands in a notification.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct News {
     /// Which replica says it; it has heard of it already.
     pub from: u64,
-    /// Lanes that got runs.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub lanes: BTreeSet<i32>,
+    /// Lanes that got runs, each with the first place of one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lanes: BTreeMap<i32, i64>,
     /// Runs that changed their state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunId>,
     /// A token was revoked.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub revoked: bool,
+    /// A runner takes runs again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub runners: bool,
     /// There was more than a notification holds: look at everything.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
@@ -40,11 +46,17 @@ pub struct Wake(Arc<Inner>);
 
 struct Inner {
     me: u64,
-    ready: watch::Sender<u64>,
     runs: broadcast::Sender<RunId>,
     logs: broadcast::Sender<RunId>,
     outbox: Mutex<News>,
     filled: Notify,
+}
+
+impl News {
+    /// Returns from where on lanes have runs.
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        self.lanes.iter().map(|(lane, seq)| Place { lane: *lane, seq: *seq })
+    }
 }
 
 impl Default for Wake {
@@ -52,7 +64,6 @@ impl Default for Wake {
         let (half, _) = uuid::Uuid::new_v4().as_u64_pair();
         Self(Arc::new(Inner {
             me: half,
-            ready: watch::Sender::new(0),
             runs: broadcast::Sender::new(1024),
             logs: broadcast::Sender::new(1024),
             outbox: Mutex::default(),
@@ -62,15 +73,18 @@ impl Default for Wake {
 }
 
 impl Wake {
-    /// Runs became ready in these lanes.
-    pub fn lanes(&self, lanes: impl IntoIterator<Item = i32>) {
-        self.claimers();
-        self.post(|news| news.lanes.extend(lanes));
+    /// Runs became ready from these places on.
+    pub fn places(&self, places: impl IntoIterator<Item = Place>) {
+        self.post(|news| {
+            for place in places {
+                news.lanes.entry(place.lane).and_modify(|seq| *seq = place.seq.min(*seq)).or_insert(place.seq);
+            }
+        });
     }
 
-    /// Wakes those who wait to claim, here only.
-    pub fn claimers(&self) {
-        self.0.ready.send_modify(|version| *version += 1);
+    /// A runner takes runs again.
+    pub fn runners(&self) {
+        self.post(|news| news.runners = true);
     }
 
     /// These runs changed their state.
@@ -98,11 +112,6 @@ impl Wake {
         self.post(|news| news.revoked = true);
     }
 
-    /// Returns what changes when runs become ready.
-    pub fn watch_ready(&self) -> watch::Receiver<u64> {
-        self.0.ready.subscribe()
-    }
-
     /// Returns the runs that change their state from now on.
     pub fn watch_runs(&self) -> broadcast::Receiver<RunId> {
         self.0.runs.subscribe()
@@ -116,7 +125,7 @@ impl Wake {
     fn post(&self, add: impl FnOnce(&mut News)) {
         if let Ok(mut outbox) = self.0.outbox.lock() {
             add(&mut outbox);
-            if outbox.lanes.len() > MAX_ITEMS || outbox.runs.len() > MAX_ITEMS {
+            if outbox.lanes.len() > MAX_LANES || outbox.runs.len() > MAX_RUNS {
                 outbox.more = true;
                 outbox.lanes.clear();
                 outbox.runs.clear();
@@ -143,9 +152,6 @@ impl Wake {
             return false;
         }
         self.runs_here(&news.runs);
-        if news.more || !news.lanes.is_empty() {
-            self.claimers();
-        }
         true
     }
 }
@@ -154,24 +160,28 @@ impl Wake {
 mod tests {
     use super::*;
 
+    fn at(lane: i32, seq: i64) -> Place {
+        Place { lane, seq }
+    }
+
     #[tokio::test]
     async fn news_is_gathered_and_our_own_is_not_heard_twice() {
         let (here, there) = (Wake::default(), Wake::default());
-        here.lanes([4, 8]);
-        here.lanes([4]);
+        here.places([at(4, 7), at(8, 1)]);
+        here.places([at(4, 5), at(8, 3)]);
         let news = here.next_news().await;
-        assert_eq!(news.lanes, BTreeSet::from([4, 8]));
+        assert_eq!(news.places().collect::<Vec<_>>(), [at(4, 5), at(8, 1)]);
         assert!(!here.hear(&news) && there.hear(&news));
     }
 
     #[tokio::test]
     async fn a_flood_becomes_one_notification_that_fits() {
         let wake = Wake::default();
-        wake.lanes(0..10_000);
+        wake.places((0..10_000).map(|lane| at(lane, i64::MAX)));
         let news = wake.next_news().await;
         assert!(news.more && serde_json::to_string(&news).unwrap().len() < 8000);
-        wake.lanes(0..MAX_ITEMS as i32);
-        wake.runs((0..MAX_ITEMS).map(|i| RunId(uuid::Uuid::from_u128(i as u128))));
+        wake.places((0..MAX_LANES as i32).map(|lane| at(i32::MAX - lane, i64::MAX)));
+        wake.runs((0..MAX_RUNS).map(|i| RunId(uuid::Uuid::from_u128(i as u128))));
         assert!(serde_json::to_string(&wake.next_news().await).unwrap().len() < 8000);
     }
 }

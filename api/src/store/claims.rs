@@ -1,12 +1,13 @@
 //! The working side of the queue: claims, starts, heartbeats, and the ends of leases.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::postgres::types::PgInterval;
 use sqlx::types::Json;
-use tstr_shared::ids::{LeaseId, RunId, RunnerId};
+use tstr_shared::ids::{LeaseId, RunId, RunnerId, TokenId};
 use tstr_shared::labels::Labels;
 use tstr_shared::lease::{Fence, LeasedRun};
 use tstr_shared::logs::{LogSeal, LogStatus};
@@ -16,7 +17,7 @@ use tstr_shared::run::{Outcome, Reason, RunResult};
 use uuid::Uuid;
 
 use super::Conn;
-use super::queue::ConfigBody;
+use super::queue::{ConfigBody, Place};
 use crate::auth::access::{Access, System};
 use crate::error::{Error, Result};
 
@@ -30,7 +31,6 @@ struct ClaimRow {
     attempt: i16,
     lease_id: LeaseId,
     ttl_secs: f64,
-    lane: i32,
     namespace: String,
     labels: Json<Labels>,
     body: Json<ConfigBody>,
@@ -53,40 +53,95 @@ impl ClaimRow {
     }
 }
 
+/// A runner that asks for runs.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    /// The runner.
+    pub runner: RunnerId,
+    /// The token that it speaks with.
+    pub token: TokenId,
+    /// When it registered: what it takes was read then.
+    pub registered_at: DateTime<Utc>,
+    /// The claim's own id, by which a repeated request finds its leases.
+    pub claim_id: Uuid,
+    /// How many runs it wants.
+    pub want: usize,
+    /// Who it is, in the words of events.
+    pub actor: String,
+}
+
 /// Which runs are claimed, and for whom.
 #[derive(Debug)]
 pub struct ClaimFor<'a> {
-    /// The lanes to look into, in this order; all of namespaces that the access covers.
-    pub lanes: &'a [i32],
+    /// The lanes to look into, in this order, each with the place from which on it has runs; all of namespaces that the
+    /// access covers.
+    pub lanes: &'a [Place],
     /// How many runs at most.
-    pub max: i64,
-    /// The runner.
-    pub runner: RunnerId,
-    /// The claim's own id, by which a repeated request finds its leases.
-    pub claim_id: Uuid,
+    pub max: usize,
+    /// Who asks: the first is served first.
+    pub askers: &'a [Asker],
     /// How long the leases live.
     pub ttl: Duration,
 }
 
-/// Claims runs (T2); also returns the lanes that yielded any.
-pub async fn claim(
-    conn: &mut Conn,
-    access: &Access<RunsExecute>,
-    claim: &ClaimFor<'_>,
-) -> Result<(Vec<LeasedRun>, Vec<i32>)> {
-    let rows = sqlx::query_file_as!(
-        ClaimRow,
+/// A run that was claimed.
+#[derive(Debug)]
+pub struct Claimed {
+    /// The run.
+    pub run: LeasedRun,
+    /// Who has it.
+    pub runner: RunnerId,
+    /// The claim that it was given to.
+    pub claim_id: Uuid,
+}
+
+/// What a claim found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The runs.
+    pub runs: Vec<Claimed>,
+    /// The last place in each lane that gave any.
+    pub last: Vec<Place>,
+    /// How many of the askers may have runs now.
+    pub askers: usize,
+    /// How many runs these want.
+    pub room: usize,
+}
+
+/// Claims runs (T2) for runners that ask together.
+pub async fn claim(conn: &mut Conn, _: &Access<RunsExecute>, claim: &ClaimFor<'_>) -> Result<Found> {
+    let askers = claim.askers;
+    let rows = sqlx::query_file!(
         "src/store/sql/claim.sql",
-        claim.lanes,
-        claim.max,
-        claim.runner.0,
-        claim.claim_id,
+        &claim.lanes.iter().map(|place| place.lane).collect::<Vec<_>>(),
+        &claim.lanes.iter().map(|place| place.seq).collect::<Vec<_>>(),
+        i64::try_from(claim.max).unwrap_or(i64::MAX),
+        &askers.iter().map(|asker| asker.runner.0).collect::<Vec<_>>(),
+        &askers.iter().map(|asker| asker.token.0).collect::<Vec<_>>(),
+        &askers.iter().map(|asker| asker.registered_at).collect::<Vec<_>>(),
+        &askers.iter().map(|asker| asker.claim_id).collect::<Vec<_>>(),
+        &askers.iter().map(|asker| i32::try_from(asker.want).unwrap_or(i32::MAX)).collect::<Vec<_>>(),
+        &askers.iter().map(|asker| format!("runner:{} {}", asker.runner, asker.actor)).collect::<Vec<_>>(),
         interval(claim.ttl),
-        format!("runner:{} {}", claim.runner, access.actor()),
     );
-    let rows = rows.fetch_all(conn).await?;
-    let lanes = rows.iter().map(|row| row.lane).collect();
-    Ok((rows.into_iter().map(ClaimRow::into_leased).collect::<Result<_>>()?, lanes))
+    let mut found = Found::default();
+    let mut last: BTreeMap<i32, i64> = BTreeMap::new();
+    for row in rows.fetch_all(conn).await? {
+        found.askers = usize::try_from(row.askers).unwrap_or(0);
+        found.room = usize::try_from(row.places).unwrap_or(0);
+        let (Some(run_id), Some(runner), Some(claim_id)) = (row.run_id, row.runner_id, row.claim_id) else { continue };
+        let missing = || Error::internal(anyhow::anyhow!("a claimed run lacks a column"));
+        let (lane, seq) = row.lane.zip(row.seq).ok_or_else(missing)?;
+        let head = last.entry(lane).or_insert(seq);
+        *head = seq.max(*head);
+        let (namespace, labels) = row.namespace.zip(row.labels).ok_or_else(missing)?;
+        let (attempt, lease_id) = row.attempt.zip(row.lease_id).ok_or_else(missing)?;
+        let (ttl_secs, body) = row.ttl_secs.zip(row.body).ok_or_else(missing)?;
+        let run = ClaimRow { run_id, attempt, lease_id, ttl_secs, namespace, labels, body }.into_leased()?;
+        found.runs.push(Claimed { run, runner, claim_id });
+    }
+    found.last = last.into_iter().map(|(lane, seq)| Place { lane, seq }).collect();
+    Ok(found)
 }
 
 /// Returns the leases that an earlier try of the same claim was given.
@@ -329,6 +384,10 @@ pub struct Closed {
     pub result: Option<RunResult>,
     /// Its lane.
     pub lane: i32,
+    /// Its place in the lane.
+    pub seq: i64,
+    /// It can be claimed again now.
+    pub ready: bool,
 }
 
 /// Permissions under which leases may be ended.

@@ -168,9 +168,18 @@ pub struct NewRun {
     pub due: Option<DateTime<Utc>>,
 }
 
-/// Puts runs into the queue (T1); returns the ids of those that were not there before.
-pub async fn enqueue<P: Enqueues>(conn: &mut Conn, access: &Access<P>, runs: &[NewRun]) -> Result<Vec<RunId>> {
-    let ids = sqlx::query_file_scalar!(
+/// A run that was put into the queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Queued {
+    /// The run.
+    pub id: RunId,
+    /// Where it lies once its time has come.
+    pub place: Place,
+}
+
+/// Puts runs into the queue (T1); returns those that were not there before.
+pub async fn enqueue<P: Enqueues>(conn: &mut Conn, access: &Access<P>, runs: &[NewRun]) -> Result<Vec<Queued>> {
+    let rows = sqlx::query_file!(
         "src/store/sql/enqueue.sql",
         &runs.iter().map(|run| run.id.0).collect::<Vec<_>>(),
         &runs.iter().map(|run| run.ns_id).collect::<Vec<_>>(),
@@ -185,7 +194,8 @@ pub async fn enqueue<P: Enqueues>(conn: &mut Conn, access: &Access<P>, runs: &[N
         &runs.iter().map(|run| run.due).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
         access.actor(),
     );
-    Ok(ids.fetch_all(conn).await?)
+    let rows = rows.fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|row| Queued { id: row.id, place: Place { lane: row.lane, seq: row.seq } }).collect())
 }
 
 /// Counts the waiting runs of a namespace, at most up to `limit`. Call under the namespace's quota lock.
@@ -211,11 +221,12 @@ pub async fn cancel_waiting(conn: &mut Conn, access: &Access<RunsWrite>, run: Ru
     Ok(ended.fetch_optional(conn).await?.is_some())
 }
 
-/// Moves runs whose time has come from `delayed` to `ready`; returns their lanes.
+/// Moves runs whose time has come from `delayed` to `ready`; returns their places.
 ///
 /// The clock is read once: a bound that may change from row to row is none that an index could stop at.
-pub async fn move_due(conn: &mut Conn, _: &Access<System>, limit: i64) -> Result<Vec<i32>> {
-    let lanes = sqlx::query_scalar!(
+pub async fn move_due(conn: &mut Conn, _: &Access<System>, limit: i64) -> Result<Vec<Place>> {
+    let places = sqlx::query_as!(
+        Place,
         r#"WITH due AS MATERIALIZED (
                SELECT ctid FROM delayed
                WHERE due <= (SELECT clock_timestamp())
@@ -229,18 +240,18 @@ pub async fn move_due(conn: &mut Conn, _: &Access<System>, limit: i64) -> Result
            SELECT lane, seq, run_id, attempt, infra_losses, test_retries, releases,
                   clock_timestamp() + make_interval(secs => queue_secs)
            FROM gone
-           RETURNING lane"#,
+           RETURNING lane, seq"#,
         limit
     );
-    Ok(lanes.fetch_all(conn).await?)
+    Ok(places.fetch_all(conn).await?)
 }
 
-/// Where the walk over the queue stands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct WalkCursor {
-    /// The lane of the last row that was looked at.
+/// A place in the queue: where a run lies, or the walk over the queue stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    /// The lane.
     pub lane: i32,
-    /// Its place in the lane.
+    /// The place in the lane.
     pub seq: i64,
 }
 
@@ -250,9 +261,9 @@ pub struct WalkCursor {
 pub async fn expire_walk(
     conn: &mut Conn,
     access: &Access<System>,
-    from: WalkCursor,
+    from: Place,
     limit: i64,
-) -> Result<(Option<WalkCursor>, Vec<RunId>)> {
+) -> Result<(Option<Place>, Vec<RunId>)> {
     let ends = sqlx::query!(
         r#"SELECT lane, seq FROM ready
            WHERE (lane, seq) > ($1, $2)
@@ -262,8 +273,8 @@ pub async fn expire_walk(
         from.seq,
         limit - 1
     );
-    let to = ends.fetch_optional(&mut *conn).await?.map(|row| WalkCursor { lane: row.lane, seq: row.seq });
-    let last = to.unwrap_or(WalkCursor { lane: i32::MAX, seq: i64::MAX });
+    let to = ends.fetch_optional(&mut *conn).await?.map(|row| Place { lane: row.lane, seq: row.seq });
+    let last = to.unwrap_or(Place { lane: i32::MAX, seq: i64::MAX });
     let ended = sqlx::query_file_scalar!(
         "src/store/sql/expire_waiting.sql",
         from.lane,
@@ -275,17 +286,21 @@ pub async fn expire_walk(
     Ok((to, ended.fetch_all(conn).await?))
 }
 
-/// Lists the lanes that have waiting runs, by skipping from one to the next along the index.
-pub async fn nonempty_lanes(conn: &mut Conn, _: &Access<System>) -> Result<Vec<i32>> {
-    let lanes = sqlx::query_scalar!(
-        r#"WITH RECURSIVE head(lane) AS (
-               (SELECT lane FROM ready ORDER BY lane LIMIT 1)
+/// Lists the first run of every lane that has any, by skipping from one lane to the next along the index.
+pub async fn heads(conn: &mut Conn, _: &Access<System>) -> Result<Vec<Place>> {
+    let heads = sqlx::query_as!(
+        Place,
+        r#"WITH RECURSIVE head AS (
+               (SELECT lane, seq FROM ready ORDER BY lane, seq LIMIT 1)
                UNION ALL
-               SELECT (SELECT r.lane FROM ready r WHERE r.lane > h.lane ORDER BY r.lane LIMIT 1)
-               FROM head h WHERE h.lane IS NOT NULL)
-           SELECT lane AS "lane!" FROM head WHERE lane IS NOT NULL"#
+               SELECT n.lane, n.seq
+               FROM head h
+               CROSS JOIN LATERAL (
+                   SELECT r.lane, r.seq FROM ready r WHERE r.lane > h.lane ORDER BY r.lane, r.seq LIMIT 1
+               ) n)
+           SELECT lane AS "lane!", seq AS "seq!" FROM head"#
     );
-    Ok(lanes.fetch_all(conn).await?)
+    Ok(heads.fetch_all(conn).await?)
 }
 
 /// A placement class.

@@ -1,6 +1,6 @@
 //! Runners.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
@@ -10,6 +10,7 @@ use tstr_shared::runner::{NewRunner, OFFLINE_AFTER_SECS, Runner, RunnerAbout, Ru
 use tstr_shared::selector::SelectorSources;
 
 use super::Conn;
+use super::claims::Asker;
 use crate::auth::access::{Access, System};
 use crate::error::Result;
 
@@ -100,7 +101,7 @@ pub async fn set_draining(conn: &mut Conn, _: &Access<RunnersWrite>, id: RunnerI
 }
 
 /// What placement must know of a runner.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RunnerSelectors {
     /// The selectors of its token.
     pub namespaces: Vec<String>,
@@ -108,13 +109,48 @@ pub struct RunnerSelectors {
     pub selectors: SelectorSources,
     /// Somebody asked it to drain.
     pub draining: bool,
+    /// When it registered last.
+    pub registered_at: DateTime<Utc>,
+}
+
+/// Why a runner that asks may have nothing now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unable {
+    /// It drains.
+    Draining,
+    /// It is not what it was when it asked: it registered anew, or belongs to another token.
+    Changed,
+}
+
+/// Says which runners that ask may have nothing now, by runner and claim.
+pub async fn unable(
+    conn: &mut Conn,
+    _: &Access<RunsExecute>,
+    askers: &[Asker],
+) -> Result<HashMap<(RunnerId, uuid::Uuid), Unable>> {
+    let rows = sqlx::query!(
+        r#"SELECT a.n AS "n!", w.draining AS "draining?"
+           FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) WITH ORDINALITY AS a(runner_id, token_id, registered_at, n)
+           LEFT JOIN runner w ON w.id = a.runner_id AND w.token_id = a.token_id AND w.registered_at = a.registered_at
+           WHERE w.draining IS NOT FALSE"#,
+        &askers.iter().map(|asker| asker.runner.0).collect::<Vec<_>>(),
+        &askers.iter().map(|asker| asker.token.0).collect::<Vec<_>>(),
+        &askers.iter().map(|asker| asker.registered_at).collect::<Vec<_>>(),
+    );
+    let rows = rows.fetch_all(conn).await?.into_iter();
+    let named = rows.filter_map(|row| {
+        let asker = askers.get(usize::try_from(row.n).ok()?.checked_sub(1)?)?;
+        let why = if row.draining == Some(true) { Unable::Draining } else { Unable::Changed };
+        Some(((asker.runner, asker.claim_id), why))
+    });
+    Ok(named.collect())
 }
 
 /// Reads the selectors of a runner that belongs to the caller's token.
 pub async fn selectors(conn: &mut Conn, access: &Access<RunsExecute>, id: RunnerId) -> Result<Option<RunnerSelectors>> {
     let row = sqlx::query!(
         r#"SELECT namespaces, accept AS "accept: Json<BTreeMap<String, String>>",
-                  reject AS "reject: Json<BTreeMap<String, String>>", draining
+                  reject AS "reject: Json<BTreeMap<String, String>>", draining, registered_at
            FROM runner WHERE id = $1 AND token_id = $2"#,
         id.0,
         access.token_id().map(|id| id.0)
@@ -123,6 +159,7 @@ pub async fn selectors(conn: &mut Conn, access: &Access<RunsExecute>, id: Runner
         namespaces: row.namespaces,
         selectors: SelectorSources { accept: row.accept.0, reject: row.reject.0 },
         draining: row.draining,
+        registered_at: row.registered_at,
     }))
 }
 
@@ -140,7 +177,7 @@ pub async fn all_selectors(conn: &mut Conn, _: &Access<TestsWrite>) -> Result<Ve
         .map(|row| RunnerSelectors {
             namespaces: row.namespaces,
             selectors: SelectorSources { accept: row.accept.0, reject: row.reject.0 },
-            draining: false,
+            ..RunnerSelectors::default()
         })
         .collect())
 }
@@ -186,7 +223,7 @@ pub async fn register(
            ON CONFLICT (id) DO UPDATE
            SET name = EXCLUDED.name, token_id = EXCLUDED.token_id, namespaces = EXCLUDED.namespaces,
                accept = EXCLUDED.accept, reject = EXCLUDED.reject, slots = EXCLUDED.slots, about = EXCLUDED.about,
-               last_seen_at = clock_timestamp()
+               registered_at = clock_timestamp(), last_seen_at = clock_timestamp()
            WHERE runner.token_id = EXCLUDED.token_id
               OR runner.last_seen_at < clock_timestamp() - make_interval(secs => $9)
            RETURNING id AS "id: RunnerId""#,

@@ -161,7 +161,7 @@ pub fn table() -> Vec<Row> {
             }.encode_to_vec()),
         row(("", "ClaimRuns"), "runs:execute", Object, Nothing, nothing,
             |t| pb::ClaimRunsRequest {
-                runner_id: t.worker.clone(), max: 1, wait_ms: 0, claim_id: Uuid::new_v4().to_string(), only_repeat: false,
+                runner_id: t.worker.clone(), max: 1, wait_ms: 0, claim_id: Uuid::new_v4().to_string(), only_repeat: false, first: false,
             }.encode_to_vec()),
         row(("", "Heartbeat"), "runs:execute", Object, Nothing, nothing,
             |t| pb::HeartbeatRequest { runner_id: t.worker.clone(), fences: Vec::new() }.encode_to_vec()),

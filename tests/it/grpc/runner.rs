@@ -21,6 +21,7 @@ fn claim(runner_id: &str) -> pb::ClaimRunsRequest {
         wait_ms: 5000,
         claim_id: Uuid::new_v4().to_string(),
         only_repeat: false,
+        first: false,
     }
 }
 

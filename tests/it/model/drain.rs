@@ -126,6 +126,7 @@ async fn claim_on(worker: Worker, me: usize, board: Arc<Board>) {
             wait: Duration::from_millis(500),
             claim_id: uuid::Uuid::new_v4(),
             only_repeat: false,
+            first: false,
         };
         let leased = worker.ops.claim(&worker.caller, claim).await.unwrap();
         for run in &leased {

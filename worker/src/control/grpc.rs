@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -176,11 +177,15 @@ impl ControlPlane for GrpcControl {
             wait_ms: u32::try_from(claim.wait.as_millis()).unwrap_or(u32::MAX),
             claim_id: claim.id.to_string(),
             only_repeat: claim.only_repeat,
+            first: false,
         };
         let within = claim.wait + CLAIM_MARGIN;
-        let answer =
-            self.until_answered("claim", message, within, |mut client, request| async move {
-                client.claim_runs(request).await
+        // A try whose answer was lost may have been given runs; only before it there is none.
+        let first = AtomicBool::new(!claim.only_repeat);
+        let answer = self
+            .until_answered("claim", message, within, |mut client, mut request: Request<pb::ClaimRunsRequest>| {
+                request.get_mut().first = first.swap(false, Ordering::Relaxed);
+                async move { client.claim_runs(request).await }
             })
             .await?;
         let read = |run| match LeasedRun::try_from(run) {

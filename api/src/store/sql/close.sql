@@ -11,7 +11,7 @@ WITH asked AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset($1) AS a(
         run_id uuid, attempt smallint, lease_id uuid, runner_id uuid, kind text, result text, reason text, message text,
         exit_code int, image_digest text, log_status text, stdout_bytes bigint, stdout_dropped bigint,
-        stdout_sha256 text, stderr_bytes bigint, stderr_dropped bigint, stderr_sha256 text)
+        stdout_sha256 text, stderr_bytes bigint, stderr_dropped bigint, stderr_sha256 text, actor text)
 ),
 gone AS (
     DELETE FROM lease l USING asked a
@@ -26,7 +26,7 @@ gone AS (
               WHEN 'backstop' THEN l.hard_deadline < clock_timestamp()
           END
     RETURNING l.*, a.kind, a.result, a.reason, a.message, a.exit_code, a.image_digest, a.log_status, a.stdout_bytes,
-              a.stdout_dropped, a.stdout_sha256, a.stderr_bytes, a.stderr_dropped, a.stderr_sha256
+              a.stdout_dropped, a.stdout_sha256, a.stderr_bytes, a.stderr_dropped, a.stderr_sha256, a.actor
 ),
 weighed AS (
     SELECT g.*, r.test_id, r.class_id, r.queue_secs, clock_timestamp() AS now,
@@ -106,7 +106,10 @@ later AS (
 noted AS (
     INSERT INTO run_event (run_id, state_from, state_to, attempt, lease_id, result, reason, actor)
     SELECT run_id, CASE WHEN started_at IS NULL THEN 'leased' ELSE 'running' END,
-           CASE WHEN verdict IS NULL THEN 'queued' ELSE 'finished' END, attempt, lease_id, verdict, run_why, $5
+           CASE WHEN verdict IS NULL THEN 'queued' ELSE 'finished' END, attempt, lease_id, verdict, run_why,
+           coalesce(actor, $5)
     FROM judged
 )
-SELECT run_id AS "run_id!: RunId", verdict AS "result: RunResult", lane AS "lane!" FROM judged
+SELECT run_id AS "run_id!: RunId", verdict AS "result: RunResult", lane AS "lane!", seq AS "seq!",
+       verdict IS NULL AND (kind = 'outcome' OR started_at IS NULL) AS "ready!"
+FROM judged

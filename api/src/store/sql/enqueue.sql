@@ -14,7 +14,7 @@ made AS (
     SELECT id, ns_id, test_id, matrix_id, class_id, config_id, priority, seq, queue_secs, trigger, scheduled_at, $12
     FROM new
     ON CONFLICT (id) DO NOTHING
-    RETURNING id
+    RETURNING id, class_id * 4 + priority AS lane, seq
 ),
 waits AS (
     INSERT INTO ready (lane, seq, run_id, expires_at)
@@ -32,4 +32,4 @@ noted AS (
     INSERT INTO run_event (run_id, state_to, attempt, actor)
     SELECT id, 'queued', 0, $12 FROM made
 )
-SELECT id AS "id: RunId" FROM made
+SELECT id AS "id: RunId", lane AS "lane!", seq AS "seq!" FROM made

@@ -1,6 +1,6 @@
 -- The leases that an earlier try of the same claim was given. For OFFSET 0 see claim.sql.
 SELECT h.run_id AS "run_id!: RunId", h.attempt AS "attempt!", h.lease_id AS "lease_id!: LeaseId",
-       extract(epoch FROM h.expires_at - clock_timestamp())::float8 AS "ttl_secs!", h.lane AS "lane!",
+       extract(epoch FROM h.expires_at - clock_timestamp())::float8 AS "ttl_secs!",
        n.name AS "namespace!", k.labels AS "labels!: Json<Labels>", c.body AS "body!: Json<ConfigBody>"
 FROM lease h
 CROSS JOIN LATERAL (SELECT ns_id, class_id, config_id FROM run WHERE id = h.run_id OFFSET 0) r

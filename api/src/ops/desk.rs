@@ -1,0 +1,393 @@
+//! Desks: where claims wait, and where those that wait together are served by one statement.
+//!
+//! All runners that take the same classes of the same namespaces wait at one desk, in the order in which they came. When
+//! runs may be there, one task looks for all of them at once; nobody else is woken. So a run that becomes ready costs one
+//! look for each desk, however many runners wait, and a claim costs a part of one commit when many come together.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tstr_shared::ids::RunnerId;
+use tstr_shared::lease::LeasedRun;
+use tstr_shared::permission::RunsExecute;
+use uuid::Uuid;
+
+use super::Ops;
+use super::placement::{Candidates, Signature};
+use crate::auth::Caller;
+use crate::auth::access::Access;
+use crate::error::{Error, Result};
+use crate::store::claims::{Asker, ClaimFor, Claimed};
+use crate::store::runners::Unable;
+use crate::store::{self, Quota};
+
+/// How many claims one look serves at most.
+const ASKS_AT_ONCE: usize = 64;
+/// How many runs one statement takes at most.
+const RUNS_AT_ONCE: usize = 256;
+/// How often a desk that a quota holds back looks again.
+const LIMITED_LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Whom a desk serves: the index of a signature, and the namespaces that the tokens reach.
+type Key = (usize, Vec<i32>);
+
+/// All desks of a replica.
+#[derive(Default)]
+pub(super) struct Desks(Mutex<HashMap<Key, Arc<Desk>>>);
+
+/// Where the runners of one signature wait.
+pub(super) struct Desk {
+    key: Key,
+    signature: Arc<Signature>,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    asks: VecDeque<Ask>,
+    next: u64,
+    /// A task looks at this moment.
+    looking: bool,
+    /// Something happened since it began.
+    again: bool,
+}
+
+/// A claim that waits.
+struct Ask {
+    number: u64,
+    caller: Caller,
+    access: Access<RunsExecute>,
+    asker: Asker,
+    /// It has waited long enough: the next look is its last.
+    last: Arc<AtomicBool>,
+    /// Its runner drains: nothing is looked for until somebody changes that.
+    paused: bool,
+    reply: oneshot::Sender<Result<Vec<LeasedRun>>>,
+}
+
+/// A claim's seat at a desk; given up when it is dropped.
+pub(super) struct Seat {
+    desk: Arc<Desk>,
+    number: u64,
+    last: Arc<AtomicBool>,
+    /// Where the runs arrive.
+    pub(super) answer: oneshot::Receiver<Result<Vec<LeasedRun>>>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.desk.queue().asks.retain(|ask| ask.number != self.number);
+    }
+}
+
+impl Desks {
+    fn all(&self) -> Vec<Arc<Desk>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    fn of(&self, signature: &Arc<Signature>, namespaces: &[i32]) -> Arc<Desk> {
+        let mut desks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (signature.index(), namespaces.to_vec());
+        let open = || Desk { key: key.clone(), signature: signature.clone(), queue: Mutex::default() };
+        desks.entry(key.clone()).or_insert_with(|| Arc::new(open())).clone()
+    }
+
+    /// Forgets a desk at which nobody waits.
+    fn close(&self, desk: &Arc<Desk>) {
+        let mut desks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Counted under the lock: the map, the task that asks, and nobody who is about to wait here.
+        if Arc::strong_count(desk) <= 2 && desk.queue().asks.is_empty() {
+            desks.remove(&desk.key);
+        }
+    }
+}
+
+impl Desk {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the claims of one look from the front.
+    fn take(&self) -> Vec<Ask> {
+        let mut queue = self.queue();
+        queue.again = false;
+        let (mut wanted, mut taken, mut kept) = (0, Vec::new(), VecDeque::new());
+        while taken.len() < ASKS_AT_ONCE && (taken.is_empty() || wanted < RUNS_AT_ONCE) {
+            let Some(ask) = queue.asks.pop_front() else { break };
+            if ask.reply.is_closed() {
+                continue;
+            }
+            if ask.paused && !ask.last.load(Ordering::Acquire) {
+                kept.push_back(ask);
+                continue;
+            }
+            wanted += ask.asker.want;
+            taken.push(ask);
+        }
+        kept.append(&mut queue.asks);
+        queue.asks = kept;
+        taken
+    }
+
+    /// Tells whether anybody waits for whom it is worth to look.
+    fn has_claims(&self) -> bool {
+        self.queue().asks.iter().any(|ask| !ask.paused)
+    }
+
+    /// Puts claims that got nothing back to the front, in their order.
+    fn put_back(&self, asks: Vec<Ask>) {
+        let mut queue = self.queue();
+        for ask in asks.into_iter().rev() {
+            queue.asks.push_front(ask);
+        }
+    }
+
+    /// Ends the task's work unless something happened meanwhile; tells whether it did.
+    fn rest(&self) -> bool {
+        let mut queue = self.queue();
+        let again = std::mem::take(&mut queue.again);
+        queue.looking = again;
+        again
+    }
+}
+
+/// What one look gave.
+#[derive(Default)]
+struct Look {
+    runs: Vec<Claimed>,
+    /// A quota left runs where they are.
+    limited: bool,
+    /// Runners that asked and may have nothing now.
+    unable: HashMap<(RunnerId, Uuid), Unable>,
+}
+
+impl Ops {
+    /// Lets a claim wait at the desk of its runner's signature.
+    pub(super) fn wait_at_desk(
+        &self,
+        caller: &Caller,
+        access: Access<RunsExecute>,
+        signature: &Arc<Signature>,
+        asker: Asker,
+    ) -> Seat {
+        let desk = self.0.desks.of(signature, access.namespaces());
+        let (reply, answer) = oneshot::channel();
+        let last = Arc::new(AtomicBool::new(false));
+        let number = {
+            let mut queue = desk.queue();
+            queue.next += 1;
+            let number = queue.next;
+            let (caller, last) = (caller.clone(), last.clone());
+            queue.asks.push_back(Ask { number, caller, access, asker, last, paused: false, reply });
+            number
+        };
+        self.look_soon(&desk);
+        Seat { desk, number, last, answer }
+    }
+
+    /// Lets the next look of a claim be its last.
+    pub(super) fn wait_no_longer(&self, seat: &Seat) {
+        seat.last.store(true, Ordering::Release);
+        self.look_soon(&seat.desk);
+    }
+
+    /// Lets every desk look: runs became ready, or room under a quota.
+    pub(super) fn look_everywhere(&self) {
+        for desk in self.0.desks.all() {
+            self.look_soon(&desk);
+        }
+    }
+
+    /// Lets the claims of runners that were draining be looked for again.
+    pub(super) fn look_for_resumed(&self) {
+        for desk in self.0.desks.all() {
+            desk.queue().asks.iter_mut().for_each(|ask| ask.paused = false);
+            self.look_soon(&desk);
+        }
+    }
+
+    fn look_soon(&self, desk: &Arc<Desk>) {
+        let mut queue = desk.queue();
+        if queue.asks.is_empty() && !queue.looking {
+            return;
+        }
+        queue.again = true;
+        if !std::mem::replace(&mut queue.looking, true) {
+            tokio::spawn(self.clone().serve(desk.clone()));
+        }
+    }
+
+    /// Looks until nobody waits or nothing is there.
+    async fn serve(self, desk: Arc<Desk>) {
+        loop {
+            let served = self.serve_once(&desk).await;
+            if !served && !desk.rest() {
+                self.0.desks.close(&desk);
+                return;
+            }
+        }
+    }
+
+    /// Looks once for the claims in front; tells whether it is worth to go on at once.
+    async fn serve_once(&self, desk: &Arc<Desk>) -> bool {
+        let asks = self.refuse_revoked(desk.take());
+        if asks.is_empty() {
+            return false;
+        }
+        let look = match self.look(desk, &asks).await {
+            Ok(look) => look,
+            Err(error) => {
+                tracing::warn!("a look into the queue failed: {error}");
+                for ask in asks {
+                    let _ = ask.reply.send(Err(Error::unavailable(anyhow::anyhow!("a look failed: {error}"))));
+                }
+                return desk.has_claims();
+            }
+        };
+        if look.limited {
+            let (ops, desk) = (self.clone(), desk.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(LIMITED_LOOK_EVERY).await;
+                ops.look_soon(&desk);
+            });
+        }
+        let served = !look.runs.is_empty();
+        let mut given: HashMap<(RunnerId, Uuid), Vec<LeasedRun>> = HashMap::new();
+        for one in look.runs {
+            given.entry((one.runner, one.claim_id)).or_default().push(one.run);
+        }
+        let mut unserved = Vec::new();
+        for mut ask in asks {
+            let asker = (ask.asker.runner, ask.asker.claim_id);
+            match (given.remove(&asker), look.unable.get(&asker)) {
+                // A claimer that has gone meanwhile is given the same when it repeats its claim.
+                (Some(runs), _) => drop(ask.reply.send(Ok(runs))),
+                (None, _) if ask.last.load(Ordering::Acquire) => drop(ask.reply.send(Ok(Vec::new()))),
+                (None, Some(Unable::Draining)) => {
+                    ask.paused = true;
+                    unserved.push(ask);
+                }
+                // It has registered anew, and must be asked again what it takes.
+                (None, Some(Unable::Changed)) => {
+                    self.0.runners.forget(ask.asker.runner);
+                    drop(ask.reply.send(Ok(Vec::new())));
+                }
+                (None, None) => unserved.push(ask),
+            }
+        }
+        desk.put_back(unserved);
+        served && desk.has_claims()
+    }
+
+    fn refuse_revoked(&self, asks: Vec<Ask>) -> Vec<Ask> {
+        let mut good = Vec::with_capacity(asks.len());
+        for ask in asks {
+            match self.still_holds(&ask.caller) {
+                Ok(()) => good.push(ask),
+                Err(error) => drop(ask.reply.send(Err(error))),
+            }
+        }
+        good
+    }
+
+    async fn look(&self, desk: &Desk, asks: &[Ask]) -> Result<Look> {
+        let mut look = Look::default();
+        let Some(access) = asks.first().map(|ask| &ask.access) else { return Ok(look) };
+        self.learn_classes(access).await?;
+        let mut askers: Vec<Asker> = asks.iter().map(|ask| ask.asker.clone()).collect();
+        loop {
+            let wanted: usize = askers.iter().map(|asker| asker.want).sum();
+            let candidates =
+                self.0.placement.candidates(&desk.signature, access.namespaces(), wanted.min(RUNS_AT_ONCE));
+            let (mut found, mut stuck) = (0, true);
+            for from in &candidates {
+                let taken = self.take(access, &askers, from, &mut look).await?;
+                // Lanes that turned out to be empty are left out next time; only a quota can keep us from going on.
+                stuck &= taken.limited;
+                found += taken.runs.len();
+                self.0.placement.count_held(from.ns_id, taken.runs.len() as i64);
+                for one in &taken.runs {
+                    if let Some(asker) =
+                        askers.iter_mut().find(|a| a.runner == one.runner && a.claim_id == one.claim_id)
+                    {
+                        asker.want = asker.want.saturating_sub(1);
+                    }
+                }
+                askers.retain(|asker| asker.want > 0);
+                look.runs.extend(taken.runs);
+            }
+            // Whoever has something is not kept waiting for more, except while lanes only proved to be empty.
+            if askers.is_empty() || candidates.is_empty() || found > 0 || stuck || !look.unable.is_empty() {
+                return Ok(look);
+            }
+        }
+    }
+
+    /// Claims from the lanes of one namespace, under its quota.
+    async fn take(
+        &self,
+        access: &Access<RunsExecute>,
+        askers: &[Asker],
+        from: &Candidates,
+        look: &mut Look,
+    ) -> Result<Taken> {
+        if askers.is_empty() {
+            return Ok(Taken::default());
+        }
+        let rows = self.namespace_rows(false).await?;
+        let row = rows.iter().find(|row| row.reference.id == from.ns_id);
+        let claim = |max| ClaimFor { lanes: &from.lanes, max, askers, ttl: self.0.times.ttl };
+        let Some(cap) = row.and_then(|row| row.quotas.max_running) else {
+            let mut conn = self.0.pools.claim.acquire().await?;
+            let found = store::claims::claim(&mut conn, access, &claim(from.share)).await?;
+            if found.askers < askers.len() {
+                look.unable.extend(store::runners::unable(&mut conn, access, askers).await?);
+            }
+            return Ok(self.note(from, from.share, found));
+        };
+        let mut tx = self.0.pools.claim.begin().await?;
+        store::lock_quota(&mut tx, Quota::Running, from.ns_id).await?;
+        let running = store::claims::count_running(&mut tx, access, from.ns_id).await?;
+        let room = usize::try_from(i64::from(cap) - running).unwrap_or(0);
+        look.limited |= room < from.share;
+        if room == 0 {
+            return Ok(Taken { limited: true, ..Taken::default() });
+        }
+        let max = from.share.min(room);
+        let found = store::claims::claim(&mut tx, access, &claim(max)).await?;
+        if found.askers < askers.len() {
+            look.unable.extend(store::runners::unable(&mut tx, access, askers).await?);
+        }
+        tx.commit().await?;
+        let taken = self.note(from, max, found);
+        Ok(Taken { limited: room < from.share && taken.runs.len() == room, ..taken })
+    }
+
+    /// Tells the board what a statement found.
+    fn note(&self, from: &Candidates, max: usize, found: store::claims::Found) -> Taken {
+        // With fewer than there was room for, every lane was walked to its end.
+        let searched = if found.runs.len() < max.min(found.room) { from.lanes.as_slice() } else { &[] };
+        self.0.placement.claimed(&found.last, searched, from.as_of);
+        Taken { runs: found.runs, limited: false }
+    }
+
+    async fn learn_classes(&self, access: &Access<RunsExecute>) -> Result<()> {
+        let unknown = self.0.placement.unknown_classes();
+        if !unknown.is_empty() {
+            let mut conn = self.0.pools.claim.acquire().await?;
+            self.0.placement.add_classes(store::queue::classes(&mut conn, access, &unknown).await?);
+        }
+        Ok(())
+    }
+}
+
+/// What one statement took.
+#[derive(Default)]
+struct Taken {
+    runs: Vec<Claimed>,
+    /// The namespace's quota left runs where they are.
+    limited: bool,
+}
