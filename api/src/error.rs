@@ -100,6 +100,20 @@ impl Error {
         Self { source: Some(source.into()), ..Self::new(ErrorCode::Internal, "the server failed to answer") }
     }
 
+    /// Returns the failure of a batch as one for each of its calls; what we see of its cause goes with the first.
+    pub fn to_each<T>(self, calls: usize) -> Vec<Result<T>> {
+        let copy = || Self {
+            code: self.code,
+            message: self.message.clone(),
+            errors: self.errors.clone(),
+            retry_after: self.retry_after,
+            source: None,
+        };
+        let mut each: Vec<Result<T>> = (1..calls).map(|_| Err(copy())).collect();
+        each.insert(0, Err(self));
+        each
+    }
+
     /// Adds words to what we see, not to what the client reads.
     pub fn context(mut self, words: &'static str) -> Self {
         self.source = self.source.map(|source| source.context(words));

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod authz;
+mod desk;
 mod docs;
 mod grpc;
 mod http;

@@ -156,13 +156,29 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
                                                       'result', 'error', 'log_status', 'complete'))";
     let (eight, heads) = (lanes(1..=8), heads(8));
     let fence = ["'{run}'", "1::smallint", "'{lease}'", "'{runner}'", "ARRAY[1]"];
-    let with = |last: &'static str| fence.iter().copied().chain([last]).collect::<Vec<_>>();
+    let own_lease = [
+        "ARRAY['{run}'::uuid]",
+        "ARRAY[1::smallint]",
+        "ARRAY['{lease}'::uuid]",
+        "ARRAY['{runner}'::uuid]",
+        "ARRAY['{token}'::uuid]",
+    ];
     let claim = claim_query();
     let cases: Vec<(&str, String, Vec<&str>, bool)> = vec![
         ("claim", claim.clone(), [&eight, &heads, "1"].into_iter().chain(ASKER).collect(), true),
         ("claim again", query(&["h.claim_id = $2"]), vec!["'{runner}'", "'{claim}'"], true),
-        ("start", query(&["started_before"]), with("'x'"), true),
-        ("hold the log's end", query(&["FOR KEY SHARE OF l"]), with("'{token}'"), false),
+        (
+            "start",
+            query(&["started_before"]),
+            own_lease.iter().copied().chain(["ARRAY['x']", "ARRAY[1]"]).collect(),
+            true,
+        ),
+        (
+            "hold the log's end",
+            query(&["FOR KEY SHARE"]),
+            own_lease.iter().copied().chain(["ARRAY[1]"]).collect(),
+            false,
+        ),
         (
             "finish",
             query(&["jsonb_to_recordset"]),

@@ -264,6 +264,12 @@ impl Worker {
         Self { ops: ops.clone(), caller, id }
     }
 
+    /// Registers once more, at any replica, with other selectors.
+    pub async fn register_again(&self, ops: &Ops, selectors: SelectorSources) {
+        let new = NewRunner { id: self.id, name: "again".into(), selectors, slots: 10, about: RunnerAbout::default() };
+        ops.register_runner(&self.caller, new).await.expect("register again");
+    }
+
     /// Claims what is there now.
     pub async fn claim(&self, max: u16) -> Vec<LeasedRun> {
         self.claim_as(Uuid::new_v4(), max).await

@@ -1,11 +1,12 @@
 //! What a worker asks: claim runs, start them, keep their leases, and end them.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use tstr_shared::error::{ErrorCode, Invalid};
-use tstr_shared::ids::RunnerId;
+use tstr_shared::ids::{RunId, RunnerId};
 use tstr_shared::lease::{Fence, LeaseState, LeasedRun};
 use tstr_shared::logs::{LogOffsets, LogSeal, Stream};
 use tstr_shared::permission::RunsExecute;
@@ -14,11 +15,12 @@ use uuid::Uuid;
 
 use super::Ops;
 use super::enqueue::firsts;
+use super::own_lease;
 use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
 use crate::store;
-use crate::store::claims::{Asker, Close, Closed, Kind};
+use crate::store::claims::{Asker, Close, Closed, Kind, OwnLease};
 use crate::store::queue::Place;
 
 /// A worker's wish for runs.
@@ -109,10 +111,25 @@ impl Ops {
     pub async fn start_run(&self, caller: &Caller, runner: RunnerId, fence: Fence) -> Result<DateTime<Utc>> {
         let access = self.reach::<RunsExecute>(caller).await?;
         self.own_runner(&access, runner).await?;
-        let mut conn = self.0.pools.claim.acquire().await?;
-        let started = store::claims::start(&mut conn, &access, runner, fence).await?.ok_or_else(Error::lease_lost)?;
-        self.0.wake.runs([fence.run_id]);
-        Ok(started)
+        let lease = own_lease(caller, &access, runner, fence);
+        let (ops, combiner) = (self.clone(), self.0.starts.of(access.namespaces()));
+        combiner.call((access, lease), move |batch| ops.clone().start_batch(batch)).await
+    }
+
+    async fn start_batch(self, batch: Vec<(Access<RunsExecute>, OwnLease)>) -> Vec<Result<DateTime<Utc>>> {
+        let Some((access, _)) = batch.first() else { return Vec::new() };
+        let leases: Vec<OwnLease> = batch.iter().map(|(_, lease)| lease.clone()).collect();
+        let started = async {
+            let mut conn = self.0.pools.claim.acquire().await?;
+            store::claims::start(&mut conn, access, &leases).await
+        };
+        match started.await {
+            Ok(started) => {
+                self.0.wake.runs(started.keys().map(|fence| fence.run_id));
+                leases.iter().map(|lease| started.get(&lease.fence).copied().ok_or_else(Error::lease_lost)).collect()
+            }
+            Err(error) => error.to_each(leases.len()),
+        }
     }
 
     /// Extends leases; says of each whether it holds, and whether its run is to be cancelled.
@@ -161,21 +178,63 @@ impl Ops {
         check_outcome(&outcome)?;
         check_seal(&seal)?;
         self.own_runner(&access, runner).await?;
+        let lease = own_lease(caller, &access, runner, fence);
+        let (ops, combiner) = (self.clone(), self.0.finishes.of(access.namespaces()));
+        combiner.call(Report { access, lease, outcome, seal }, move |batch| ops.clone().finish_batch(batch)).await
+    }
+
+    async fn finish_batch(self, batch: Vec<Report>) -> Vec<Result<Option<LogOffsets>>> {
+        let count = batch.len();
+        self.try_finish_batch(batch).await.unwrap_or_else(|error| error.to_each(count))
+    }
+
+    /// Ends the leases of all reports in one transaction; a report that cannot be taken holds up no other.
+    async fn try_finish_batch(&self, batch: Vec<Report>) -> Result<Vec<Result<Option<LogOffsets>>>> {
+        let Some(access) = batch.first().map(|report| &report.access) else { return Ok(Vec::new()) };
+        let leases: Vec<OwnLease> = batch.iter().map(|report| report.lease.clone()).collect();
         let mut tx = self.db().begin().await?;
-        let Some(end) = store::logs::hold_end(&mut tx, &access, runner, fence).await? else {
-            return self.repeated_finish(&mut tx, &access, runner, fence, &outcome).await.map(|()| None);
-        };
-        if !seal.incomplete && is_short(&seal, &end.offsets) {
-            return Ok(Some(end.offsets));
+        let ends = store::logs::hold_ends(&mut tx, access, &leases).await?;
+        let mut closes = Vec::with_capacity(batch.len());
+        let mut asked = HashSet::new();
+        let mut answers = Vec::with_capacity(batch.len());
+        for report in &batch {
+            let fence = report.lease.fence;
+            answers.push(match ends.get(&fence) {
+                Some(end) if !report.seal.incomplete && is_short(&report.seal, &end.offsets) => {
+                    Some(Ok(Some(end.offsets)))
+                }
+                // The same report twice in one batch: the second is answered like one that comes later.
+                Some(end) if asked.insert(fence) => {
+                    let close = Close::new(fence, Kind::Outcome).asked_by(&report.lease);
+                    closes.push(sealed(close.with_outcome(report.outcome.clone()), &report.seal, &end.offsets));
+                    None
+                }
+                Some(_) | None => None,
+            });
         }
-        let close = sealed(Close::new(fence, Kind::Outcome).by(runner).with_outcome(outcome), &seal, &end.offsets);
-        let closed = store::claims::close(&mut tx, &access, &[close]).await?;
-        if closed.is_empty() {
-            return Err(Error::conflict("the run was not started, so it has no such outcome"));
+        let closed = match closes.is_empty() {
+            true => Vec::new(),
+            false => store::claims::close(&mut tx, access, &closes).await?,
+        };
+        let done: HashSet<RunId> = closed.iter().map(|one| one.run_id).collect();
+        let mut results = Vec::with_capacity(batch.len());
+        for (report, answer) in batch.iter().zip(answers) {
+            let fence = report.lease.fence;
+            results.push(match answer {
+                Some(answer) => answer,
+                None if done.contains(&fence.run_id) && asked.remove(&fence) => Ok(None),
+                None if ends.contains_key(&fence) && !done.contains(&fence.run_id) => {
+                    Err(Error::conflict("the run was not started, so it has no such outcome"))
+                }
+                None => {
+                    let (runner, outcome) = (report.lease.runner, &report.outcome);
+                    self.repeated_finish(&mut tx, &report.access, runner, fence, outcome).await.map(|()| None)
+                }
+            });
         }
         tx.commit().await?;
         self.announce_closed(&closed);
-        Ok(None)
+        Ok(results)
     }
 
     /// The lease is gone: the same report as the one that ended it is answered like that one.
@@ -206,14 +265,15 @@ impl Ops {
         check_seal(&release.seal)?;
         self.own_runner(&access, runner).await?;
         let mut tx = self.db().begin().await?;
-        let Some(end) = store::logs::hold_end(&mut tx, &access, runner, fence).await? else {
+        let lease = own_lease(caller, &access, runner, fence);
+        let Some(end) = store::logs::hold_end(&mut tx, &access, &lease).await? else {
             // A repeat finds its own end; anything else means the lease is lost.
             return match store::claims::ended_attempt(&mut tx, &access, runner, fence).await? {
                 Some(None | Some(RunResult::Error)) => Ok(()),
                 Some(Some(_)) | None => Err(Error::lease_lost()),
             };
         };
-        let close = Close::new(fence, Kind::Release).by(runner).because(release.reason, release.message);
+        let close = Close::new(fence, Kind::Release).asked_by(&lease).because(release.reason, release.message);
         let seal =
             LogSeal { incomplete: release.seal.incomplete || is_short(&release.seal, &end.offsets), ..release.seal };
         let closed = store::claims::close(&mut tx, &access, &[sealed(close, &seal, &end.offsets)]).await?;
@@ -236,6 +296,14 @@ impl Ops {
         // A lease that ended may have made room under a quota.
         self.look_everywhere();
     }
+}
+
+/// The report of an attempt's end.
+pub(super) struct Report {
+    access: Access<RunsExecute>,
+    lease: OwnLease,
+    outcome: Outcome,
+    seal: LogSeal,
 }
 
 fn is_short(seal: &LogSeal, stored: &LogOffsets) -> bool {

@@ -302,12 +302,11 @@ impl Ops {
             let wanted: usize = askers.iter().map(|asker| asker.want).sum();
             let candidates =
                 self.0.placement.candidates(&desk.signature, access.namespaces(), wanted.min(RUNS_AT_ONCE));
-            let (mut found, mut stuck) = (0, true);
+            let mut stuck = true;
             for from in &candidates {
                 let taken = self.take(access, &askers, from, &mut look).await?;
                 // Lanes that turned out to be empty are left out next time; only a quota can keep us from going on.
                 stuck &= taken.limited;
-                found += taken.runs.len();
                 self.0.placement.count_held(from.ns_id, taken.runs.len() as i64);
                 for one in &taken.runs {
                     if let Some(asker) =
@@ -319,8 +318,8 @@ impl Ops {
                 askers.retain(|asker| asker.want > 0);
                 look.runs.extend(taken.runs);
             }
-            // Whoever has something is not kept waiting for more, except while lanes only proved to be empty.
-            if askers.is_empty() || candidates.is_empty() || found > 0 || stuck || !look.unable.is_empty() {
+            // Every round gives runs, or finds lanes empty.
+            if askers.is_empty() || candidates.is_empty() || stuck || !look.unable.is_empty() {
                 return Ok(look);
             }
         }

@@ -14,7 +14,7 @@ use tstr_shared::lease::Fence;
 use tstr_shared::logs::{LogChunk, LogOffsets, MAX_CHUNK, Stream};
 use tstr_shared::permission::{RunsExecute, RunsRead};
 
-use super::Ops;
+use super::{Ops, own_lease};
 use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
@@ -80,7 +80,8 @@ impl Ops {
         let access = self.reach::<RunsExecute>(caller).await?;
         check_chunks(&chunks)?;
         let mut tx = self.db().begin().await?;
-        let end = store::logs::hold_end(&mut tx, &access, runner, fence).await?.ok_or_else(Error::lease_lost)?;
+        let lease = own_lease(caller, &access, runner, fence);
+        let end = store::logs::hold_end(&mut tx, &access, &lease).await?.ok_or_else(Error::lease_lost)?;
         let mut next = end.offsets;
         let mut fresh = Vec::with_capacity(chunks.len());
         for chunk in chunks {

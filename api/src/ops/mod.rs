@@ -4,6 +4,7 @@
 //! takes the [`Caller`]; the few that our own loops call take [`Access<System>`] instead.
 
 pub mod claims;
+mod combine;
 mod cursor;
 mod desk;
 mod enqueue;
@@ -28,9 +29,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tstr_shared::ids::{RunnerId, TokenId};
-use tstr_shared::lease::LeaseTimes;
+use tstr_shared::lease::{Fence, LeaseTimes};
+use tstr_shared::logs::LogOffsets;
 use tstr_shared::namespace::Namespace;
-use tstr_shared::permission::Permission;
+use tstr_shared::permission::{Permission, RunsExecute};
 
 pub use self::idempotency::IdempotencyKey;
 use crate::auth::Caller;
@@ -38,6 +40,7 @@ use crate::auth::access::{Access, System};
 use crate::auth::verify::Tokens;
 use crate::error::Result;
 use crate::store;
+use crate::store::claims::OwnLease;
 use crate::store::namespaces::NamespaceRow;
 
 /// The connections of a replica, apart by purpose so that one kind of work cannot starve another.
@@ -65,6 +68,8 @@ struct Inner {
     placement: placement::Placement,
     desks: desk::Desks,
     runners: known::KnownRunners,
+    starts: combine::Combiners<(Access<RunsExecute>, OwnLease), DateTime<Utc>>,
+    finishes: combine::Combiners<claims::Report, Option<LogOffsets>>,
     namespaces: RwLock<NamespaceCache>,
     days: Mutex<HashSet<NaiveDate>>,
     seen: Mutex<Seen>,
@@ -84,6 +89,10 @@ struct NamespaceCache {
     read_at: Option<Instant>,
 }
 
+/// How many starts, or ends, of runs one transaction carries at most.
+const MOST_COMBINED: usize = 64;
+/// How many such transactions go on at the same time.
+const COMBINED_AT_ONCE: usize = 2;
 /// How long a replica trusts its list of namespaces.
 const NAMESPACES_FRESH: Duration = Duration::from_secs(2);
 
@@ -99,6 +108,8 @@ impl Ops {
             placement: placement::Placement::default(),
             desks: desk::Desks::default(),
             runners: known::KnownRunners::default(),
+            starts: combine::Combiners::new(MOST_COMBINED, COMBINED_AT_ONCE),
+            finishes: combine::Combiners::new(MOST_COMBINED, COMBINED_AT_ONCE),
             namespaces: RwLock::default(),
             days: Mutex::default(),
             seen: Mutex::default(),
@@ -224,4 +235,9 @@ impl Ops {
         }
         Ok(())
     }
+}
+
+/// Names a lease by its fence and by who says that it is theirs.
+fn own_lease(caller: &Caller, access: &Access<RunsExecute>, runner: RunnerId, fence: Fence) -> OwnLease {
+    OwnLease { fence, runner, token: caller.token_id(), actor: format!("runner:{runner} {}", access.actor()) }
 }

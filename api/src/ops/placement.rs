@@ -120,7 +120,7 @@ impl Placement {
     }
 
     /// Notes what a claim found. `taken`: the last run taken from each lane that gave any. `searched`: lanes that were
-    /// walked to their end, so that those which gave nothing are empty, unless they were added to after `as_of`.
+    /// walked to their end and are empty now, unless they were added to after `as_of`.
     pub fn claimed(&self, taken: &[Place], searched: &[Place], as_of: u64) {
         let mut board = self.board();
         for place in taken {
@@ -133,7 +133,6 @@ impl Placement {
         for place in searched {
             if let Some(lane) = board.lanes.get(&place.lane).copied()
                 && lane.added <= as_of
-                && !taken.iter().any(|one| one.lane == place.lane)
             {
                 board.set(place.lane, Lane { empty: true, ..lane });
             }

@@ -1,6 +1,6 @@
 //! The working side of the queue: claims, starts, heartbeats, and the ends of leases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -167,40 +167,99 @@ pub async fn held_by_namespace(conn: &mut Conn, _: &Access<System>) -> Result<Ve
     Ok(rows.fetch_all(conn).await?.into_iter().map(|row| (row.ns_id, row.held)).collect())
 }
 
-/// Permits the start of a container (T3); `None` when the fence is not current, the lease is over or a cancel came.
-/// Repeated, it answers the same instant.
+/// Something about a lease that its runner asks for.
+#[derive(Debug, Clone)]
+pub struct OwnLease {
+    /// The lease.
+    pub fence: Fence,
+    /// The runner.
+    pub runner: RunnerId,
+    /// The token that it speaks with.
+    pub token: TokenId,
+    /// Who asks, in the words of events.
+    pub actor: String,
+}
+
+/// The columns of leases, as the database takes them.
+#[derive(Debug, Default)]
+pub struct LeaseColumns {
+    /// The runs.
+    pub runs: Vec<Uuid>,
+    /// The attempts.
+    pub attempts: Vec<i16>,
+    /// The leases.
+    pub leases: Vec<Uuid>,
+    /// The runners.
+    pub runners: Vec<Uuid>,
+    /// Their tokens.
+    pub tokens: Vec<Uuid>,
+    /// Who asks.
+    pub actors: Vec<String>,
+}
+
+impl LeaseColumns {
+    /// Takes leases apart.
+    pub fn of<'a>(leases: impl IntoIterator<Item = &'a OwnLease>) -> Self {
+        let mut columns = Self::default();
+        for lease in leases {
+            columns.runs.push(lease.fence.run_id.0);
+            columns.attempts.push(lease.fence.attempt as i16);
+            columns.leases.push(lease.fence.lease_id.0);
+            columns.runners.push(lease.runner.0);
+            columns.tokens.push(lease.token.0);
+            columns.actors.push(lease.actor.clone());
+        }
+        columns
+    }
+}
+
+/// Permits the start of containers (T3). Those that do not come back are not permitted: the fence is not current, the
+/// lease is over or a cancel came. Repeated, it answers the same instants.
 pub async fn start(
     conn: &mut Conn,
     access: &Access<RunsExecute>,
-    runner: RunnerId,
-    fence: Fence,
-) -> Result<Option<DateTime<Utc>>> {
-    let started = sqlx::query_scalar!(
-        r#"WITH before AS (
-               SELECT l.run_id, l.started_at FROM lease l
-               WHERE l.run_id = $1 AND l.attempt = $2 AND l.lease_id = $3 AND l.runner_id = $4
-                 AND l.ns_id = ANY($5)
-                 AND l.expires_at > clock_timestamp() AND l.cancel_requested_at IS NULL
-               FOR NO KEY UPDATE),
+    asked: &[OwnLease],
+) -> Result<HashMap<Fence, DateTime<Utc>>> {
+    let of = LeaseColumns::of(asked);
+    let rows = sqlx::query!(
+        r#"WITH before AS MATERIALIZED (
+               SELECT l.run_id, l.started_at, a.actor
+               FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[])
+                    AS a(run_id, attempt, lease_id, runner_id, token_id, actor)
+               CROSS JOIN LATERAL (
+                   SELECT l.run_id, l.started_at FROM lease l
+                   WHERE l.run_id = a.run_id AND l.attempt = a.attempt AND l.lease_id = a.lease_id
+                     AND l.runner_id = a.runner_id AND l.ns_id = ANY($7)
+                     AND l.expires_at > clock_timestamp() AND l.cancel_requested_at IS NULL
+                   FOR NO KEY UPDATE) l
+               WHERE EXISTS (SELECT 1 FROM runner w WHERE w.id = a.runner_id AND w.token_id = a.token_id)),
            after AS (
                UPDATE lease l
                SET started_at = coalesce(l.started_at, clock_timestamp()),
                    hard_deadline = coalesce(l.hard_deadline,
                                             clock_timestamp() + make_interval(secs => l.budget_secs + 60))
                FROM before b WHERE l.run_id = b.run_id
-               RETURNING l.run_id, l.attempt, l.lease_id, l.started_at, b.started_at AS started_before),
+               RETURNING l.run_id, l.attempt, l.lease_id, l.started_at, b.started_at AS started_before, b.actor),
            noted AS (
                INSERT INTO run_event (run_id, state_from, state_to, attempt, lease_id, actor)
-               SELECT run_id, 'leased', 'running', attempt, lease_id, $6 FROM after WHERE started_before IS NULL)
-           SELECT started_at AS "started_at!" FROM after"#,
-        fence.run_id.0,
-        fence.attempt as i16,
-        fence.lease_id.0,
-        runner.0,
+               SELECT run_id, 'leased', 'running', attempt, lease_id, actor FROM after WHERE started_before IS NULL)
+           SELECT run_id AS "run_id!: RunId", attempt AS "attempt!", lease_id AS "lease_id!: LeaseId",
+                  started_at AS "started_at!" FROM after"#,
+        &of.runs,
+        &of.attempts,
+        &of.leases,
+        &of.runners,
+        &of.tokens,
+        &of.actors,
         access.namespaces(),
-        format!("runner:{runner} {}", access.actor()),
     );
-    Ok(started.fetch_optional(conn).await?)
+    let rows = rows.fetch_all(conn).await?.into_iter();
+    Ok(rows
+        .map(|row| {
+            let (run_id, attempt, lease_id) = (row.run_id, row.attempt.unsigned_abs(), row.lease_id);
+            (Fence { run_id, attempt, lease_id }, row.started_at)
+        })
+        .collect())
 }
 
 /// Extends leases (T4); returns those that are still held, and whether a cancel was asked for.
@@ -300,6 +359,8 @@ pub struct Close {
     stderr_bytes: Option<u64>,
     stderr_dropped: Option<u64>,
     stderr_sha256: Option<String>,
+    /// Who ends it, where that differs from lease to lease.
+    actor: Option<String>,
 }
 
 impl Close {
@@ -323,6 +384,7 @@ impl Close {
             stderr_bytes: None,
             stderr_dropped: None,
             stderr_sha256: None,
+            actor: None,
         }
     }
 
@@ -330,6 +392,11 @@ impl Close {
     pub fn by(mut self, runner: RunnerId) -> Self {
         self.runner_id = Some(runner);
         self
+    }
+
+    /// Ends it for the runner that asks.
+    pub fn asked_by(self, lease: &OwnLease) -> Self {
+        Self { actor: Some(lease.actor.clone()), ..self.by(lease.runner) }
     }
 
     /// Adds the outcome that the owner reports.

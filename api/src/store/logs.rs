@@ -1,15 +1,21 @@
 //! Logs: append-only pieces, checked against the place where the stored log ends.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use tstr_shared::ids::{RunId, RunnerId};
+use tstr_shared::ids::{LeaseId, RunId};
 use tstr_shared::lease::Fence;
 use tstr_shared::logs::{LogChunk, LogOffsets, Stream};
 use tstr_shared::permission::{RunsExecute, RunsRead};
 
 use super::Conn;
+use super::claims::{LeaseColumns, OwnLease};
 use crate::auth::access::Access;
 use crate::error::Result;
+
+/// Sets the locks of reports apart from those of others.
+const LOCKS: u64 = 0x7473_7472_6c6f_6773;
 
 /// How far the log of a live attempt is stored, and how far it may go.
 #[derive(Debug, Clone, Copy)]
@@ -20,22 +26,24 @@ pub struct LogEnd {
     pub limit: u64,
 }
 
-/// Holds the lease of a fence so that it cannot end before the transaction does, and reads where its log ends;
-/// `None` when the fence is not current, or its runner not the caller's.
+/// Holds leases so that they cannot end before the transaction does, and reads where their logs end. Those whose fence is
+/// not current, or whose runner is not the caller's, do not come back.
 ///
 /// Reports of one attempt wait for each other: a repeat that overtakes a slow first try must see what that one did.
 /// The lock is not the row's, because heartbeats must not wait for a log.
-pub async fn hold_end(
+pub async fn hold_ends(
     conn: &mut Conn,
     access: &Access<RunsExecute>,
-    runner: RunnerId,
-    fence: Fence,
-) -> Result<Option<LogEnd>> {
-    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 7478115))", fence.lease_id.to_string())
-        .execute(&mut *conn)
-        .await?;
-    let row = sqlx::query!(
-        r#"SELECT c.log_limit,
+    leases: &[OwnLease],
+) -> Result<HashMap<Fence, LogEnd>> {
+    let of = LeaseColumns::of(leases);
+    // In one order for everybody, so that two that hold several wait and do not deadlock.
+    let mut keys: Vec<i64> = of.leases.iter().map(|lease| (lease.as_u64_pair().0 ^ LOCKS) as i64).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    sqlx::query!("SELECT pg_advisory_xact_lock(k) FROM unnest($1::bigint[]) k", &keys).execute(&mut *conn).await?;
+    let rows = sqlx::query!(
+        r#"SELECT l.run_id AS "run_id: RunId", l.attempt, l.lease_id AS "lease_id: LeaseId", c.log_limit,
                   coalesce((SELECT k.seq + 1 FROM log_chunk k WHERE k.run_id = l.run_id AND k.attempt = l.attempt
                             ORDER BY k.seq DESC LIMIT 1), 0) AS "next_seq!",
                   coalesce((SELECT k.start + octet_length(k.body) FROM log_chunk k
@@ -44,29 +52,40 @@ pub async fn hold_end(
                   coalesce((SELECT k.start + octet_length(k.body) FROM log_chunk k
                             WHERE k.run_id = l.run_id AND k.attempt = l.attempt AND k.stream = 2
                             ORDER BY k.start DESC LIMIT 1), 0) AS "stderr!"
-           FROM lease l
-           JOIN run r ON r.id = l.run_id
-           JOIN config c ON c.id = r.config_id
-           JOIN runner w ON w.id = l.runner_id
-           WHERE l.run_id = $1 AND l.attempt = $2 AND l.lease_id = $3 AND l.runner_id = $4 AND l.ns_id = ANY($5)
-             AND w.token_id = $6
-           FOR KEY SHARE OF l"#,
-        fence.run_id.0,
-        fence.attempt as i16,
-        fence.lease_id.0,
-        runner.0,
-        access.namespaces(),
-        access.token_id().map(|id| id.0)
+           FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::uuid[], $5::uuid[])
+                AS a(run_id, attempt, lease_id, runner_id, token_id)
+           CROSS JOIN LATERAL (
+               SELECT l.run_id, l.attempt, l.lease_id FROM lease l
+               WHERE l.run_id = a.run_id AND l.attempt = a.attempt AND l.lease_id = a.lease_id
+                 AND l.runner_id = a.runner_id AND l.ns_id = ANY($6)
+               FOR KEY SHARE) l
+           CROSS JOIN LATERAL (SELECT config_id FROM run WHERE id = l.run_id OFFSET 0) r
+           CROSS JOIN LATERAL (SELECT log_limit FROM config WHERE id = r.config_id OFFSET 0) c
+           WHERE EXISTS (SELECT 1 FROM runner w WHERE w.id = a.runner_id AND w.token_id = a.token_id)"#,
+        &of.runs,
+        &of.attempts,
+        &of.leases,
+        &of.runners,
+        &of.tokens,
+        access.namespaces()
     );
-    let row = row.fetch_optional(conn).await?;
-    Ok(row.map(|row| LogEnd {
-        offsets: LogOffsets {
-            next_seq: row.next_seq.unsigned_abs(),
-            stdout: row.stdout.unsigned_abs(),
-            stderr: row.stderr.unsigned_abs(),
-        },
-        limit: row.log_limit.unsigned_abs(),
-    }))
+    let rows = rows.fetch_all(conn).await?.into_iter();
+    Ok(rows
+        .map(|row| {
+            let (run_id, attempt, lease_id) = (row.run_id, row.attempt.unsigned_abs(), row.lease_id);
+            let offsets = LogOffsets {
+                next_seq: row.next_seq.unsigned_abs(),
+                stdout: row.stdout.unsigned_abs(),
+                stderr: row.stderr.unsigned_abs(),
+            };
+            (Fence { run_id, attempt, lease_id }, LogEnd { offsets, limit: row.log_limit.unsigned_abs() })
+        })
+        .collect())
+}
+
+/// Holds one lease, as [`hold_ends`] does.
+pub async fn hold_end(conn: &mut Conn, access: &Access<RunsExecute>, lease: &OwnLease) -> Result<Option<LogEnd>> {
+    Ok(hold_ends(conn, access, std::slice::from_ref(lease)).await?.remove(&lease.fence))
 }
 
 /// Appends pieces. Call after [`hold_end`] in one transaction, with pieces that go on where the log ends.

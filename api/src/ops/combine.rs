@@ -1,0 +1,187 @@
+//! Calls that come together are executed together: many of them then share a round trip and a commit.
+//!
+//! Nothing waits for company. A call that comes alone is executed alone, at once; those that come while others are
+//! being executed make up the next batch.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::error::{Error, Result};
+
+/// Gathers calls that take a `T` and answer an `R`.
+pub(super) struct Combiner<T, R> {
+    queue: Mutex<Queue<T, R>>,
+    /// How many calls one batch has at most.
+    most: usize,
+    /// How many batches are executed at the same time.
+    parallel: usize,
+}
+
+struct Queue<T, R> {
+    calls: VecDeque<Call<T, R>>,
+    running: usize,
+}
+
+type Call<T, R> = (T, oneshot::Sender<Result<R>>);
+
+impl<T: Send + 'static, R: Send + 'static> Combiner<T, R> {
+    /// Makes one that executes up to `parallel` batches of up to `most` calls.
+    pub(super) fn new(most: usize, parallel: usize) -> Arc<Self> {
+        let queue = Mutex::new(Queue { calls: VecDeque::new(), running: 0 });
+        Arc::new(Self { queue, most, parallel })
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue<T, R>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a call. `execute` answers each item of a batch at its place; it runs to its end even when its callers go.
+    ///
+    /// # Errors
+    ///
+    /// Those of `execute`, and `unavailable` when it failed to answer.
+    pub(super) async fn call<F, Fut>(self: &Arc<Self>, item: T, execute: F) -> Result<R>
+    where
+        F: Fn(Vec<T>) -> Fut + Send + 'static,
+        Fut: Future<Output = Vec<Result<R>>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let starts = {
+            let mut queue = self.queue();
+            queue.calls.push_back((item, reply));
+            let starts = queue.running < self.parallel;
+            queue.running += usize::from(starts);
+            starts
+        };
+        if starts {
+            let turn = Turn(self.clone());
+            tokio::spawn(turn.run(execute));
+        }
+        answer.await.map_err(|_| Error::unavailable(anyhow::anyhow!("a batch failed to answer")))?
+    }
+}
+
+/// Sets of namespaces.
+type ByNamespaces<V> = Mutex<HashMap<Vec<i32>, V>>;
+
+/// A combiner for each set of namespaces: what is executed together is executed under one proof.
+pub(super) struct Combiners<T, R> {
+    of: ByNamespaces<Arc<Combiner<T, R>>>,
+    most: usize,
+    parallel: usize,
+}
+
+impl<T: Send + 'static, R: Send + 'static> Combiners<T, R> {
+    /// Makes them; for the numbers see [`Combiner::new`].
+    pub(super) fn new(most: usize, parallel: usize) -> Self {
+        Self { of: Mutex::default(), most, parallel }
+    }
+
+    /// Returns the one for these namespaces.
+    pub(super) fn of(&self, namespaces: &[i32]) -> Arc<Combiner<T, R>> {
+        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = of.get(namespaces) {
+            return known.clone();
+        }
+        // Namespaces come and go; those that nobody uses any more are forgotten.
+        of.retain(|_, combiner| Arc::strong_count(combiner) > 1);
+        let new = Combiner::new(self.most, self.parallel);
+        of.insert(namespaces.to_vec(), new.clone());
+        new
+    }
+}
+
+/// The right to execute batches.
+struct Turn<T: Send + 'static, R: Send + 'static>(Arc<Combiner<T, R>>);
+
+impl<T: Send + 'static, R: Send + 'static> Turn<T, R> {
+    /// Executes batches until no call waits.
+    async fn run<F, Fut>(self, execute: F)
+    where
+        F: Fn(Vec<T>) -> Fut,
+        Fut: Future<Output = Vec<Result<R>>>,
+    {
+        loop {
+            let (items, replies): (Vec<T>, Vec<_>) = {
+                let mut queue = self.0.queue();
+                if queue.calls.is_empty() {
+                    // Under the same lock under which a call decides whether it must start somebody.
+                    return queue.running -= 1;
+                }
+                let count = queue.calls.len().min(self.0.most);
+                queue.calls.drain(..count).unzip()
+            };
+            for (reply, result) in replies.into_iter().zip(execute(items).await) {
+                // A caller that has gone asks again.
+                let _ = reply.send(result);
+            }
+        }
+    }
+}
+
+impl<T: Send + 'static, R: Send + 'static> Drop for Turn<T, R> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut queue = self.0.queue();
+            queue.running -= 1;
+            if queue.running == 0 {
+                // Nobody else would ever execute what waits: it is told to ask again.
+                queue.calls.clear();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_alone_does_not_wait_and_who_comes_meanwhile_shares_the_next_batch() {
+        let combiner = Combiner::<u32, u32>::new(10, 1);
+        let batches = Arc::new(AtomicUsize::new(0));
+        let mut calls = tokio::task::JoinSet::new();
+        for i in 0..25 {
+            let (combiner, batches) = (combiner.clone(), batches.clone());
+            calls.spawn(async move {
+                tokio::time::sleep(Duration::from_millis(u64::from(i > 0))).await;
+                combiner
+                    .call(i, move |items| {
+                        batches.fetch_add(1, Ordering::Relaxed);
+                        assert!(items.len() <= 10);
+                        async move {
+                            tokio::time::sleep(Duration::from_millis(5)).await;
+                            items.into_iter().map(|i| Ok(i * 2)).collect()
+                        }
+                    })
+                    .await
+                    .map(|double| (i, double))
+            });
+        }
+        let answers: Vec<_> = calls.join_all().await.into_iter().map(Result::unwrap).collect();
+        assert!(answers.len() == 25 && answers.iter().all(|(i, double)| i * 2 == *double));
+        // The first alone, then ten, ten and four.
+        assert_eq!(batches.load(Ordering::Relaxed), 4);
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_panics_fails_its_calls_and_no_others() {
+        let combiner = Combiner::<bool, ()>::new(1, 1);
+        let call = async |fails: bool| {
+            let execute = |items: Vec<bool>| async move {
+                assert!(!items[0], "as it should");
+                vec![Ok(())]
+            };
+            combiner.call(fails, execute).await.is_ok()
+        };
+        assert!(call(false).await);
+        assert!(!call(true).await);
+        assert!(call(false).await);
+    }
+}

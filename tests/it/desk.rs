@@ -1,0 +1,131 @@
+//! Claims that wait together: who is served, by what, and what is left for others.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::json;
+use sqlx::Executor;
+use tokio::task::JoinSet;
+use tstr_shared::ids::RunId;
+use tstr_shared::selector::SelectorSources;
+use tstr_tests::worker::Worker;
+use tstr_tests::{Stack, eventually, factory};
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// Registers the test `a` in the namespace `default`, which may have any number of runs.
+async fn prepared(replicas: usize) -> Stack {
+    let stack = Stack::start_with(replicas, |_| {}).await;
+    let admin = stack.admin();
+    let none = json!({"quotas": {"max_queued": null, "max_running": null}});
+    admin.patch("/api/v1/namespaces/default", &none).await.expect(200);
+    admin.register(&factory::test("a")).await;
+    stack
+}
+
+fn waits(worker: &Worker, max: u16) -> tokio::task::JoinHandle<Vec<RunId>> {
+    let worker = worker.clone();
+    tokio::spawn(async move { worker.claim_within(max, LONG).await.iter().map(|run| run.fence.run_id).collect() })
+}
+
+#[tokio::test]
+async fn as_many_claims_as_there_are_runs_are_served_and_the_others_go_on_waiting() {
+    let stack = prepared(2).await;
+    let admin = stack.admin();
+    let mut workers = Vec::new();
+    for i in 0..40 {
+        workers.push(Worker::register(&stack, i % 2, &format!("w{i}")).await);
+    }
+    let mut waiting = JoinSet::new();
+    for worker in workers {
+        waiting.spawn(async move {
+            worker.claim_within(1, LONG).await.iter().map(|run| run.fence.run_id).collect::<Vec<_>>()
+        });
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut made = BTreeSet::new();
+    for _ in 0..25 {
+        made.extend(admin.trigger("a").await.iter().map(|id| id.parse::<RunId>().unwrap()));
+    }
+    let mut given = Vec::new();
+    while given.len() < 25 {
+        let runs = tokio::time::timeout(LONG / 2, waiting.join_next()).await.expect("a claim is served");
+        given.extend(runs.unwrap().unwrap());
+    }
+    assert_eq!((given.len(), given.into_iter().collect::<BTreeSet<_>>()), (25, made));
+    assert_eq!(waiting.len(), 15);
+    assert!(waiting.try_join_next().is_none(), "nobody is sent away early");
+}
+
+#[tokio::test]
+async fn a_claimer_that_has_gone_takes_no_run_with_it() {
+    let stack = prepared(1).await;
+    let (gone, here) = (Worker::register(&stack, 0, "gone").await, Worker::register(&stack, 0, "here").await);
+    let first = waits(&gone, 1);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let second = waits(&here, 1);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    let made = stack.admin().trigger("a").await;
+    let given = tokio::time::timeout(LONG / 2, second).await.expect("it is served").unwrap();
+    assert_eq!(given.iter().map(RunId::to_string).collect::<Vec<_>>(), made);
+}
+
+#[tokio::test]
+async fn claims_that_want_many_share_what_is_there_in_the_order_in_which_they_came() {
+    let stack = prepared(1).await;
+    let (early, late) = (Worker::register(&stack, 0, "early").await, Worker::register(&stack, 0, "late").await);
+    let matrix = json!({"labels": {"n": (0..30).map(|n| n.to_string()).collect::<Vec<_>>()}});
+    stack.admin().register(&factory::with(factory::test("many"), "/matrix", matrix)).await;
+    let first = waits(&early, 20);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let second = waits(&late, 20);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // All cells are ready in one moment: the one who came first gets all that it wants.
+    stack.admin().trigger("many").await;
+    let took = async |waiting: tokio::task::JoinHandle<Vec<RunId>>| {
+        tokio::time::timeout(LONG / 2, waiting).await.expect("it is served").unwrap().len()
+    };
+    assert_eq!((took(first).await, took(second).await), (20, 10));
+}
+
+#[tokio::test]
+async fn a_runner_that_registers_anew_is_given_nothing_that_only_fitted_it_before() {
+    let stack = prepared(2).await;
+    let labels = json!({"region": "nyc"});
+    stack.admin().register(&factory::with(factory::test("nyc"), "/labels", labels)).await;
+    let worker = Worker::register(&stack, 0, "w").await;
+    assert!(worker.claim(1).await.is_empty(), "now the first replica knows it");
+    let waiting = waits(&worker, 1);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // It registers at the other replica, and takes only another region from now on.
+    let accept = [("region".to_owned(), "sfo".to_owned())].into();
+    let selectors = SelectorSources { accept, ..SelectorSources::default() };
+    worker.register_again(stack.replica(1).ops(), selectors).await;
+    stack.admin().trigger("nyc").await;
+    assert!(tokio::time::timeout(LONG / 2, waiting).await.expect("it is answered").unwrap().is_empty());
+    assert!(worker.claim_within(1, Duration::from_millis(1500)).await.is_empty());
+    let other = Worker::register(&stack, 0, "other").await;
+    assert_eq!(other.claim(1).await.len(), 1, "the run is still there");
+}
+
+#[tokio::test]
+async fn a_run_that_is_committed_late_is_found_behind_those_that_overtook_it() {
+    let stack = prepared(1).await;
+    let admin = stack.admin();
+    let worker = Worker::register(&stack, 0, "w").await;
+    // A transaction takes its run's place in the queue, and is slow to commit.
+    let slow = admin.trigger("a").await.remove(0);
+    let mut late = stack.db.connect().await;
+    let place = "CREATE TABLE kept AS SELECT * FROM ready; DELETE FROM ready";
+    late.execute(place).await.unwrap();
+    late.execute("BEGIN; INSERT INTO ready SELECT * FROM kept").await.unwrap();
+    for _ in 0..20 {
+        admin.trigger("a").await;
+        assert_eq!(worker.claim_within(1, LONG).await.len(), 1);
+    }
+    late.execute("COMMIT").await.unwrap();
+    let found = eventually("the late one is found", Duration::from_secs(5), async || worker.claim(1).await.pop()).await;
+    assert_eq!(found.fence.run_id.to_string(), slow);
+}
