@@ -153,7 +153,7 @@ impl PodmanHome {
             quoted(&storage)?,
             quoted(&self.run.join("containers"))?
         );
-        let registries = "# Written by tstr at every start; what is added below registries.conf.d is kept.\n\
+        let registries = "# Written by tstr once; what is changed here is kept.\n\
                           unqualified-search-registries = []\nshort-name-mode = \"enforcing\"\n";
         let files = [
             (config.join("containers.conf"), containers.as_str()),
