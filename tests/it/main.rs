@@ -4,6 +4,7 @@
 mod architecture;
 mod authz;
 mod desk;
+mod ctl;
 mod docs;
 mod grpc;
 mod http;

@@ -7,6 +7,7 @@
 
 pub mod balancer;
 pub mod contract;
+pub mod ctl;
 pub mod db;
 pub mod factory;
 pub mod images;
@@ -19,6 +20,7 @@ pub mod stack;
 pub mod worker;
 
 pub use contract::Lab;
+pub use ctl::Ctl;
 pub use db::TestDb;
 pub use people::Person;
 pub use stack::Stack;
