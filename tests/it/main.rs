@@ -9,6 +9,7 @@ mod docs;
 mod grpc;
 mod http;
 mod input;
+mod limits;
 mod migrations;
 mod model;
 mod openapi;

@@ -1,5 +1,6 @@
 //! Workers as processes: the binary under test with a rootless Podman of its own.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,6 +40,20 @@ impl Site {
         write_private(&token_file, token);
         images::import(&dir);
         Self { dir, token_file, name: name.to_owned() }
+    }
+
+    /// Returns its data directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Lets its Podman speak plain HTTP to these registries, in the file that people use for that.
+    pub fn trust_registries(&self, registries: &[SocketAddr]) {
+        let mut text = String::from("unqualified-search-registries = []\nshort-name-mode = \"enforcing\"\n");
+        for registry in registries {
+            text += &format!("\n[[registry]]\nlocation = \"{registry}\"\ninsecure = true\n");
+        }
+        write_private(&self.dir.join("podman/config/registries.conf"), &text);
     }
 
     /// Starts the worker; returns when its log says that it is registered.
