@@ -15,6 +15,7 @@ mod model;
 mod openapi;
 mod plans;
 mod podman;
+mod pull;
 mod queue;
 mod replicas;
 mod scheduler;

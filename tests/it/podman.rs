@@ -13,13 +13,13 @@ use tstr_tests::{Person, Stack, TestDb, eventually, factory};
 
 const TESTS: &str = "/api/v1/namespaces/default/tests";
 
-async fn trigger(admin: &Person, test: Value) -> String {
+pub(crate) async fn trigger(admin: &Person, test: Value) -> String {
     let name = test["name"].as_str().unwrap().to_owned();
     admin.post(TESTS, &test).await.expect(201);
     again(admin, &name).await
 }
 
-async fn again(admin: &Person, name: &str) -> String {
+pub(crate) async fn again(admin: &Person, name: &str) -> String {
     let runs = admin.post(&format!("{TESTS}/{name}/runs"), &json!({})).await.expect(201);
     runs["runs"][0]["id"].as_str().unwrap().to_owned()
 }
@@ -28,7 +28,7 @@ async fn run(admin: &Person, id: &str) -> Value {
     admin.get(&format!("/api/v1/runs/{id}")).await.expect(200)
 }
 
-async fn until_state(admin: &Person, id: &str, state: &str) -> Value {
+pub(crate) async fn until_state(admin: &Person, id: &str, state: &str) -> Value {
     eventually(&format!("run {id} is {state}"), Duration::from_secs(60), async || {
         let seen = run(admin, id).await;
         (seen["state"] == state).then_some(seen)
@@ -36,12 +36,12 @@ async fn until_state(admin: &Person, id: &str, state: &str) -> Value {
     .await
 }
 
-async fn finished(admin: &Person, id: &str) -> Value {
+pub(crate) async fn finished(admin: &Person, id: &str) -> Value {
     until_state(admin, id, "finished").await
 }
 
 /// The bytes of one stream, or of both in the order of arrival.
-async fn log(admin: &Person, id: &str, query: &str) -> Vec<u8> {
+pub(crate) async fn log(admin: &Person, id: &str, query: &str) -> Vec<u8> {
     let path = format!("/api/v1/runs/{id}/logs{query}");
     let answer = admin.send(admin.request(reqwest::Method::GET, &path).header("accept", "text/plain")).await;
     assert_eq!(answer.status, 200, "{}", answer.text());

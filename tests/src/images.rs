@@ -19,7 +19,7 @@ pub fn import(data_dir: &Path) {
 }
 
 /// Returns an archive of a root file system with a static busybox, which the first caller makes.
-fn root_fs() -> PathBuf {
+pub(crate) fn root_fs() -> PathBuf {
     let archive = test_dir().join("shell.tar");
     let lock = std::fs::File::create(test_dir().join("shell.lock")).expect("create a lock file");
     flock(&lock, FlockOperation::LockExclusive).expect("lock");

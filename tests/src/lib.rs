@@ -14,6 +14,7 @@ pub mod images;
 pub mod invariants;
 pub mod people;
 pub mod process;
+pub mod registry;
 pub mod replica;
 pub mod runner;
 pub mod stack;
