@@ -20,3 +20,4 @@ mod queue;
 mod replicas;
 mod scheduler;
 mod transitions;
+mod up;

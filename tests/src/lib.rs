@@ -18,6 +18,7 @@ pub mod registry;
 pub mod replica;
 pub mod runner;
 pub mod stack;
+pub mod up;
 pub mod worker;
 
 pub use contract::Lab;

@@ -81,6 +81,31 @@ pub fn write_private(path: &Path, text: &str) {
     }
 }
 
+/// Returns the processes that have to do with a folder, each with its command line: by their arguments or environment,
+/// by the folder they work in, and containers by what they have mounted.
+pub fn naming(dir: &Path) -> Vec<String> {
+    let (name, needle) = (dir.display().to_string(), dir.as_os_str().as_encoded_bytes());
+    let mut found = Vec::new();
+    for process in std::fs::read_dir("/proc").expect("read /proc").flatten() {
+        let path = process.path();
+        if process.file_name().to_str().is_none_or(|name| name.parse::<u32>().is_err()) {
+            continue;
+        }
+        // One that has just ended, or is somebody else's, cannot be read.
+        let holds = |file: &str| {
+            let content = std::fs::read(path.join(file)).unwrap_or_default();
+            content.windows(needle.len()).any(|part| part == needle)
+        };
+        let works_there = std::fs::read_link(path.join("cwd")).is_ok_and(|cwd| cwd.starts_with(dir));
+        if works_there || ["cmdline", "environ", "mountinfo"].iter().any(|file| holds(file)) {
+            let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            found.push(format!("{} {}", process.file_name().display(), line.replace(&name, "DIR")));
+        }
+    }
+    found
+}
+
 /// A process that a test started; killed when it is dropped.
 pub struct Process {
     child: Child,
