@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tonic::Request;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -37,13 +38,7 @@ impl Api {
         server.create_database(database).await?;
         let file = |suffix: &str| -> PathBuf { server.dir().join(format!("{database}.{suffix}")) };
         let token_file = file("token");
-        let mut api = command(binary());
-        api.args(["api", "--json-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--log-format", "json"]);
-        api.arg("--key-file").arg(file("key")).arg("--bootstrap-token-file").arg(&token_file);
-        // By the environment, as the address of a database should be.
-        api.env("TSTR_PG_DSN", server.dsn(database));
-        let mut process = Process::start(api, file("log"));
-        let (json_url, grpc_url) = addresses(&mut process).await?;
+        let (process, json_url, grpc_url) = serve(server, database, file("log")).await?;
         let token = std::fs::read_to_string(&token_file).context("read the administrator's token")?;
         let admin = Person::new(json_url, Some(token.trim().to_owned()));
         let none = json!({"quotas": {"max_queued": null, "max_running": null}});
@@ -55,6 +50,32 @@ impl Api {
         let issued = admin.post("/api/v1/tokens", &factory::token(&[Scope::Runner], &[".*"])).await.expect(201);
         let runner_token = issued["token"].as_str().context("the token")?.to_owned();
         Ok(Self { process, admin, grpc_url, runner_token })
+    }
+
+    /// Starts another replica on the same database.
+    pub async fn replica(&self, server: &Server, database: &str) -> Result<Self> {
+        let log = server.dir().join(format!("{database}.second.log"));
+        let (process, json_url, grpc_url) = serve(server, database, log).await?;
+        Ok(Self { process, admin: self.admin.at(json_url), grpc_url, runner_token: self.runner_token.clone() })
+    }
+
+    /// Registers a test.
+    pub async fn register(&self, test: &serde_json::Value) {
+        self.admin.post("/api/v1/namespaces/default/tests", test).await.expect(201);
+    }
+
+    /// Runs a test now.
+    pub async fn trigger_test(&self, test: &str) -> Result<()> {
+        let answer = self.admin.post(&format!("/api/v1/namespaces/default/tests/{test}/runs"), &json!({})).await;
+        ensure!(answer.status == 201, "a trigger was answered {}: {}", answer.status, answer.text());
+        Ok(())
+    }
+
+    /// Returns how much memory the process has, in MiB.
+    pub fn resident_mib(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
     }
 
     /// Triggers the test once; returns the ids of its runs, one for each of its four placement classes.
@@ -95,6 +116,19 @@ impl Api {
         ensure!(status.success(), "the API ended with {status}:\n{}", self.process.log_text());
         Ok(())
     }
+}
+
+/// Starts a process that serves a database; returns where it listens.
+async fn serve(server: &Server, database: &str, log: PathBuf) -> Result<(Process, String, String)> {
+    let file = |suffix: &str| server.dir().join(format!("{database}.{suffix}"));
+    let mut api = command(binary());
+    api.args(["api", "--json-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--log-format", "json"]);
+    api.arg("--key-file").arg(file("key")).arg("--bootstrap-token-file").arg(file("token"));
+    // By the environment, as the address of a database should be.
+    api.env("TSTR_PG_DSN", server.dsn(database));
+    let mut process = Process::start(api, log);
+    let (json_url, grpc_url) = addresses(&mut process).await?;
+    Ok((process, json_url, grpc_url))
 }
 
 /// Waits until the API says where it listens.
@@ -152,6 +186,30 @@ impl Worker {
         };
         let request = self.request(wish);
         Ok(self.client.claim_runs(request).await.context("claim runs")?.into_inner().runs)
+    }
+
+    /// Starts a run.
+    pub async fn start(&mut self, fence: pb::Fence) -> Result<()> {
+        let asked = pb::StartRunRequest { runner_id: self.id.clone(), fence: Some(fence) };
+        let request = self.request(asked);
+        self.client.start_run(request).await.context("start a run")?;
+        Ok(())
+    }
+
+    /// Finishes a run that passed and wrote nothing.
+    pub async fn finish(&mut self, fence: pb::Fence) -> Result<()> {
+        let empty = || Some(pb::StreamSeal { sha256: Sha256::digest([]).to_vec(), ..Default::default() });
+        let outcome = pb::Outcome { exit_code: Some(0), ..pb::Outcome::default() };
+        let asked = pb::FinishRunRequest {
+            runner_id: self.id.clone(),
+            fence: Some(fence),
+            outcome: Some(pb::Outcome { result: pb::RunResult::Pass.into(), ..outcome }),
+            seal: Some(pb::LogSeal { stdout: empty(), stderr: empty(), incomplete: false }),
+        };
+        let request = self.request(asked);
+        let missing = self.client.finish_run(request).await.context("finish a run")?.into_inner().missing_from;
+        ensure!(missing.is_none(), "bytes of an empty log are missing");
+        Ok(())
     }
 
     /// Appends pieces to a log; returns the number of the next piece.

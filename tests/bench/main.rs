@@ -7,6 +7,7 @@
 mod api;
 mod claims;
 mod cpu;
+mod life;
 mod logs;
 mod pgbench;
 mod plan;
@@ -21,6 +22,7 @@ use anyhow::{Context, Result, bail};
 use tokio::time::Instant;
 
 use crate::claims::Claims;
+use crate::life::Life;
 use crate::logs::Logs;
 use crate::plan::Plan;
 use crate::queue::Queue;
@@ -86,6 +88,8 @@ async fn measure(plan: &Plan) -> Result<String> {
     drop(logs);
     let version: String = sqlx::query_scalar("SHOW server_version").fetch_one(&mut queue.conn).await?;
     queue.api.stop()?;
+    say("whole lives, wake-ups, and workers that wait");
+    let lived = Life::prepare(&server).await?.measure(&server, plan).await?;
     say("done");
 
     let build = match (cfg!(debug_assertions), plan.is_quick) {
@@ -107,7 +111,7 @@ async fn measure(plan: &Plan) -> Result<String> {
         begun.elapsed().as_secs_f64(),
         idle_us_per_s / 1000.0,
     );
-    Ok(format!("{head}\n\n{}\n{}", report::claims(plan, &claimed), report::logs(plan, &logged)))
+    Ok(format!("{head}\n\n{}\n{}\n{lived}", report::claims(plan, &claimed), report::logs(plan, &logged)))
 }
 
 /// Returns the load average of the last minute.

@@ -27,6 +27,12 @@ pub struct Plan {
     pub part: f64,
     /// How long the idle server is watched in every round.
     pub idle: Duration,
+    /// How often runs are triggered for whole lives; each makes 250.
+    pub triggers: u32,
+    /// How often a waiting claim is woken.
+    pub wake_ups: u32,
+    /// How many claims wait at once.
+    pub waiting: usize,
     /// After this time the benchmark gives up.
     pub limit: Duration,
 }
@@ -59,6 +65,9 @@ impl Plan {
             seconds: 2,
             part: 1.0,
             idle: Duration::from_secs(2),
+            triggers: 40,
+            wake_ups: 300,
+            waiting: 10_000,
             limit: Duration::from_secs(12 * 60 - 20),
         }
     }
@@ -73,6 +82,9 @@ impl Plan {
             seconds: 1,
             part: 0.3,
             idle: Duration::from_secs(1),
+            triggers: 4,
+            wake_ups: 20,
+            waiting: 1_000,
             limit: Duration::from_secs(3 * 60),
             ..Self::full()
         }

@@ -17,18 +17,25 @@ const DB_US: fn(&Sample) -> f64 = |sample| sample.db_us;
 const API_US: fn(&Sample) -> f64 = |sample| sample.api_us;
 
 /// A table in the making.
-struct Table(String);
+pub struct Table(String);
 
 impl Table {
-    fn new(title: &str, note: &str, heads: &[&str]) -> Self {
+    /// Begins a table.
+    pub fn new(title: &str, note: &str, heads: &[&str]) -> Self {
         let mut text = format!("### {title}\n\n{note}\n\n");
         let _ = writeln!(text, "| {} |", heads.join(" | "));
         let _ = writeln!(text, "|{}", "--:|".repeat(heads.len()));
         Self(text)
     }
 
-    fn row(&mut self, cells: Vec<String>) {
+    /// Adds a row.
+    pub fn row(&mut self, cells: Vec<String>) {
         let _ = writeln!(self.0, "| {} |", cells.join(" | "));
+    }
+
+    /// Ends it.
+    pub fn into_text(self) -> String {
+        self.0
     }
 }
 

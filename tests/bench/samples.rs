@@ -60,7 +60,7 @@ pub fn least(values: &[f64]) -> f64 {
 }
 
 /// Returns the median over the rounds.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
     values.sort_by(f64::total_cmp);
     match values.len() {

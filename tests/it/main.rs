@@ -3,8 +3,8 @@
 
 mod architecture;
 mod authz;
-mod desk;
 mod ctl;
+mod desk;
 mod docs;
 mod grpc;
 mod http;
