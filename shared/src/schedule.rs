@@ -4,6 +4,10 @@
 //! @annually`; `CRON_TZ=Europe/Paris ` or `TZ=Europe/Paris ` may stand before it. When both day fields are
 //! restricted (neither begins with `*`), a day matches by either of them. Ranges do not wrap.
 //!
+//! `H` stands for a value that the id of the test decides: `H` alone for one of the field's range, `H(a-b)` for one
+//! from a to b, `H/n` for every nth from one below n, `H(a-b)/n` for both. In the day of the month it reaches from 1 to
+//! 28. It spreads tests over the hour or the night, stays where it is, and is not a `*`: `H H * * *` is a fixed time.
+//!
 //! Where a zone's wall clock jumps, the promise P9 holds:
 //!
 //! - A **fixed-time** line (no `*` and no step in minute and hour, such as `30 2 * * *`) runs once for
@@ -19,6 +23,7 @@ mod due;
 mod error;
 mod field;
 mod line;
+mod spread;
 mod words;
 
 #[cfg(test)]
@@ -32,6 +37,9 @@ pub use due::{CatchUp, Due, MAX_MISSED, MAX_RUNS};
 pub use error::ScheduleError;
 pub use field::CronField;
 use line::{Line, Word};
+use spread::Places;
+
+use crate::ids::TestId;
 
 /// The longest crontab line, in characters, with its time zone prefix.
 pub const MAX_SPEC_CHARS: usize = 128;
@@ -78,6 +86,15 @@ enum Jumps {
     AsShown,
 }
 
+/// What a crontab line means before its test is registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// The line in plain English.
+    pub description: String,
+    /// The line has no `H`, so its instants are known already.
+    pub is_decided: bool,
+}
+
 /// An instant that is still to come, as people want to read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -92,13 +109,51 @@ pub struct Upcoming {
 }
 
 impl Schedule {
-    /// Parses a crontab line; the zone is that of the line's prefix, else `time_zone`, else UTC.
+    /// Parses a crontab line without `H`; the zone is that of the line's prefix, else `time_zone`, else UTC.
     ///
     /// # Errors
     ///
     /// Refuses a line longer than [`MAX_SPEC_CHARS`], one that is no crontab line, one that never happens or
     /// can pause for five years, a zone that is not an IANA name, and two different zones.
     pub fn parse(spec: &str, time_zone: Option<&str>) -> Result<Self, ScheduleError> {
+        Self::parse_at(spec, time_zone, Places::None)
+    }
+
+    /// Parses the crontab line of a test, whose id decides where `H` falls.
+    ///
+    /// # Errors
+    ///
+    /// As [`Schedule::parse`].
+    pub fn parse_for(test: TestId, spec: &str, time_zone: Option<&str>) -> Result<Self, ScheduleError> {
+        Self::parse_at(spec, time_zone, Places::of(test))
+    }
+
+    /// Checks a crontab line whose test is not known yet, and says in plain English what it means.
+    ///
+    /// # Errors
+    ///
+    /// As [`Schedule::parse`]; refuses too a line that for some place of its `H` hardly ever happens.
+    pub fn check(spec: &str, time_zone: Option<&str>) -> Result<Checked, ScheduleError> {
+        let schedule = Self::parse_at(spec, time_zone, Places::At([0; 5]));
+        if schedule.as_ref().is_ok_and(|schedule| !schedule.line.spreads()) {
+            return schedule.map(|schedule| Checked { description: schedule.describe(), is_decided: true });
+        }
+        let unplaceable = || ScheduleError::Unplaceable { spec: line::joined(&line::split(spec)) };
+        let schedule = match schedule {
+            Err(ScheduleError::Never { .. } | ScheduleError::TooRare { .. }) if line::names_spread(spec) => {
+                return Err(unplaceable());
+            }
+            other => other?,
+        };
+        if schedule.line.may_miss_days() {
+            for places in Places::all_months_and_weekdays() {
+                Self::parse_at(spec, time_zone, places).map_err(|_| unplaceable())?;
+            }
+        }
+        Ok(Checked { description: words::undecided(&schedule.spec, schedule.time_zone), is_decided: false })
+    }
+
+    fn parse_at(spec: &str, time_zone: Option<&str>, places: Places) -> Result<Self, ScheduleError> {
         let length = spec.chars().count();
         if length > MAX_SPEC_CHARS {
             return Err(ScheduleError::TooLong { length });
@@ -113,8 +168,8 @@ impl Schedule {
             (Some(zone), _) | (None, Some(zone)) => zone,
             (None, None) => Tz::UTC,
         };
-        let spec = words.iter().map(|word| word.text).collect::<Vec<_>>().join(" ");
-        let line = Line::parse(&spec, fields)?;
+        let spec = line::joined(&words);
+        let line = Line::parse(&spec, fields, places)?;
         let jumps = if line.is_fixed_time() { Jumps::Once } else { Jumps::AsShown };
         let schedule = Self { spec, time_zone, line, jumps };
         schedule.refuse_long_pauses()?;
@@ -158,14 +213,15 @@ impl Schedule {
         while upcoming.len() < count
             && let Some(at) = self.next_after(previous)
         {
-            upcoming.push(Upcoming {
-                at,
-                local: at.with_timezone(&self.time_zone).to_rfc3339(),
-                note: self.note(previous, at),
-            });
+            upcoming.push(self.upcoming_at(previous, at));
             previous = at;
         }
         upcoming
+    }
+
+    /// Tells of one instant, with a note on what the wall clock did since `previous`.
+    fn upcoming_at(&self, previous: DateTime<Utc>, at: DateTime<Utc>) -> Upcoming {
+        Upcoming { at, local: at.with_timezone(&self.time_zone).to_rfc3339(), note: self.note(previous, at) }
     }
 
     /// Returns the schedule in plain English, such as `every 5 minutes` or `at 02:30 on Monday (America/Toronto)`.

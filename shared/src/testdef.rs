@@ -10,7 +10,7 @@ use crate::image;
 use crate::labels::Labels;
 use crate::matrix::Matrix;
 use crate::namespace::Namespace;
-use crate::schedule::{CatchUp, Schedule, ScheduleError, Upcoming};
+use crate::schedule::{CatchUp, Checked, Schedule, ScheduleError, Upcoming};
 use crate::size::Bytes;
 
 /// The longest name of a test.
@@ -240,7 +240,8 @@ pub struct NewTestDef {
     /// The label combinations that the test is fanned out over; without it there is one run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matrix: Option<Matrix>,
-    /// When it runs by itself: five fields of a crontab, or a word such as `@daily`.
+    /// When it runs by itself: five fields of a crontab, or a word such as `@daily`. `H` stands for a value that the
+    /// test's id decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(max = 128)))]
     pub cron_schedule: Option<String>,
@@ -384,7 +385,7 @@ impl NewTestDef {
         if let Err(part) = self.cells() {
             invalid.add_all("", part);
         }
-        if let Err(fault) = self.schedule() {
+        if let Err(fault) = self.check_schedule() {
             invalid.add(format!("/{}", fault.field()), fault.to_string());
         }
         if self.cron_schedule.is_none() && self.time_zone.is_some() {
@@ -431,9 +432,25 @@ impl NewTestDef {
         Ok(cells)
     }
 
-    /// Returns the parsed schedule, if the test has one.
-    pub fn schedule(&self) -> Result<Option<Schedule>, ScheduleError> {
-        self.cron_schedule.as_deref().map(|spec| Schedule::parse(spec, self.time_zone.as_deref())).transpose()
+    /// Returns the parsed schedule, if the test has one. The id of the test decides where `H` falls.
+    pub fn schedule(&self, id: TestId) -> Result<Option<Schedule>, ScheduleError> {
+        let zone = self.time_zone.as_deref();
+        self.cron_schedule.as_deref().map(|spec| Schedule::parse_for(id, spec, zone)).transpose()
+    }
+
+    /// Checks the schedule of a test that may have no id yet, and says what it means.
+    pub fn check_schedule(&self) -> Result<Option<Checked>, ScheduleError> {
+        self.cron_schedule.as_deref().map(|spec| Schedule::check(spec, self.time_zone.as_deref())).transpose()
+    }
+
+    /// Returns how old a missed instant may be to be made up for: what the test says, else the period of its schedule
+    /// at that instant, at most an hour.
+    pub fn start_deadline_at(&self, schedule: &Schedule, at: DateTime<Utc>) -> chrono::Duration {
+        let hour = chrono::Duration::hours(1);
+        match self.start_deadline {
+            Some(deadline) => chrono::Duration::seconds(i64::from(deadline.0)),
+            None => schedule.period_at(at).unwrap_or(hour).min(hour),
+        }
     }
 }
 

@@ -19,5 +19,6 @@ mod pull;
 mod queue;
 mod replicas;
 mod scheduler;
+mod spread;
 mod transitions;
 mod up;

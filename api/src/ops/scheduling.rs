@@ -4,7 +4,7 @@
 //! runs are derived from test, instant and cell, so even a second sweep over the same instant could add nothing.
 
 use anyhow::Context;
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 use tstr_shared::ids::{MatrixId, RunId};
 use tstr_shared::labels::Labels;
 use tstr_shared::run::Trigger;
@@ -71,9 +71,7 @@ impl Ops {
         before: usize,
     ) -> Result<Vec<Planned>> {
         let Plan { def, schedule, cells } = plan;
-        let deadline = def
-            .start_deadline
-            .map_or_else(|| default_deadline(schedule, test.next_at), |s| Duration::seconds(i64::from(s.0)));
+        let deadline = def.start_deadline_at(schedule, test.next_at);
         let due = schedule.due(test.next_at, test.now, def.catch_up, deadline);
         if !due.missed.is_empty() {
             let count = due.missed.len();
@@ -121,12 +119,7 @@ struct Plan {
 
 fn read(test: &DueTest) -> anyhow::Result<Plan> {
     let def: NewTestDef = serde_json::from_str(&test.doc)?;
-    let schedule = def.schedule()?.context("a test on the schedule has none")?;
+    let schedule = def.schedule(test.id)?.context("a test on the schedule has none")?;
     let cells = def.cells()?;
     Ok(Plan { def, schedule, cells })
-}
-
-/// How old a missed instant may be when the test does not say it: the schedule's period, at most an hour.
-fn default_deadline(schedule: &Schedule, at: DateTime<Utc>) -> Duration {
-    schedule.period_at(at).unwrap_or(Duration::hours(1)).min(Duration::hours(1))
 }

@@ -6,7 +6,7 @@
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Schedule;
+use super::{Schedule, Upcoming};
 
 /// The most instants that one look at a schedule runs.
 pub const MAX_RUNS: usize = 100;
@@ -75,6 +75,39 @@ impl Schedule {
         let unlisted = missed.len().saturating_sub(MAX_MISSED);
         missed.drain(..unlisted);
         Due { instants, missed, missed_more: has_older || unlisted > 0, next }
+    }
+
+    /// Returns the next `count` instants that make runs: those that a look at the schedule would run now, and those
+    /// that come after them. What was missed for good is left out.
+    ///
+    /// The arguments are those of [`Schedule::due`]; without `next_at` the test is on no schedule, and the instants
+    /// are those it would have.
+    #[must_use]
+    pub fn preview(
+        &self,
+        next_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+        catch_up: CatchUp,
+        start_deadline: Duration,
+        count: usize,
+    ) -> Vec<Upcoming> {
+        let due = match next_at {
+            None => return self.upcoming(now, count),
+            Some(next_at) => self.due(next_at, now, catch_up, start_deadline),
+        };
+        let mut previous = next_at.map_or(now, |next_at| now.min(next_at - Duration::seconds(1)));
+        let mut upcoming = Vec::new();
+        let mut next = due.instants.into_iter().chain(due.next);
+        while upcoming.len() < count
+            && let Some(at) = next.next()
+        {
+            upcoming.push(self.upcoming_at(previous, at));
+            previous = at;
+        }
+        if let Some(first_to_come) = due.next {
+            upcoming.extend(self.upcoming(first_to_come, count - upcoming.len()));
+        }
+        upcoming
     }
 
     /// Returns at least the newest 1100 instants from `next_at` up to `now`, or all if there are fewer.

@@ -59,6 +59,12 @@ pub enum ScheduleError {
         /// The line.
         spec: String,
     },
+    /// The line names a time often enough for some places of its `H`, and not for others.
+    #[error("the cron line {spec:?} never happens, or hardly ever, where H falls on some of its values")]
+    Unplaceable {
+        /// The line.
+        spec: String,
+    },
     /// The `cron` crate refuses what we accepted; no such line is known.
     #[error("the cron line {spec:?} is not understood: {reason}")]
     Refused {
@@ -101,6 +107,7 @@ impl ScheduleError {
             | Self::BadField { .. }
             | Self::Never { .. }
             | Self::TooRare { .. }
+            | Self::Unplaceable { .. }
             | Self::Refused { .. }
             | Self::UnknownPrefixZone { .. } => "cron_schedule",
             Self::UnknownZone { .. } | Self::ZoneConflict { .. } => "time_zone",

@@ -1,4 +1,4 @@
-//! The grammar of one crontab field: `*`, numbers, names, ranges, steps, and lists of them.
+//! The grammar of one crontab field: `*`, numbers, names, ranges, steps, `H`, and lists of them.
 //!
 //! Every field is read here although the `cron` crate could read most of them: the crate counts weekdays
 //! differently, accepts forms crontab does not know, and cannot tell people which column is wrong.
@@ -7,6 +7,7 @@
 use std::fmt;
 
 use super::ScheduleError;
+use super::spread::Places;
 
 const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
@@ -46,6 +47,15 @@ impl CronField {
         }
     }
 
+    /// The range in which an `H` of the field falls; every month has the days 1 to 28.
+    fn spread(self) -> (u8, u8) {
+        match self {
+            Self::DayOfMonth => (1, 28),
+            Self::DayOfWeek => (0, 6),
+            Self::Minute | Self::Hour | Self::Month => (self.low(), self.high()),
+        }
+    }
+
     /// The names the field takes; the first stands for [`CronField::low`].
     fn names(self) -> &'static [&'static str] {
         match self {
@@ -75,6 +85,8 @@ pub(super) struct Values {
     items: Vec<Item>,
     /// Bit n is set when n is a value; Sunday is bit 0 only.
     set: u64,
+    /// There is an `H` in it.
+    spreads: bool,
 }
 
 /// One entry of a field's list: a value, a range, or all values, the last two perhaps with a step.
@@ -87,12 +99,12 @@ struct Item {
 }
 
 impl Values {
-    /// Reads one field. `column` is where `text` begins in the line, counted from 1.
-    pub(super) fn parse(field: CronField, text: &str, column: usize) -> Result<Self, ScheduleError> {
+    /// Reads one field. `column` is where `text` begins in the line, counted from 1; `places` is where an `H` falls.
+    pub(super) fn parse(field: CronField, text: &str, column: usize, places: Places) -> Result<Self, ScheduleError> {
         let mut items = Vec::new();
         let mut item_column = column;
         for item in text.split(',') {
-            items.push(Item::parse(field, item).map_err(|reason| ScheduleError::BadField {
+            items.push(Item::parse(field, item, places).map_err(|reason| ScheduleError::BadField {
                 field,
                 text: text.to_owned(),
                 column: item_column,
@@ -105,7 +117,13 @@ impl Values {
             CronField::DayOfWeek => (set | set >> 7) & 0b111_1111,
             CronField::Minute | CronField::Hour | CronField::DayOfMonth | CronField::Month => set,
         };
-        Ok(Self { field, items, set })
+        let spreads = text.split(',').any(|item| spread_of(item).is_some());
+        Ok(Self { field, items, set, spreads })
+    }
+
+    /// True when an `H` stands in the field.
+    pub(super) fn spreads(&self) -> bool {
+        self.spreads
     }
 
     /// True when the field holds every value it can, however that was written.
@@ -152,7 +170,10 @@ impl Values {
 
 impl Item {
     /// Reads one entry; the error is the reason, in words.
-    fn parse(field: CronField, text: &str) -> Result<Self, String> {
+    fn parse(field: CronField, text: &str, places: Places) -> Result<Self, String> {
+        if let Some(rest) = spread_of(text) {
+            return Self::parse_spread(field, rest, places);
+        }
         if let Some(reason) = not_supported(text) {
             return Err(reason);
         }
@@ -186,6 +207,41 @@ impl Item {
             ));
         }
         Ok(Self::plain(first, last, step))
+    }
+
+    /// Reads what stands behind an `H`: nothing, a range in brackets, a step, or both.
+    fn parse_spread(field: CronField, text: &str, places: Places) -> Result<Self, String> {
+        let (low, high) = field.spread();
+        let (first, last, rest) = match text.strip_prefix('(') {
+            None => (low, high, text),
+            Some(inner) => {
+                let (range, rest) = inner.split_once(')').ok_or("the bracket behind H is not closed")?;
+                let (from, to) = range.split_once('-').ok_or("H takes a range in its brackets, such as H(0-29)")?;
+                (parse_value(field, from)?, parse_value(field, to)?, rest)
+            }
+        };
+        if first > last {
+            return Err(format!("the range {first}-{last} behind H runs backwards"));
+        }
+        if last > high && field == CronField::DayOfMonth {
+            return Err(format!("H reaches up to day {high}, the last that every month has"));
+        }
+        // Sunday has two numbers but one place.
+        let last = if field == CronField::DayOfWeek && (first, last) == (0, 7) { 6 } else { last };
+        let width = last - first + 1;
+        let step = match rest.strip_prefix('/') {
+            Some(step) => Some(parse_step(field, step)?),
+            None if rest.is_empty() => None,
+            None => return Err("H stands alone, or as H(0-29), H/15 or H(0-29)/15".to_owned()),
+        };
+        if let Some(step) = step.filter(|step| *step > width) {
+            return Err(format!("the step {step} is larger than the range {first}-{last}"));
+        }
+        let place = places.within(field, step.unwrap_or(width)).ok_or("H needs a test, whose id decides its place")?;
+        Ok(match step {
+            None => Self::plain(first + place, first + place, None),
+            Some(step) => Self::plain(first + place, last, Some(step)),
+        })
     }
 
     fn plain(first: u8, last: u8, step: Option<u8>) -> Self {
@@ -248,6 +304,11 @@ fn is_number(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// Returns what stands behind the `H` of an entry; `None` where it has none. No name begins with that letter.
+fn spread_of(item: &str) -> Option<&str> {
+    item.strip_prefix(['H', 'h'])
+}
+
 /// Names the extensions of other crons, so that people do not hunt for a typing error.
 fn not_supported(item: &str) -> Option<String> {
     let item = item.to_ascii_uppercase();
@@ -257,8 +318,6 @@ fn not_supported(item: &str) -> Option<String> {
         Some("? is not supported, write *".to_owned())
     } else if item.contains('#') {
         Some("# is not supported yet".to_owned())
-    } else if item == "H" || item.starts_with("H/") || item.starts_with("H(") {
-        Some("H is not supported yet".to_owned())
     } else if is_last_day || item.starts_with("L-") {
         Some("L is not supported yet".to_owned())
     } else if is_near_weekday {

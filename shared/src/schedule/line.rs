@@ -10,6 +10,7 @@ use chrono::NaiveDateTime;
 
 use super::ScheduleError;
 use super::field::{CronField, Values};
+use super::spread::Places;
 
 /// The five fields of a line and the searches they stand for.
 #[derive(Debug, Clone)]
@@ -32,8 +33,9 @@ pub(super) struct Word<'a> {
 }
 
 impl Line {
-    /// Reads the five fields or the one `@` word in `words`; `spec` is the whole line, for messages.
-    pub(super) fn parse(spec: &str, words: &[Word<'_>]) -> Result<Self, ScheduleError> {
+    /// Reads the five fields or the one `@` word in `words`; `spec` is the whole line, for messages, and `places` is
+    /// where an `H` falls.
+    pub(super) fn parse(spec: &str, words: &[Word<'_>], places: Places) -> Result<Self, ScheduleError> {
         let expanded;
         let words = match words {
             [first, rest @ ..] if first.text.starts_with('@') => {
@@ -48,7 +50,7 @@ impl Line {
                 found => ScheduleError::FieldCount { spec: spec.to_owned(), found },
             });
         };
-        let read = |field, word: Word<'_>| Values::parse(field, word.text, word.column);
+        let read = |field, word: Word<'_>| Values::parse(field, word.text, word.column, places);
         let minute = read(CronField::Minute, minute)?;
         let hour = read(CronField::Hour, hour)?;
         let day_of_month = read(CronField::DayOfMonth, day_of_month)?;
@@ -71,6 +73,19 @@ impl Line {
     /// True when the line names times of day, rather than every so many minutes or hours.
     pub(super) fn is_fixed_time(&self) -> bool {
         !self.minute.is_elapsed() && !self.hour.is_elapsed()
+    }
+
+    /// True when the id of a test decides a part of the line.
+    pub(super) fn spreads(&self) -> bool {
+        let fields = [&self.minute, &self.hour, &self.day_of_month, &self.month, &self.day_of_week];
+        fields.into_iter().any(Values::spreads)
+    }
+
+    /// True when it depends on the place of an `H` how often the line names a day at all.
+    pub(super) fn may_miss_days(&self) -> bool {
+        (self.month.spreads() || self.day_of_week.spreads())
+            && !self.day_of_month.is_all()
+            && (self.or_search.is_none() || self.day_of_month.iter().all(|day| day > 28))
     }
 
     /// True when a day matches by either of the two day fields.
@@ -102,6 +117,18 @@ pub(super) fn split(line: &str) -> Vec<Word<'_>> {
         column += text.chars().count() + 1;
     }
     words
+}
+
+/// Puts the words of a line together with single blanks.
+pub(super) fn joined(words: &[Word<'_>]) -> String {
+    words.iter().map(|word| word.text).collect::<Vec<_>>().join(" ")
+}
+
+/// True when an `H` stands in a field of the line, which may have a time zone before it.
+pub(super) fn names_spread(line: &str) -> bool {
+    let words = split(line);
+    let fields = words.len().saturating_sub(5);
+    words[fields..].iter().any(|word| word.text.split(',').any(|item| item.starts_with(['H', 'h'])))
 }
 
 /// Returns the five fields that an `@` word stands for.

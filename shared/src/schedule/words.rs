@@ -43,6 +43,11 @@ pub(super) fn describe(line: &Line, zone: Tz) -> String {
     }
 }
 
+/// Describes a line with an `H` whose test has no id yet.
+pub(super) fn undecided(spec: &str, zone: Tz) -> String {
+    format!("{spec} ({zone}); the place of H is decided when the test is registered")
+}
+
 /// Says that the named times from `first` to `last` fall into a gap, and at which time they run `instead`.
 pub(super) fn left_out(first: NaiveDateTime, last: NaiveDateTime, instead: Option<NaiveDateTime>) -> String {
     let (start, end, day) = (clock(first), clock(last), date(last));

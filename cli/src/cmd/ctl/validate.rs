@@ -35,7 +35,8 @@ pub fn run(out: Door, args: &ValidateArgs) -> Outcome<Exit> {
         match check(document) {
             Ok(test) => {
                 let cells = test.cells().map(|cells| cells.len()).unwrap_or_default();
-                let schedule = test.schedule().ok().flatten().map(|schedule| schedule.describe()).unwrap_or_default();
+                let schedule =
+                    test.check_schedule().ok().flatten().map(|schedule| schedule.description).unwrap_or_default();
                 values.push(json!({"file": document.place, "name": test.name, "valid": true, "runs": cells, "schedule": schedule}));
                 rows.push(vec![
                     Cell::new(&test.name, Tint::Good),

@@ -61,9 +61,10 @@ proptest! {
     }
 
     #[test]
-    fn no_text_panics(spec in "[-0-9*/,@?#HLWaeinorudwytJAN =TZ]{0,40}", zone in "\\PC{0,12}") {
+    fn no_text_panics(spec in "[-0-9*/,@?#HLWaeinorudwytJAN()h =TZ]{0,40}", zone in "\\PC{0,12}") {
         let _ = Schedule::parse(&spec, None);
         let _ = Schedule::parse("@daily", Some(&zone));
+        let _ = Schedule::check(&spec, None);
     }
 
     #[test]
@@ -97,5 +98,29 @@ proptest! {
         prop_assert_eq!(&due.missed[..], listed);
         prop_assert_eq!(due.missed_more, missed.len() > 1000);
         prop_assert_eq!(due.next, schedule.next_after(now));
+    }
+
+    #[test]
+    fn the_preview_is_what_the_looks_at_the_schedule_run(
+        schedule in any_schedule(),
+        next_at in any_instant(),
+        away_mins in prop_oneof![0..300_i64, 0..50_000_i64],
+        catch_up in prop::sample::select(&[CatchUp::None, CatchUp::Last, CatchUp::All][..]),
+        deadline_mins in 0..3000_i64,
+    ) {
+        let now = next_at + Duration::seconds(away_mins * 60 + 7);
+        let deadline = Duration::minutes(deadline_mins);
+        let preview: Vec<_> =
+            schedule.preview(Some(next_at), now, catch_up, deadline, 8).into_iter().map(|one| one.at).collect();
+        // The first look is now; each one after it comes when the next instant has come.
+        let (mut ran, mut next, mut look_at) = (Vec::new(), Some(next_at), now);
+        while ran.len() < 8 && let Some(at) = next {
+            look_at = look_at.max(at);
+            let due = schedule.due(at, look_at, catch_up, deadline);
+            ran.extend(due.instants);
+            next = due.next;
+        }
+        ran.truncate(8);
+        prop_assert_eq!(preview, ran);
     }
 }
