@@ -8,6 +8,7 @@
 //! Messages cannot tell an absent text from an empty one; both are read as absent where the domain has an `Option`.
 
 mod admin;
+mod explain;
 mod json;
 mod lease;
 mod logs;

@@ -25,6 +25,7 @@
 pub mod arb;
 pub mod duration;
 pub mod error;
+pub mod explain;
 pub mod ids;
 pub mod image;
 pub mod labels;

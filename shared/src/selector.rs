@@ -121,19 +121,36 @@ impl Selectors {
             if let Some(value) = labels.get(key)
                 && pattern.matches(value)
             {
-                return Err(Misfit::Rejected { key: key.clone(), value: value.to_owned() });
+                let pattern = pattern.source().to_owned();
+                return Err(Misfit::Rejected { key: key.clone(), value: value.to_owned(), pattern });
             }
         }
         if self.accept.is_empty() {
             return Ok(());
         }
         for (key, value) in labels.iter() {
-            let pattern = self.accept.get(key).or_else(|| self.accept.get(ANY_KEY));
+            let pattern = self.acceptor(key);
             if !pattern.is_some_and(|pattern| pattern.matches(value)) {
-                return Err(Misfit::NotAccepted { key: key.to_owned(), value: value.to_owned() });
+                let pattern = pattern.map(|pattern| pattern.source().to_owned());
+                return Err(Misfit::NotAccepted { key: key.to_owned(), value: value.to_owned(), pattern });
             }
         }
         Ok(())
+    }
+
+    /// Counts the labels that fit by themselves; the more, the nearer a runner is to taking a run.
+    pub fn fitting(&self, labels: &Labels) -> usize {
+        let fits = |(key, value): &(&str, &str)| {
+            let rejected = self.reject.get(*key).is_some_and(|pattern| pattern.matches(value));
+            let accepted = self.accept.is_empty() || self.acceptor(key).is_some_and(|pattern| pattern.matches(value));
+            accepted && !rejected
+        };
+        labels.iter().filter(fits).count()
+    }
+
+    /// Returns the accept selector that is for a key.
+    fn acceptor(&self, key: &str) -> Option<&Pattern> {
+        self.accept.get(key).or_else(|| self.accept.get(ANY_KEY))
     }
 }
 
@@ -164,6 +181,8 @@ pub enum Misfit {
         key: String,
         /// The label's value.
         value: String,
+        /// The selector.
+        pattern: String,
     },
     /// No accept selector matches a label.
     NotAccepted {
@@ -171,6 +190,8 @@ pub enum Misfit {
         key: String,
         /// The label's value.
         value: String,
+        /// The selector that is for this key; absent where there is none, not even `*`.
+        pattern: Option<String>,
     },
 }
 
@@ -178,8 +199,13 @@ impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Namespace { namespace } => write!(f, "its token does not cover namespace {namespace}"),
-            Self::Rejected { key, value } => write!(f, "it rejects {key}={value}"),
-            Self::NotAccepted { key, value } => write!(f, "it does not accept {key}={value}"),
+            Self::Rejected { key, value, pattern } => write!(f, "it rejects {key}={value} (reject {key}={pattern})"),
+            Self::NotAccepted { key, value, pattern: Some(pattern) } => {
+                write!(f, "it does not accept {key}={value} (accept {key}={pattern})")
+            }
+            Self::NotAccepted { key, value, pattern: None } => {
+                write!(f, "it does not accept {key}={value} (no accept selector is for {key})")
+            }
         }
     }
 }
@@ -215,12 +241,13 @@ mod tests {
         assert!(narrow.check(&labels(&[("region", "nyc")])).is_ok());
         assert_eq!(
             narrow.check(&labels(&[("region", "nyc"), ("type", "e2e")])),
-            Err(Misfit::NotAccepted { key: "type".into(), value: "e2e".into() })
+            Err(Misfit::NotAccepted { key: "type".into(), value: "e2e".into(), pattern: None })
         );
         let wide = selectors(&[("region", "nyc"), ("*", ".*")], &[]);
         assert!(wide.check(&labels(&[("region", "nyc"), ("type", "e2e")])).is_ok());
         // The star stands only for keys that are not named.
-        assert!(wide.check(&labels(&[("region", "sfo")])).is_err());
+        let misfit = wide.check(&labels(&[("region", "sfo")])).unwrap_err();
+        assert_eq!(misfit.to_string(), "it does not accept region=sfo (accept region=nyc)");
     }
 
     #[test]
@@ -228,7 +255,7 @@ mod tests {
         let both = selectors(&[("region", ".*")], &[("region", "nyc")]);
         assert_eq!(
             both.check(&labels(&[("region", "nyc")])),
-            Err(Misfit::Rejected { key: "region".into(), value: "nyc".into() })
+            Err(Misfit::Rejected { key: "region".into(), value: "nyc".into(), pattern: "nyc".into() })
         );
     }
 
@@ -284,6 +311,7 @@ mod tests {
         fn check_agrees_with_the_rule_read_word_by_word(sources in arb::selectors(), labels in arb::labels()) {
             let compiled = Selectors::parse(&sources).unwrap();
             prop_assert_eq!(compiled.check(&labels).is_ok(), naive(&sources, &labels));
+            prop_assert_eq!(compiled.fitting(&labels) == labels.0.len(), naive(&sources, &labels));
         }
 
         #[test]

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tstr_api::error::row;
 use tstr_api::http::openapi;
 use tstr_shared::error::ErrorCode;
+use tstr_shared::explain::{Verdict, Why};
 use tstr_shared::run::{Reason, RunResult, RunState};
 use tstr_shared::testdef::NewTestDef;
 use tstr_tests::{binary, process};
@@ -75,6 +76,12 @@ fn every_state_result_and_reason_is_explained() {
     for number in 1..=13 {
         assert_eq!(text.matches(&format!("\n| T{number} |")).count(), 1, "T{number} stands in the table once");
     }
+}
+
+#[test]
+fn every_word_of_an_explanation_is_explained() {
+    let words = Why::ALL.iter().map(|why| why.word()).chain(Verdict::ALL.iter().map(|verdict| verdict.word()));
+    assert_eq!(not_in_a_table(&document("docs/api.md"), words), [""; 0]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod authz;
 mod ctl;
 mod desk;
 mod docs;
+mod explain;
 mod grpc;
 mod http;
 mod input;

@@ -84,6 +84,10 @@ impl DataService for Service {
         .await
     }
 
+    async fn explain_run(&self, request: Request<pb::ExplainRunRequest>) -> Answer<pb::ExplainRunResponse> {
+        answer(request, async |caller, req| Ok(self.ops.explain_run(&caller, run(&req.run_id)?).await?.into())).await
+    }
+
     async fn list_run_events(&self, request: Request<pb::ListRunEventsRequest>) -> Answer<pb::ListRunEventsResponse> {
         answer(request, async |caller, req| {
             let events = self.ops.run_events(&caller, run(&req.run_id)?).await?;
@@ -100,6 +104,14 @@ impl DataService for Service {
             let pieces = self.ops.read_logs(&caller, run(&req.run_id)?, req.try_into()?).await?;
             let pieces = pieces.map(move |piece| piece.map(Into::into).map_err(|error| status(&error, &trace_id)));
             Ok(Box::pin(pieces) as Self::ReadLogsStream)
+        })
+        .await
+    }
+
+    async fn list_queue(&self, request: Request<pb::ListQueueRequest>) -> Answer<pb::ListQueueResponse> {
+        answer(request, async |caller, req| {
+            let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, req.page_token)?);
+            Ok(self.ops.list_queue(&caller, &ns, page).await?.into())
         })
         .await
     }

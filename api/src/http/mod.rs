@@ -17,6 +17,7 @@ use crate::ops::Ops;
 mod answer;
 mod body;
 mod error;
+mod explain;
 mod extract;
 mod health;
 mod identity;
@@ -83,6 +84,7 @@ fn routes() -> ApiRouter<App> {
         .merge(namespaces::routes())
         .merge(testdefs::routes())
         .merge(runs::routes())
+        .merge(explain::routes())
         .merge(logs::routes())
         .merge(runners::routes())
         .merge(tokens::routes())

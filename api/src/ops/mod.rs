@@ -8,6 +8,7 @@ mod combine;
 mod cursor;
 mod desk;
 mod enqueue;
+mod explain;
 mod idempotency;
 mod known;
 pub mod logs;

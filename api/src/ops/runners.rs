@@ -103,7 +103,8 @@ impl Ops {
         found.filter(|runner| serves_any(runner, &names)).ok_or_else(|| Error::not_found("runner"))
     }
 
-    async fn names_of<P>(&self, access: &Access<P>) -> Result<Vec<String>> {
+    /// Returns the names of the namespaces that an access covers.
+    pub(super) async fn names_of<P>(&self, access: &Access<P>) -> Result<Vec<String>> {
         let rows = self.namespace_rows(false).await?;
         let covered = rows.iter().filter(|row| access.namespaces().contains(&row.reference.id));
         Ok(covered.map(|row| row.reference.name.clone()).collect())

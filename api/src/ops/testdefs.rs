@@ -4,16 +4,15 @@ use serde::Serialize;
 use serde_json::Value;
 use tstr_shared::error::{ErrorCode, Invalid, field_of_fault, pointer_step};
 use tstr_shared::ids::TestId;
-use tstr_shared::labels::Labels;
-use tstr_shared::namespace::{Namespace, NamespacePatterns};
+use tstr_shared::namespace::Namespace;
 use tstr_shared::page::{Page, PageRequest};
 use tstr_shared::permission::{TestsRead, TestsWrite};
-use tstr_shared::selector::{Selectors, check_placement};
 use tstr_shared::testdef::{Applied, Change, FieldChange, NewTestDef, RegisteredTest, TestDef, TestSchedule};
 use uuid::Uuid;
 
 pub use crate::store::testdefs::TestFilter;
 
+use super::explain::warnings_of;
 use super::{IdempotencyKey, Ops};
 use crate::auth::Caller;
 use crate::auth::access::Access;
@@ -224,38 +223,6 @@ async fn reschedule(conn: &mut Conn, access: &Access<TestsWrite>, id: TestId, ne
 
 async fn warnings(conn: &mut Conn, access: &Access<TestsWrite>, test: &TestDef) -> Result<Vec<String>> {
     warnings_of(conn, access, &test.namespace, &test.spec).await
-}
-
-/// Says which cells no known runner takes, live or not.
-async fn warnings_of(
-    conn: &mut Conn,
-    access: &Access<TestsWrite>,
-    ns: &Namespace,
-    def: &NewTestDef,
-) -> Result<Vec<String>> {
-    let runners = store::runners::all_selectors(conn, access).await?;
-    if runners.is_empty() {
-        return Ok(vec!["no runner has registered yet; runs will wait until one does".to_owned()]);
-    }
-    let runners: Vec<_> = runners
-        .iter()
-        .filter_map(|runner| {
-            Some((NamespacePatterns::parse(&runner.namespaces).ok()?, Selectors::parse(&runner.selectors).ok()?))
-        })
-        .collect();
-    let taken = |labels: &Labels| {
-        runners
-            .iter()
-            .any(|(namespaces, selectors)| check_placement(namespaces, selectors, ns.as_str(), labels).is_ok())
-    };
-    let cells = def.cells()?;
-    let lost: Vec<&Labels> = cells.iter().filter(|cell| !taken(&def.labels.merged(cell))).collect();
-    Ok(match lost.as_slice() {
-        [] => Vec::new(),
-        [only] if only.is_empty() => vec!["no known runner takes runs with the labels of this test".to_owned()],
-        some if some.len() == cells.len() => vec!["no known runner takes any cell of this test".to_owned()],
-        some => some.iter().map(|cell| format!("no known runner takes the cell {}", cell.text())).collect(),
-    })
 }
 
 fn check_version(test: Option<&TestDef>, wanted: Option<i32>) -> Result<()> {

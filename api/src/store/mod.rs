@@ -9,6 +9,7 @@
 
 pub mod claims;
 pub mod error;
+pub mod explain;
 pub mod housekeeping;
 pub mod idempotency;
 pub mod logs;

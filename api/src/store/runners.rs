@@ -163,23 +163,19 @@ pub async fn selectors(conn: &mut Conn, access: &Access<RunsExecute>, id: Runner
     }))
 }
 
-/// Reads the selectors of all runners, live or not, for the warnings of a registration.
-pub async fn all_selectors(conn: &mut Conn, _: &Access<TestsWrite>) -> Result<Vec<RunnerSelectors>> {
-    let rows = sqlx::query!(
-        r#"SELECT DISTINCT namespaces, accept AS "accept: Json<BTreeMap<String, String>>",
-                  reject AS "reject: Json<BTreeMap<String, String>>"
-           FROM runner LIMIT 10000"#
-    );
-    Ok(rows
-        .fetch_all(conn)
-        .await?
-        .into_iter()
-        .map(|row| RunnerSelectors {
-            namespaces: row.namespaces,
-            selectors: SelectorSources { accept: row.accept.0, reject: row.reject.0 },
-            ..RunnerSelectors::default()
-        })
-        .collect())
+/// Permissions under which it may be told which runners take something.
+pub trait SeesFleet {}
+impl SeesFleet for RunnersRead {}
+impl SeesFleet for TestsWrite {}
+
+/// How many runners are looked at to say which of them take something.
+const MAX_FLEET: i64 = 10_000;
+
+/// Reads all runners, live or not, those that were heard of last first; the caller leaves out those that may not be
+/// told of.
+pub async fn fleet<P: SeesFleet>(conn: &mut Conn, _: &Access<P>) -> Result<Vec<Runner>> {
+    let rows = runner_query!("ORDER BY w.last_seen_at DESC, w.id LIMIT $2", MAX_FLEET);
+    Ok(rows.fetch_all(conn).await?.into_iter().map(Runner::from).collect())
 }
 
 /// The runner, other than `id`, that holds the name and was heard of within a lease's life.

@@ -10,6 +10,10 @@ use proptest::option;
 use proptest::prelude::*;
 use tstr_shared::arb;
 use tstr_shared::duration::Seconds;
+use tstr_shared::explain::{
+    AttemptStory, Because, Counted, Explanation, LeaseStory, PriorityDepth, QueueClass, RunnerVerdict, Verdict,
+    VerdictCount, Waiting, Why,
+};
 use tstr_shared::lease::{Fence, LeaseTimes, LeasedRun};
 use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, LogStatus, LogSummary, Stream, StreamSeal};
 use tstr_shared::namespace::{Namespace, NamespaceInfo, NewNamespace, Quotas};
@@ -312,4 +316,89 @@ pub(super) fn namespace_info() -> impl Strategy<Value = NamespaceInfo> {
         quotas,
         tests,
     })
+}
+
+fn counted() -> impl Strategy<Value = Counted> {
+    any::<(u32, bool)>().prop_map(|(count, more)| Counted { count, more })
+}
+
+fn because() -> impl Strategy<Value = Because> {
+    let facts = (option::of(instant()), option::of(counted()), option::of(any::<u32>()), said());
+    (one_of(Why::ALL), "\\PC{0,9}", facts).prop_map(|(why, sentence, (until, count, limit, group))| Because {
+        why,
+        sentence,
+        until,
+        count,
+        limit,
+        group,
+    })
+}
+
+fn verdict() -> impl Strategy<Value = RunnerVerdict> {
+    let any_text = || option::of("\\PC{0,9}");
+    (runner(), one_of(Verdict::ALL), "\\PC{0,9}", any_text(), any_text(), any_text()).prop_map(
+        |(runner, verdict, sentence, key, value, pattern)| RunnerVerdict {
+            runner_id: runner.id,
+            runner_name: runner.name,
+            state: runner.state,
+            verdict,
+            sentence,
+            key,
+            value,
+            pattern,
+            slots_used: runner.slots_used,
+            slots: runner.slots,
+            last_seen_at: runner.last_seen_at,
+        },
+    )
+}
+
+fn waiting() -> impl Strategy<Value = Waiting> {
+    let count = (one_of(Verdict::ALL), option::of("\\PC{0,9}"), any::<u32>());
+    let count = count.prop_map(|(verdict, key, runners)| VerdictCount { verdict, key, runners });
+    (instant(), option::of(instant()), option::of(counted()), vec(count, 0..3), vec(verdict(), 0..3))
+        .prop_map(|(since, deadline, ahead, counts, runners)| Waiting { since, deadline, ahead, counts, runners })
+}
+
+fn lease() -> impl Strategy<Value = LeaseStory> {
+    let times = (instant(), option::of(instant()), instant(), option::of(instant()), option::of(instant()));
+    (id(), "\\PC{0,9}", any::<u16>(), times).prop_map(|(runner_id, runner_name, attempt, times)| {
+        let (leased_at, started_at, expires_at, hard_deadline, cancel_requested_at) = times;
+        LeaseStory {
+            runner_id,
+            runner_name,
+            attempt,
+            leased_at,
+            started_at,
+            expires_at,
+            hard_deadline,
+            cancel_requested_at,
+        }
+    })
+}
+
+pub(super) fn explanation() -> impl Strategy<Value = Explanation> {
+    let story = (attempt(), "\\PC{0,9}").prop_map(|(attempt, sentence)| AttemptStory {
+        attempt: attempt.attempt,
+        runner_name: attempt.runner_name,
+        result: attempt.result,
+        reason: attempt.reason,
+        sentence,
+    });
+    let parts = (vec(because(), 0..3), option::of(waiting()), option::of(lease()), vec(story, 0..3));
+    (run(), instant(), "\\PC{0,9}", parts).prop_map(|(run, as_of, summary, (reasons, waiting, lease, attempts))| {
+        Explanation { summary, reasons, waiting, lease, attempts, ..Explanation::of(&run, as_of) }
+    })
+}
+
+pub(super) fn queue_class() -> impl Strategy<Value = QueueClass> {
+    let depth = (one_of(&Priority::ALL), counted(), instant());
+    let depth = depth.prop_map(|(priority, depth, oldest)| PriorityDepth { priority, depth, oldest });
+    let later = (counted(), option::of(instant()));
+    let runners = (any::<(u32, u32)>(), option::of(because()));
+    (arb::labels(), counted(), vec(depth, 0..4), option::of(instant()), later, runners).prop_map(
+        |(labels, depth, priorities, oldest, (delayed, next_due), ((live_runners, known_runners), stranded))| {
+            QueueClass { labels, depth, priorities, oldest, delayed, next_due, live_runners, known_runners, stranded }
+        },
+    )
 }

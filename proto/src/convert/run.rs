@@ -12,7 +12,7 @@ use super::{
 use crate::v1 as pb;
 
 /// Makes the number of a value that may be absent: UNSPECIFIED.
-fn optional_number<D: Word>(value: Option<D>) -> i32 {
+pub(super) fn optional_number<D: Word>(value: Option<D>) -> i32 {
     value.map_or(0, number)
 }
 

@@ -60,6 +60,8 @@ mod round_trip {
         quotas: Quotas;
         new_namespace: CreateNamespaceRequest;
         namespace_info: Namespace;
+        explanation: ExplainRunResponse;
+        queue_class: QueueClass;
     }
 
     #[test]

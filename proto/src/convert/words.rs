@@ -1,6 +1,7 @@
 //! Enumerations: numbers on the wire, and a few that stand there as their word.
 
 use tstr_shared::error::Invalid;
+use tstr_shared::explain::{Verdict, Why};
 use tstr_shared::lease::LeaseState;
 use tstr_shared::logs::{LogStatus, Stream};
 use tstr_shared::permission::Scope;
@@ -120,6 +121,20 @@ impl Text for Reason {
     }
 }
 
+impl Text for Why {
+    const ALL: &'static [Self] = Why::ALL;
+    fn text(self) -> &'static str {
+        self.word()
+    }
+}
+
+impl Text for Verdict {
+    const ALL: &'static [Self] = Verdict::ALL;
+    fn text(self) -> &'static str {
+        self.word()
+    }
+}
+
 impl Text for Trigger {
     const ALL: &'static [Self] = Trigger::ALL;
     fn text(self) -> &'static str {
@@ -165,5 +180,7 @@ mod tests {
         check::<Change>(|one| serde_json::to_value(one).unwrap());
         check::<Reason>(|one| serde_json::to_value(one).unwrap());
         check::<Trigger>(|one| serde_json::to_value(one).unwrap());
+        check::<Why>(|one| serde_json::to_value(one).unwrap());
+        check::<Verdict>(|one| serde_json::to_value(one).unwrap());
     }
 }

@@ -131,6 +131,10 @@ pub fn table() -> Vec<Row> {
             |t| pb::RetryRunRequest { run_id: t.run.clone(), idempotency_key: String::new() }.encode_to_vec()),
         row(("list_run_events", "ListRunEvents"), "runs:read", Object, Run, nothing,
             |t| pb::ListRunEventsRequest { run_id: t.run.clone() }.encode_to_vec()),
+        row(("explain_run", "ExplainRun"), "runs:read", Object, Run, nothing,
+            |t| pb::ExplainRunRequest { run_id: t.run.clone() }.encode_to_vec()),
+        row(("list_queue", "ListQueue"), "runs:read", Named, Nothing, nothing,
+            |t| pb::ListQueueRequest { namespace: t.namespace.clone(), ..Default::default() }.encode_to_vec()),
         row(("get_run_logs", "ReadLogs"), "runs:read", Object, Run, nothing,
             |t| pb::ReadLogsRequest { run_id: t.run.clone(), ..Default::default() }.encode_to_vec()),
 

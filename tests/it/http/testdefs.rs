@@ -71,7 +71,10 @@ async fn a_registration_warns_of_cells_that_no_runner_takes() {
         test["warnings"].as_array().unwrap().iter().map(|w| w.as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let first = admin.register(&factory::test("early")).await;
-    assert_eq!(warnings(&first), ["no runner has registered yet; runs will wait until one does"]);
+    assert_eq!(
+        warnings(&first),
+        ["no runner that takes runs of the namespace default has registered yet; runs will wait"]
+    );
     let accept = [("region".to_owned(), "nyc|sfo".to_owned())].into();
     let only = SelectorSources { accept, ..SelectorSources::default() };
     Worker::register_for(&stack, 0, "w", &["default"], only).await;
@@ -85,12 +88,29 @@ async fn a_registration_warns_of_cells_that_no_runner_takes() {
     assert!(warnings(&admin.register(&matrix(json!(["nyc", "sfo"]))).await).is_empty());
     assert_eq!(
         warnings(&admin.register(&matrix(json!(["nyc", "fra"]))).await),
-        ["no known runner takes the cell region=fra"]
+        ["no known runner takes the cell region=fra; \
+          the nearest is w: it does not accept region=fra (accept region=nyc|sfo)"]
     );
     assert_eq!(
         warnings(&admin.register(&matrix(json!(["fra", "lhr"]))).await),
-        ["no known runner takes any cell of this test"]
+        ["fra", "lhr"].map(|region| format!(
+            "no known runner takes the cell region={region}; \
+             the nearest is w: it does not accept region={region} (accept region=nyc|sfo)"
+        ))
     );
+    // Of several runners the one that fits most of the labels is named, live or not; of many cells the first ten.
+    let accept = [("region".to_owned(), ".*".to_owned())].into();
+    let reject = [("type".to_owned(), "load".to_owned())].into();
+    Worker::register_for(&stack, 0, "nearer", &["default"], SelectorSources { accept, reject }).await;
+    let body = factory::with(matrix(json!(["ber"])), "/labels", json!({"type": "load"}));
+    assert_eq!(
+        warnings(&admin.register(&body).await),
+        ["no known runner takes the cell region=ber; the nearest is nearer: it rejects type=load (reject type=load)"]
+    );
+    let values: Vec<String> = (0..25).map(|n| n.to_string()).collect();
+    let body = factory::with(factory::test("wide"), "/matrix/labels/type", json!(values));
+    let told = warnings(&admin.register(&body).await);
+    assert_eq!((told.len(), told[10].as_str()), (11, "no known runner takes 15 more cells"));
 }
 
 #[tokio::test]
