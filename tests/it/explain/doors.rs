@@ -9,7 +9,7 @@ use tstr_shared::explain::{Explanation, QueueClass};
 use tstr_shared::permission::Scope;
 use tstr_shared::run::RunResult;
 use tstr_tests::worker::Worker;
-use tstr_tests::{Stack, factory};
+use tstr_tests::{Ctl, Stack, factory};
 
 use crate::grpc::{Peer, refused};
 use crate::http::{NOBODY, TESTS, foreigner};
@@ -125,4 +125,31 @@ async fn a_registration_names_no_runner_of_other_namespaces() {
     let words = "no known runner takes runs with the labels of this test; \
                  the nearest is of-default: it rejects region=nyc (reject region=nyc)";
     assert_eq!(made["warnings"], json!([words]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_tells_what_the_api_does() {
+    let stack = Stack::start().await;
+    let (admin, ctl) = (stack.admin(), Ctl::of(&stack));
+    let empty = ctl.run("queue");
+    assert_eq!((empty.done(), empty.err.as_str()), ("", "nothing waits in the namespace default\n"));
+    let body = factory::with(factory::test("a"), "/labels/region", json!("fra"));
+    admin.register(&factory::with(body, "/cron_schedule", json!("H 3 * * *"))).await;
+    let accept = [("region".to_owned(), "nyc".to_owned())].into();
+    let only = tstr_shared::selector::SelectorSources { accept, ..Default::default() };
+    Worker::register_for(&stack, 0, "w", &["default"], only).await;
+    let run = admin.trigger("a").await.remove(0);
+    for line in ["run explain", "queue --why"] {
+        let told = ctl.run(&format!("{line} {run}"));
+        let words = "the only known runner could never take it: 1 does not accept the label region";
+        assert!(told.done().contains(&format!("\nWHY\tit waits: {words}\n")), "{told:?}");
+        assert!(told.out.contains("\nRUNNER\tw: it does not accept region=fra (accept region=nyc)\n"), "{told:?}");
+    }
+    let queue = ctl.run("queue");
+    assert!(queue.done().starts_with("region=fra\t1\t0\t20") && queue.out.contains("\t0/0\tthe only"), "{queue:?}");
+    ctl.answers_as_the_api("queue", &admin, QUEUE).await;
+    assert!(ctl.run(&format!("run explain {NOBODY}")).refused(3).contains("run not found"));
+    let (next, schedule) = (ctl.run("schedule next a --count 3"), ctl.run("test schedule a --count 3"));
+    assert_eq!((next.done(), next.out.lines().count()), (schedule.done(), 3));
+    assert!(next.err.starts_with("at 03:") && next.err.contains(" every day (UTC)"), "{next:?}");
 }

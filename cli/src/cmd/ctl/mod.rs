@@ -1,6 +1,7 @@
 //! `tstr ctl`: the client commands. Each talks to the API alone; none knows a database or a container.
 
 mod context;
+mod explain;
 mod identity;
 mod interrupt;
 mod logs;
@@ -59,6 +60,11 @@ enum Command {
     Run(run::Command),
     /// The log of a run
     Logs(logs::LogsArgs),
+    /// What waits, and who could take it
+    Queue(explain::QueueArgs),
+    /// Schedules: what runs next, pause, resume
+    #[command(subcommand)]
+    Schedule(test::ScheduleCommand),
     /// Runners: list, drain, resume
     #[command(subcommand)]
     Runner(runner::Command),
@@ -106,11 +112,17 @@ pub struct Much {
     all: bool,
 }
 
+impl Much {
+    /// Returns the most items; `None` for all.
+    fn limit(&self) -> Option<usize> {
+        (!self.all).then_some(self.limit as usize)
+    }
+}
+
 impl Ctl {
     /// Lists all pages, up to the limit.
     pub async fn list<T: Show>(&self, call: &Call, much: &Much) -> Outcome<Exit> {
-        let limit = (!much.all).then_some(much.limit as usize);
-        let (items, more) = self.client.list(call, limit).await?;
+        let (items, more) = self.client.list(call, much.limit()).await?;
         self.out.list::<T>(&items)?;
         if more {
             self.out.hint(&format!("the first {} are shown; --limit N or --all shows more", items.len()));
@@ -213,6 +225,8 @@ async fn dispatch(args: CtlArgs, out: Door, files: Files, interrupt: Arc<Interru
         Command::Test(command) => test::run(&ctl, command).await,
         Command::Run(command) => run::run(&ctl, command).await,
         Command::Logs(args) => logs::run(&ctl, &args).await,
+        Command::Queue(args) => explain::queue(&ctl, &args).await,
+        Command::Schedule(command) => test::run(&ctl, command.into()).await,
         Command::Runner(command) => runner::run(&ctl, command).await,
         Command::Token(command) => token::run(&ctl, command).await,
         Command::Namespace(command) => namespace::run(&ctl, command).await,

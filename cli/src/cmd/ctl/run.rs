@@ -9,7 +9,7 @@ use tstr_shared::ids::{MatrixId, RunId};
 use tstr_shared::run::{Run, RunEvent, RunResult, RunState};
 
 use super::wait::{Patience, until_finished};
-use super::{Ctl, Much, parse, runner};
+use super::{Ctl, Much, explain, parse, runner};
 use crate::client::Call;
 use crate::exit::{Exit, Failure, Outcome};
 
@@ -45,6 +45,12 @@ pub enum Command {
         run: RunId,
         #[command(flatten)]
         waiting: Waiting,
+    },
+    /// Say why a run waits, what it does, or why it ended as it did
+    #[command(before_help = "Examples:\n  tstr ctl run explain RUN\n  tstr ctl run explain RUN -o json")]
+    Explain {
+        /// The run
+        run: RunId,
     },
     /// Show the changes of a run's state: who, when, from and to what
     #[command(before_help = "Examples:\n  tstr ctl run events RUN")]
@@ -152,6 +158,7 @@ pub async fn run(ctl: &Ctl, command: Command) -> Outcome<Exit> {
         Command::Watch(args) => watch(ctl, args).await,
         Command::Cancel { runs } => cancel(ctl, &runs).await,
         Command::Retry { run, waiting } => retry(ctl, run, waiting).await,
+        Command::Explain { run } => explain::explain(ctl, run).await,
         Command::Events { run } => {
             let answer = ctl.client.send(&Call::get(&["runs", &run.to_string(), "events"])).await?;
             let items = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();

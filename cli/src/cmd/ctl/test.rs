@@ -152,6 +152,44 @@ pub struct RunArgs {
     waiting: Waiting,
 }
 
+/// Commands about schedules; each stands below `test` too.
+#[derive(Debug, Subcommand)]
+pub enum ScheduleCommand {
+    /// Show when a test runs next, the same as `test schedule`
+    #[command(
+        before_help = "Examples:\n  tstr ctl schedule next checkout\n  tstr ctl schedule next checkout --count 20"
+    )]
+    Next {
+        /// The test
+        test: String,
+        /// How many instants
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        count: u32,
+    },
+    /// Let the schedule make no runs, the same as `test pause`
+    #[command(before_help = "Examples:\n  tstr ctl schedule pause checkout")]
+    Pause {
+        /// The test
+        test: String,
+    },
+    /// Let the schedule make runs again, the same as `test resume`
+    #[command(before_help = "Examples:\n  tstr ctl schedule resume checkout")]
+    Resume {
+        /// The test
+        test: String,
+    },
+}
+
+impl From<ScheduleCommand> for Command {
+    fn from(command: ScheduleCommand) -> Self {
+        match command {
+            ScheduleCommand::Next { test, count } => Self::Schedule { test, count },
+            ScheduleCommand::Pause { test } => Self::Pause { test },
+            ScheduleCommand::Resume { test } => Self::Resume { test },
+        }
+    }
+}
+
 /// Runs a command.
 pub async fn run(ctl: &Ctl, command: Command) -> Outcome<Exit> {
     match command {

@@ -115,6 +115,17 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_only_a_registered_test_has_is_accepted_and_said_to_be_open() {
+        let read = |cron: &str| {
+            let text = format!("name: a\nrun_config: {{container_image: i}}\ncron_schedule: \"{cron}\"\n");
+            check(&input::parse(&text, "t.yaml", None).unwrap().remove(0))
+        };
+        let description = read("H H(0-5) * * *").unwrap().check_schedule().unwrap().unwrap().description;
+        assert_eq!(description, "H H(0-5) * * * (UTC); the place of H is decided when the test is registered");
+        assert!(read("H(0-99) * * * *").is_err());
+    }
+
+    #[test]
     fn an_unknown_field_and_a_number_for_a_text_are_explained() {
         assert!(faults("name: a\nrun_config: {image: i}\n")[1].starts_with("  /run_config"));
         let lines = faults("name: a\nlabels: {v: 1}\nrun_config: {container_image: i}\n");
