@@ -24,7 +24,7 @@ pub(crate) async fn again(admin: &Person, name: &str) -> String {
     runs["runs"][0]["id"].as_str().unwrap().to_owned()
 }
 
-async fn run(admin: &Person, id: &str) -> Value {
+pub(crate) async fn run(admin: &Person, id: &str) -> Value {
     admin.get(&format!("/api/v1/runs/{id}")).await.expect(200)
 }
 

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 /// A balancer; ends when it is dropped.
 pub struct Balancer {
     /// Where it listens.
     pub addr: SocketAddr,
     upstreams: Arc<Mutex<Vec<SocketAddr>>>,
+    connections: Arc<Mutex<Vec<AbortHandle>>>,
     task: JoinHandle<()>,
 }
 
@@ -22,7 +23,8 @@ impl Balancer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen");
         let addr = listener.local_addr().expect("an address");
         let upstreams = Arc::new(Mutex::new(upstreams));
-        let (shared, turn) = (upstreams.clone(), AtomicUsize::new(0));
+        let connections: Arc<Mutex<Vec<AbortHandle>>> = Arc::default();
+        let (shared, open, turn) = (upstreams.clone(), connections.clone(), AtomicUsize::new(0));
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let mut order = shared.lock().expect("not poisoned").clone();
@@ -30,10 +32,17 @@ impl Balancer {
                     let first = turn.fetch_add(1, Ordering::Relaxed) % order.len();
                     order.rotate_left(first);
                 }
-                tokio::spawn(forward(client, order));
+                let connection = tokio::spawn(forward(client, order)).abort_handle();
+                open.lock().expect("not poisoned").push(connection);
             }
         });
-        Self { addr, upstreams, task }
+        Self { addr, upstreams, connections, task }
+    }
+
+    /// Takes everything away from behind it, and breaks the connections that stand.
+    pub fn cut(&self) {
+        self.set(Vec::new());
+        self.connections.lock().expect("not poisoned").drain(..).for_each(|connection| connection.abort());
     }
 
     /// Puts other addresses behind it; connections that stand are left alone.

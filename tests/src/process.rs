@@ -188,3 +188,69 @@ impl Drop for Process {
         }
     }
 }
+
+/// A process that a test did not start itself but looks at: a worker's guard, a container's first process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Its id.
+    pub pid: u32,
+    began: u64,
+}
+
+impl Seen {
+    /// Looks at a process; `None` when it does not live.
+    pub fn with_pid(pid: u32) -> Option<Self> {
+        let fields = stat(pid)?;
+        (fields[0] != "Z" && fields[0] != "X").then(|| Self { pid, began: fields[19].parse().expect("a number") })
+    }
+
+    /// Tells whether it still lives.
+    pub fn is_alive(self) -> bool {
+        Self::with_pid(self.pid) == Some(self)
+    }
+
+    /// Sends it a signal.
+    pub fn signal(self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid as i32).expect("a process has an id");
+        // It may have ended by itself.
+        let _ = if self.is_alive() { kill_process(pid, signal) } else { Ok(()) };
+    }
+
+    /// Tells whether it leads a session of its own.
+    pub fn leads_its_session(self) -> bool {
+        stat(self.pid).is_some_and(|fields| fields[3] == self.pid.to_string())
+    }
+
+    /// Returns its arguments, the program first.
+    pub fn arguments(self) -> Vec<String> {
+        let line = std::fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    }
+
+    /// Returns how many bytes of memory are its own: not shared with others, and not merely mapped from a file.
+    pub fn own_memory(self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("the kernel tells");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
+    /// Lists the processes that another one has started.
+    pub fn children_of(parent: u32) -> Vec<Self> {
+        let entries = std::fs::read_dir("/proc").expect("read /proc");
+        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+        let parent = parent.to_string();
+        pids.filter(|pid| stat(*pid).is_some_and(|fields| fields[1] == parent)).filter_map(Self::with_pid).collect()
+    }
+}
+
+/// Returns what the kernel says of a process, from its state on: 0 the state, 1 the parent, 3 the session, 19 its begin.
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(text.rsplit_once(')')?.1.split_ascii_whitespace().map(str::to_owned).collect())
+}
+
+/// Returns the time since the machine started, as `/proc/uptime` has it in a container.
+pub fn uptime() -> f64 {
+    let text = std::fs::read_to_string("/proc/uptime").expect("read the time since boot");
+    text.split(' ').next().and_then(|word| word.parse().ok()).expect("a number")
+}

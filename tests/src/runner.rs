@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tstr_shared::permission::Scope;
 
-use crate::process::{Process, command, make_dir, run, write_private};
+use crate::process::{Process, Seen, command, make_dir, run, write_private};
 use crate::{Person, Stack, binary, eventually, images};
 
 /// A worker process.
@@ -93,6 +93,31 @@ impl Runner {
     /// Lists its containers, running or not.
     pub fn containers(&self) -> Vec<String> {
         containers(&self.dir)
+    }
+
+    /// Returns its guard, if one is there.
+    pub fn guard(&self) -> Option<Seen> {
+        let is_guard = |seen: &Seen| seen.arguments().get(1).is_some_and(|word| word == "guard");
+        Seen::children_of(self.process.pid()).into_iter().find(is_guard)
+    }
+
+    /// Returns the first process of its only container, and the engine's monitor of it.
+    pub fn container(&self) -> (Seen, Seen) {
+        let names = self.containers();
+        assert_eq!(names.len(), 1, "{names:?}");
+        let mut inspect = command(binary());
+        inspect.args(["podman", "--data-dir"]).arg(&self.dir);
+        inspect.args(["--", "inspect", "--format", "{{.State.Pid}} {{.State.ConmonPid}}", &names[0]]);
+        let text = run(&mut inspect);
+        let mut pids = text.split_whitespace().map(|word| word.parse().expect("a process id"));
+        let mut next = || Seen::with_pid(pids.next().expect("two ids")).expect("it lives");
+        (next(), next())
+    }
+
+    /// Returns the service of its own Podman.
+    pub fn podman_service(&self) -> Seen {
+        let is_service = |seen: &Seen| seen.arguments().iter().any(|word| word == "service");
+        Seen::children_of(self.process.pid()).into_iter().find(is_service).expect("it has a Podman of its own")
     }
 }
 
