@@ -48,6 +48,10 @@ pub enum Command {
     /// Run Podman as the worker does, in the store of a data dir
     #[cfg(feature = "runner")]
     Podman(cmd::podman::PodmanArgs),
+    /// End the containers of the worker that started this, when it cannot
+    #[cfg(feature = "runner")]
+    #[command(hide = true, before_help = "Examples:\n  None: a worker starts its guard by itself.")]
+    Guard,
     /// Print the completion script of a shell
     #[command(before_help = "Examples:
   tstr completion bash > ~/.local/share/bash-completion/completions/tstr

@@ -1,7 +1,7 @@
 //! `tstr`: one binary that holds every part of tstr, and the client that talks to them.
 //!
 //! `tstr ctl` and what it needs know the API alone. The server and the worker are linked by the features `server` and
-//! `runner`, and named only in `cmd/{api,run,up,migrate,openapi,podman}`.
+//! `runner`, and named only in `cmd/{api,run,guard,up,migrate,openapi,podman}`.
 
 mod args;
 mod client;

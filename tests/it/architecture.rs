@@ -176,6 +176,7 @@ const ONLY: &[Only] = &[
         below: "cli",
         places: &[
             ("cli/src/cmd/run.rs", "starts it"),
+            ("cli/src/cmd/guard.rs", "is what it starts beside itself"),
             ("cli/src/cmd/up/", "starts it beside the api"),
             ("cli/src/cmd/podman.rs", "shows its Podman"),
         ],

@@ -8,6 +8,7 @@ mod desk;
 mod docs;
 mod explain;
 mod grpc;
+mod guard;
 mod http;
 mod input;
 mod limits;

@@ -156,6 +156,8 @@ impl Agent {
                     }
                     backoff = Backoff::default();
                     shared.book.answered(asked_at, &beat.leases);
+                    let trusts = shared.book.trusts().into_iter();
+                    shared.guard.extend(trusts.map(|(fence, until)| (run::container_name(fence), until)).collect());
                     if pause.send_if_modified(|known| std::mem::replace(known, beat.draining) != beat.draining) {
                         info!(
                             draining = beat.draining,

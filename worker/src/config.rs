@@ -78,6 +78,10 @@ pub struct Config {
     /// Run as root; containers are less well kept apart from the host then
     #[arg(long, env = "TSTR_ALLOW_ROOT")]
     pub allow_root: bool,
+
+    /// The program that guards containers when it is started with the argument `guard`: this one
+    #[arg(skip = PathBuf::from(Config::THIS_PROGRAM))]
+    pub guard_program: PathBuf,
 }
 
 /// Every fault of a configuration, one a line.
@@ -93,6 +97,8 @@ impl fmt::Display for Faults {
 impl Config {
     /// Where the API listens when nothing else is said.
     pub const GRPC_ADDR: &'static str = "http://127.0.0.1:9000";
+    /// This program, also after its file was replaced by another.
+    const THIS_PROGRAM: &'static str = "/proc/self/exe";
 
     /// Makes a configuration with all defaults.
     pub fn new(grpc_addr: impl Into<String>, token_file: impl Into<PathBuf>, data_dir: impl Into<PathBuf>) -> Self {
@@ -109,6 +115,7 @@ impl Config {
             limits: LimitsMode::Warn,
             drain_timeout: Seconds(30),
             allow_root: false,
+            guard_program: PathBuf::from(Self::THIS_PROGRAM),
         }
     }
 

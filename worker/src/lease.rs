@@ -66,6 +66,11 @@ impl LeaseBook {
         fences
     }
 
+    /// Returns how long each lease may be trusted.
+    pub(crate) fn trusts(&self) -> Vec<(Fence, Duration)> {
+        self.lock().iter().map(|(fence, entry)| (*fence, entry.trusted_until)).collect()
+    }
+
     /// Notes what a heartbeat sent at `asked_at` was told.
     pub(crate) fn answered(&self, asked_at: Duration, leases: &[(Fence, LeaseState)]) {
         let mut entries = self.lock();
@@ -139,9 +144,14 @@ impl Lease {
         *self.heard.borrow()
     }
 
+    /// Returns until when the lease may be trusted; `None` when it was given up.
+    pub(crate) fn trusted_until(&self) -> Option<Duration> {
+        self.book.lock().get(&self.fence).map(|entry| entry.trusted_until)
+    }
+
     /// Returns how much longer the lease may be trusted; `None` when no more.
     pub(crate) fn trusted_for(&self) -> Option<Duration> {
-        let until = self.book.lock().get(&self.fence).map(|entry| entry.trusted_until)?;
+        let until = self.trusted_until()?;
         until.checked_sub(self.book.now()).filter(|left| !left.is_zero())
     }
 

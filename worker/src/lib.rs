@@ -10,6 +10,7 @@
 //! | [`podman_home`] | a Podman of one's own: storage, configuration and service in a data directory |
 //! | `agent` | register, heartbeat, claim while a slot is free, drain |
 //! | `lease` | how long each lease may be trusted |
+//! | `guard` | the process that ends a container when the worker cannot |
 //! | `run` | one run from the claim to its result: image, container, log, watch, report |
 //! | `sweep` | after a crash: remove what was left behind, give back its leases |
 //!
@@ -20,9 +21,11 @@ mod clock;
 pub mod config;
 pub mod control;
 pub mod engine;
+pub mod guard;
 mod identity;
 mod lease;
 pub mod podman_home;
+mod process;
 mod run;
 mod start;
 mod stops;

@@ -19,6 +19,7 @@ use crate::config::{self, Config, LimitsMode};
 use crate::control::{ControlError, ControlPlane, GrpcControl};
 use crate::engine::podman::Podman;
 use crate::engine::{Engine, EngineAbout};
+use crate::guard::{Guard, Keeper};
 use crate::identity::Identity;
 use crate::lease::LeaseBook;
 use crate::podman_home::{PodmanHome, PodmanService};
@@ -40,8 +41,17 @@ pub struct Running {
     verdict: Verdict,
     drain_timeout: Duration,
     work: JoinHandle<()>,
+    guard: Option<Keeper>,
     service: Option<PodmanService>,
     _identity: Identity,
+}
+
+/// Where containers are executed.
+struct Place {
+    engine: Arc<dyn Engine>,
+    service: Option<PodmanService>,
+    /// Containers are processes of this machine, which somebody has to guard.
+    has_processes: bool,
 }
 
 /// Brings a worker up: takes its data directory, finds Podman or starts one, removes what an earlier run left behind,
@@ -70,7 +80,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         }
     };
     info!(socket = %socket.display(), "using Podman at {}", socket.display());
-    bring_up(config, identity, Arc::new(Podman::new(socket)), service).await
+    bring_up(config, identity, Place { engine: Arc::new(Podman::new(socket)), service, has_processes: true }).await
 }
 
 /// Brings a worker up on any engine.
@@ -82,15 +92,11 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
 pub async fn start_with_engine(config: Config, engine: Arc<dyn Engine>) -> anyhow::Result<Running> {
     config.check()?;
     let identity = Identity::take(&config::absolute(&config.data_dir))?;
-    bring_up(config, identity, engine, None).await
+    bring_up(config, identity, Place { engine, service: None, has_processes: false }).await
 }
 
-async fn bring_up(
-    config: Config,
-    identity: Identity,
-    engine: Arc<dyn Engine>,
-    service: Option<PodmanService>,
-) -> anyhow::Result<Running> {
+async fn bring_up(config: Config, identity: Identity, place: Place) -> anyhow::Result<Running> {
+    let Place { engine, service, has_processes } = place;
     let id = identity.id();
     let about = engine.about().await.context("Podman cannot be used")?;
     judge_limits(&config, &about)?;
@@ -122,6 +128,10 @@ async fn bring_up(
     }
     let spool_dir = identity.spool_dir()?;
     sweep::give_back_leases(control.as_ref(), &spool_dir).await?;
+    let guard = match has_processes {
+        true => Some(Keeper::start(&config.guard_program, registration.times.fence_grace).await?),
+        false => None,
+    };
     info!(
         runner.id = %id,
         runner.name = me.name,
@@ -137,6 +147,7 @@ async fn bring_up(
         id,
         control,
         engine,
+        guard: guard.as_ref().map_or_else(Guard::none, Keeper::guard),
         book: LeaseBook::new(Clock::boottime(), registration.times),
         spool_dir,
         starts: Semaphore::new(PARALLEL_STARTS),
@@ -153,7 +164,7 @@ async fn bring_up(
         }
     });
     let drain_timeout = config.drain_timeout.duration();
-    Ok(Running { id, stops, verdict, drain_timeout, work, service, _identity: identity })
+    Ok(Running { id, stops, verdict, drain_timeout, work, guard, service, _identity: identity })
 }
 
 impl Running {
@@ -194,6 +205,9 @@ impl Running {
                     }
                 }
             }
+        }
+        if let Some(guard) = self.guard.take() {
+            guard.stop().await;
         }
         if let Some(service) = self.service.take() {
             service.stop().await?;

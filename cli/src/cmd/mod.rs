@@ -4,6 +4,8 @@
 pub mod api;
 mod completion;
 pub mod ctl;
+#[cfg(feature = "runner")]
+mod guard;
 mod man;
 #[cfg(feature = "server")]
 pub mod migrate;
@@ -43,6 +45,8 @@ pub fn dispatch(command: Command) -> ExitCode {
         Command::Openapi => end(openapi::run()),
         #[cfg(feature = "runner")]
         Command::Podman(args) => podman::run(args),
+        #[cfg(feature = "runner")]
+        Command::Guard => guard::run(),
         Command::Completion { shell } => end(completion::run(shell)),
         Command::Man { folder } => end(man::run(folder.as_deref())),
     }

@@ -11,7 +11,9 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tstr_shared::ids::RunnerId;
 use tstr_shared::logs::Stream;
 
-use super::{ContainerSpec, Engine, EngineAbout, EngineError, Frame, Frames, Image, Kill, LABEL_WORKER, Phase};
+use super::{
+    ContainerSpec, Engine, EngineAbout, EngineError, Frame, Frames, Image, Kill, LABEL_WORKER, Phase, Processes,
+};
 
 /// What the containers of an image do.
 #[derive(Debug, Clone, Default)]
@@ -184,6 +186,10 @@ impl Engine for FakeEngine {
         let (sender, receiver) = mpsc::unbounded_channel();
         container.output = Some(sender);
         Ok(UnboundedReceiverStream::new(receiver).boxed())
+    }
+
+    async fn processes(&self, _: &str) -> Result<Option<Processes>, EngineError> {
+        Ok(None)
     }
 
     async fn start(&self, name: &str) -> Result<(), EngineError> {

@@ -19,6 +19,8 @@ use tstr_shared::ids::RunnerId;
 use tstr_shared::logs::Stream;
 use tstr_shared::testdef::{Network, Resources};
 
+pub use crate::process::Process;
+
 /// The label that holds the run's id.
 pub const LABEL_RUN: &str = "tstr.run";
 /// The label that holds the attempt's number.
@@ -142,6 +144,15 @@ pub enum Phase {
     Orphaned,
 }
 
+/// The processes of a container that has been set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Processes {
+    /// The first process of the container; all others end with it.
+    pub init: Process,
+    /// The program that watches it for the engine.
+    pub monitor: Process,
+}
+
 /// A container engine.
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
@@ -159,6 +170,10 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Attaches to the output of a container; also before it is started, so that nothing is missed.
     async fn attach(&self, name: &str) -> Result<Frames, EngineError>;
+
+    /// Returns the processes of a container whose output is attached to, which sets it up; `None` when its containers
+    /// are no processes of this machine.
+    async fn processes(&self, name: &str) -> Result<Option<Processes>, EngineError>;
 
     /// Starts a container.
     async fn start(&self, name: &str) -> Result<(), EngineError>;

@@ -22,7 +22,10 @@ use tstr_shared::logs::Stream;
 
 use super::libpod::Libpod;
 use super::spec::{self, Host};
-use super::{ContainerSpec, Engine, EngineAbout, EngineError, Frame, Frames, Image, Kill, LABEL_WORKER, Phase};
+use super::{
+    ContainerSpec, Engine, EngineAbout, EngineError, Frame, Frames, Image, Kill, LABEL_WORKER, Phase, Process,
+    Processes,
+};
 
 /// How long a question may take.
 const ASK: Duration = Duration::from_secs(30);
@@ -200,6 +203,16 @@ impl Engine for Podman {
         Ok(frames.boxed())
     }
 
+    async fn processes(&self, name: &str) -> Result<Option<Processes>, EngineError> {
+        let state = self.inspect(name).await?;
+        let process = |pid: Option<i64>| pid.and_then(Process::with_pid);
+        match (process(state.pid), process(state.conmon_pid)) {
+            (Some(init), Some(monitor)) => Ok(Some(Processes { init, monitor })),
+            (None, _) => Err(EngineError::Refused("podman names no process of the container".into())),
+            (_, None) => Err(EngineError::Refused("podman names no monitor of the container".into())),
+        }
+    }
+
     async fn start(&self, name: &str) -> Result<(), EngineError> {
         within(ACT, self.api.containers().get(name).start(None)).await.or_else(|error| unless_status(304, error))
     }
@@ -224,7 +237,7 @@ impl Engine for Podman {
             "exited" | "stopped" => exited(&state),
             "created" | "configured" | "initialized" => Phase::Created,
             // Podman goes on saying «running» when the monitor that would tell it otherwise has died.
-            _ if state.conmon_pid.is_some_and(|pid| pid > 0 && !is_alive(pid)) => {
+            _ if state.conmon_pid.is_some_and(|pid| pid > 0 && Process::with_pid(pid).is_none()) => {
                 // The monitor may have ended in good order since the container was looked at.
                 let again = self.inspect(name).await?;
                 match again.status.as_deref() {
@@ -334,13 +347,6 @@ fn once(text: &str) -> String {
     }
 }
 
-/// Tells whether a process lives; one that only waits to be collected does not.
-fn is_alive(pid: i64) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
-    !matches!(state, None | Some('Z' | 'X'))
-}
-
 /// Tells whether root may give ranges of ids to containers: Podman takes those of the user `containers`.
 fn subordinate_ids_of_root() -> bool {
     ["/etc/subuid", "/etc/subgid"].iter().all(|path| {
@@ -358,12 +364,6 @@ mod tests {
         assert_eq!(once("no such volume: x: other"), "no such volume: x: other");
         assert_eq!(once("plain"), "plain");
         assert_eq!(once(""), "");
-    }
-
-    #[test]
-    fn a_process_that_is_gone_is_not_alive() {
-        assert!(is_alive(i64::from(std::process::id())));
-        assert!(!is_alive(i64::from(i32::MAX)));
     }
 
     #[tokio::test]

@@ -26,6 +26,8 @@ const BIRTH: Duration = Duration::from_secs(60);
 const DEATH: Duration = Duration::from_secs(10);
 /// How long cleaners of containers may take to end by themselves.
 const LEFTOVERS: Duration = Duration::from_secs(5);
+/// How long removing containers that are left may take.
+const REMOVAL: Duration = Duration::from_secs(30);
 /// A service that ends sooner than this after its start is not started again for ever.
 const HEALTHY: Duration = Duration::from_secs(30);
 /// How often in a row a service may end that soon.
@@ -168,7 +170,8 @@ impl PodmanService {
             .args(["rm", "--all", "--force", "--time", "0"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .status();
+            .spawn()
+            .and_then(|mut child| wait_within(&mut child, REMOVAL));
         debug!(?removed, "podman rm --all");
         if !gone(LEFTOVERS) {
             for pid in processes::naming(&containers) {
@@ -255,6 +258,19 @@ fn run(state: &Mutex<State>, command: &mut Command) -> anyhow::Result<Option<Exi
     state.pid = None;
     let status = child.wait().context("cannot wait for Podman")?;
     Ok((!state.stopping).then_some(status))
+}
+
+/// Waits for the end of a child; kills it when it takes longer.
+fn wait_within(child: &mut Child, limit: Duration) -> std::io::Result<ExitStatus> {
+    let until = Instant::now() + limit;
+    while Instant::now() < until {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        std::thread::sleep(STEP);
+    }
+    child.kill()?;
+    child.wait()
 }
 
 /// Waits until a child has ended, and leaves it uncollected, so that its number stays its own.

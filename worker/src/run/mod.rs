@@ -2,7 +2,7 @@
 //!
 //! Before the permission to start (T3) nothing has been executed, so whatever goes wrong gives the lease back or ends
 //! the run as an error. After it the container's end decides; when nobody knows that end the attempt is lost. Where a
-//! lease goes back, the container is removed first: the next worker may have the run the moment it does.
+//! lease goes back, the container is dead by then: the next worker may have the run the moment it does.
 
 mod logs;
 mod output;
@@ -28,13 +28,15 @@ use tstr_shared::testdef::Pull;
 
 use crate::config::LimitsMode;
 use crate::control::{ControlError, ControlPlane};
-use crate::engine::{ContainerSpec, Engine, EngineError, Image};
+use crate::engine::{ContainerSpec, Engine, EngineError, Image, Processes};
+use crate::guard::Guard;
 use crate::lease::{Lease, LeaseBook, Signal};
 use crate::stops::Stops;
 use crate::verdict::Verdict;
 use logs::Recorder;
 pub(crate) use logs::{Leftover, empty_seal};
 use output::Output;
+pub(crate) use prepare::container_name;
 use report::Log;
 use watch::{End, Stop, Watched};
 
@@ -44,12 +46,19 @@ pub(crate) const PARALLEL_STARTS: usize = 8;
 const LAST_OUTPUT: Duration = Duration::from_secs(10);
 /// How long after timeout and grace the API ends a run by itself (T11).
 const BACKSTOP: Duration = Duration::from_secs(60);
+/// The same when its end is not known, and somebody waits to repeat it.
+const LATE_OUTPUT: Duration = Duration::from_secs(2);
+/// How long one try to remove a container may take.
+const REMOVAL: Duration = Duration::from_secs(30);
+/// How long a container that was killed may take to be dead.
+const LAST_BREATH: Duration = Duration::from_secs(5);
 
 /// What all attempts of a worker share.
 pub(crate) struct Shared {
     pub(crate) id: RunnerId,
     pub(crate) control: Arc<dyn ControlPlane>,
     pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) guard: Guard,
     pub(crate) book: Arc<LeaseBook>,
     pub(crate) spool_dir: PathBuf,
     pub(crate) starts: Semaphore,
@@ -107,12 +116,13 @@ pub(crate) async fn execute(shared: Arc<Shared>, run: LeasedRun, lease: Lease) {
     let (id, attempt) = (run.fence.run_id, run.fence.attempt);
     info!(run.id = %id, run.attempt = attempt, test = run.test_name, namespace = %run.namespace, "run {id} was taken, attempt {attempt}");
     let name = prepare::container_name(run.fence);
-    let mut log = None;
+    let mut left = Left::default();
     let steps = Steps { shared: &shared, run: &run, lease: &lease, name: &name };
-    let ending = AssertUnwindSafe(steps.take(&mut log)).catch_unwind().await.unwrap_or_else(|_| {
+    let ending = AssertUnwindSafe(steps.take(&mut left)).catch_unwind().await.unwrap_or_else(|_| {
         error!(run.id = %id, "executing run {id} failed in a way that was not thought of");
         Ending::Lost(Reason::WorkerCrash, "the worker failed while it executed the run".into())
     });
+    let Left { log, processes } = left;
     let report = report::Report { shared: &shared, lease: &lease };
     match ending {
         Ending::Finished(outcome) => {
@@ -123,12 +133,15 @@ pub(crate) async fn execute(shared: Arc<Shared>, run: LeasedRun, lease: Lease) {
         }
         Ending::Returned(why) => {
             info!(run.id = %id, run.attempt = attempt, "run {id} goes back, its container was not started: {why}");
-            remove(&shared, &name).await;
-            report.release(None, why, log).await;
+            // What was not started may be removed at leisure.
+            tokio::join!(report.release(None, why, log), remove(&shared, &name));
         }
         Ending::Lost(reason, why) => {
             warn!(run.id = %id, run.attempt = attempt, reason = %reason, "attempt {attempt} of run {id} is lost ({reason}): {why}");
-            if remove(&shared, &name).await {
+            if end(processes).await {
+                // Dead is enough for the next worker; an engine that does not answer is not waited for.
+                tokio::join!(report.release(Some(reason), why, log), remove(&shared, &name));
+            } else if remove(&shared, &name).await {
                 report.release(Some(reason), why, log).await;
             } else {
                 // It may still run, so no other worker may have the run yet: no heartbeat mentions the lease from here
@@ -138,9 +151,31 @@ pub(crate) async fn execute(shared: Arc<Shared>, run: LeasedRun, lease: Lease) {
         }
         Ending::Abandoned(why) => {
             warn!(run.id = %id, run.attempt = attempt, "run {id} is somebody else's now, nothing is reported: {why}");
+            end(processes).await;
             remove(&shared, &name).await;
         }
     }
+    // Whoever still lives now is left to the guard.
+    if processes.is_none_or(|processes| !processes.init.is_alive()) {
+        shared.guard.free(&name).await;
+    }
+}
+
+/// Kills a container by its first process, without the engine; tells whether it is dead.
+async fn end(processes: Option<Processes>) -> bool {
+    let Some(Processes { init, .. }) = processes else { return false };
+    let until = Instant::now() + LAST_BREATH;
+    while init.is_alive() {
+        if let Err(error) = init.signal(rustix::process::Signal::KILL) {
+            warn!(error = %error, "a container cannot be killed by its process: {error}");
+            return false;
+        }
+        if Instant::now() > until {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    true
 }
 
 /// Removes an attempt's container and volume; tells whether they are gone. Safe when neither was made; no stop cuts it
@@ -148,7 +183,8 @@ pub(crate) async fn execute(shared: Arc<Shared>, run: LeasedRun, lease: Lease) {
 async fn remove(shared: &Shared, name: &str) -> bool {
     let mut pause = Duration::from_millis(500);
     for last in [false, false, false, true] {
-        match shared.engine.remove(name).await {
+        let removed = tokio::time::timeout(REMOVAL, shared.engine.remove(name)).await;
+        match removed.unwrap_or_else(|_| Err(EngineError::Unreachable(format!("no answer within {REMOVAL:?}")))) {
             Ok(()) => return true,
             Err(error) if last => {
                 error!(container = name, error = %error, "{name} could not be removed; the worker's next start tries again: {error}");
@@ -163,6 +199,13 @@ async fn remove(shared: &Shared, name: &str) -> bool {
     false
 }
 
+/// What an attempt leaves behind, wherever it ends.
+#[derive(Default)]
+struct Left {
+    log: Option<Log>,
+    processes: Option<Processes>,
+}
+
 /// The steps of one attempt.
 struct Steps<'a> {
     shared: &'a Shared,
@@ -172,8 +215,8 @@ struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    /// Takes all steps. Leaves the log behind wherever it ends, once there is one.
-    async fn take(&self, log: &mut Option<Log>) -> Ending {
+    /// Takes all steps. Leaves behind what there is by then wherever it ends.
+    async fn take(&self, left: &mut Left) -> Ending {
         let image = match self.unless_called_off(self.image()).await {
             Ok(Ok(image)) => image,
             Ok(Err(ending)) | Err(ending) => return ending,
@@ -183,21 +226,21 @@ impl Steps<'_> {
             Ok(Err(_)) => return Ending::Returned("the worker stops".into()),
             Ok(Ok(turn)) => {
                 let spec = prepare::container(self.run, &image, self.shared.id);
-                let made = self.make(&spec, log).await;
+                let made = self.make(&spec, left).await;
                 match made {
                     Err(ending) => return ending,
                     Ok(mut output) => {
                         let budget = self.run.run_config.timeout.duration() + self.run.run_config.grace.duration();
-                        if let Some(log) = log {
+                        if let Some(log) = &mut left.log {
                             log.backstop_at(Instant::now() + budget + BACKSTOP);
                         }
-                        let started = self.start().await;
+                        let started = self.start(left.processes).await;
                         drop(turn);
                         let ending = match started {
-                            Ok(()) => self.watch(&mut output).await,
+                            Ok(()) => self.watch(&mut output, left.processes).await,
                             Err(ending) => Ran::Not(ending),
                         };
-                        self.conclude(ending, output, log).await
+                        self.conclude(ending, output, left).await
                     }
                 }
             }
@@ -249,7 +292,7 @@ impl Steps<'_> {
 
     /// Makes the container and reads its output from before its start. Not to be dropped half way: the engine would
     /// go on making what nobody knows of.
-    async fn make(&self, spec: &ContainerSpec, log: &mut Option<Log>) -> Result<Output, Ending> {
+    async fn make(&self, spec: &ContainerSpec, left: &mut Left) -> Result<Output, Ending> {
         let engine = &self.shared.engine;
         let warnings = engine.create(spec).await.map_err(|error| self.fault_before_start(&error))?;
         for warning in &warnings {
@@ -263,13 +306,14 @@ impl Steps<'_> {
             Recorder::create(&self.shared.spool_dir, self.run.fence, self.run.log_limit_bytes).await;
         // Podman sets the container up here, so this is where a working directory is missed, for instance.
         let frames = engine.attach(self.name).await.map_err(|error| self.fault_before_start(&error))?;
+        left.processes = engine.processes(self.name).await.map_err(|error| self.fault_before_start(&error))?;
         recorder.mark_running().await;
-        *log = Some(Log::open(self.shared, self.run.fence, reader));
+        left.log = Some(Log::open(self.shared, self.run.fence, reader));
         Ok(Output::read(&self.shared.tracker, recorder, frames))
     }
 
     /// Asks for the permission to start the container, and starts it.
-    async fn start(&self) -> Result<(), Ending> {
+    async fn start(&self, processes: Option<Processes>) -> Result<(), Ending> {
         let permission = tokio::select! {
             biased;
             signal = self.lease.graver_than(Signal::Held) => return Err(called_off_unstarted(signal)),
@@ -299,10 +343,16 @@ impl Steps<'_> {
             Signal::Cancel => return Err(Ending::Finished(result::cancelled_before_start())),
             Signal::Lost => return Err(Ending::Abandoned("the lease is lost".into())),
         }
+        if let Some(processes) = processes {
+            // From here on its end is certain, whatever becomes of this process.
+            let until = self.lease.trusted_until().unwrap_or_default();
+            let held = self.shared.guard.hold(self.name, processes.init, until).await;
+            held.map_err(|why| Ending::Lost(Reason::RuntimeLost, why))?;
+        }
         let started = tokio::select! {
             biased;
             started = self.shared.engine.start(self.name) => started,
-            // The container is removed whether it was started by then or not.
+            // The container is ended whether it was started by then or not.
             signal = self.lease.graver_than(Signal::Cancel) => {
                 return Err(Ending::Abandoned(format!("the lease was lost while the container started ({signal:?})")));
             }
@@ -321,11 +371,12 @@ impl Steps<'_> {
         })
     }
 
-    async fn watch(&self, output: &mut Output) -> Ran {
+    async fn watch(&self, output: &mut Output, processes: Option<Processes>) -> Ran {
         let config = &self.run.run_config;
         let watched = Watched {
             engine: self.shared.engine.as_ref(),
             name: self.name,
+            processes,
             lease: self.lease,
             stops: &self.shared.stops,
             timeout: config.timeout.duration(),
@@ -337,20 +388,32 @@ impl Steps<'_> {
     }
 
     /// Ends the log, and decides what becomes of the attempt.
-    async fn conclude(&self, ran: Ran, output: Output, log: &mut Option<Log>) -> Ending {
+    async fn conclude(&self, ran: Ran, output: Output, left: &mut Left) -> Ending {
         if !matches!(ran, Ran::Until(End::Exited(_), _)) {
-            // Nothing else will end the output.
-            remove(self.shared, self.name).await;
+            // Nothing else may end the output.
+            if !end(left.processes).await {
+                remove(self.shared, self.name).await;
+            } else if output.is_reading() {
+                let _ = tokio::time::timeout(LATE_OUTPUT, self.shared.engine.remove(self.name)).await;
+            }
         }
-        let mut recorder = output.close(LAST_OUTPUT).await;
+        // The guard knows best whether a container that has ended did so by itself.
+        let is_dead = left.processes.is_some_and(|processes| !processes.init.is_alive());
+        let killed = is_dead && self.shared.guard.free(self.name).await;
+        let patience = if matches!(ran, Ran::Until(End::Exited(_), _)) { LAST_OUTPUT } else { LATE_OUTPUT };
+        let mut recorder = output.close(patience).await;
         if matches!(ran, Ran::Until(End::Lost(_), _))
             && let Some(recorder) = &mut recorder
         {
             recorder.note_loss();
         }
         let stderr = recorder.as_ref().map(|recorder| recorder.stderr_head().to_vec()).unwrap_or_default();
-        if let Some(log) = log {
+        if let Some(log) = &mut left.log {
             log.seal(recorder).await;
+        }
+        if killed {
+            let why = "the worker stood still for too long, and its guard ended the container".to_owned();
+            return Ending::Lost(Reason::RuntimeLost, why);
         }
         match ran {
             Ran::Not(ending) => ending,

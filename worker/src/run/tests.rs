@@ -54,6 +54,7 @@ impl Bench {
             id,
             control: control.clone(),
             engine: Arc::new(engine.clone()),
+            guard: Guard::none(),
             book: LeaseBook::new(Clock::tokio(), LeaseTimes::TEST),
             spool_dir: spool.path().to_owned(),
             starts: Semaphore::new(PARALLEL_STARTS),

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use super::output::Output;
 use super::result::Exit;
 use crate::control::Backoff;
-use crate::engine::{Engine, EngineError, Kill, Phase};
+use crate::engine::{Engine, EngineError, Kill, Phase, Processes};
 use crate::lease::{Lease, Signal};
 use crate::stops::Stops;
 
@@ -21,10 +21,14 @@ use crate::stops::Stops;
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// How long a killed container may take to be seen dead.
 const BURIAL: Duration = Duration::from_secs(30);
-/// How long sending SIGTERM may take before SIGKILL is thought of.
-const TERM_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the engine may take to send a signal.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the engine may take to tell where a container stands.
+const ASK_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the engine may be away before the container counts as lost: enough for a service to be started again.
 const OUTAGE: Duration = Duration::from_secs(30);
+/// The same when the container has ended already.
+const OUTAGE_AT_END: Duration = Duration::from_secs(5);
 /// How long a container may take to be seen dead after its output ended.
 const AFTER_OUTPUT: Duration = Duration::from_secs(1);
 /// A container ends this much after its output, at the most (measured: 4 ms); a later end means that the output broke
@@ -57,6 +61,7 @@ pub(crate) enum End {
 pub(crate) struct Watched<'a> {
     pub(crate) engine: &'a dyn Engine,
     pub(crate) name: &'a str,
+    pub(crate) processes: Option<Processes>,
     pub(crate) lease: &'a Lease,
     pub(crate) stops: &'a Stops,
     pub(crate) timeout: Duration,
@@ -69,7 +74,8 @@ impl Watched<'_> {
     /// Watches until the end; also tells why the container was stopped, if it was.
     pub(crate) async fn until_end(&self, output: &mut Output) -> (End, Option<Stop>) {
         let timeout = tokio::time::sleep(self.timeout);
-        let end = find_end(self.engine, self.name, output, self.look_every);
+        let search = Search { engine: self.engine, name: self.name, processes: self.processes };
+        let end = search.end(output, self.look_every);
         tokio::pin!(timeout, end);
         let (mut stopped, mut known) = (None, Signal::Held);
         let mut kills = Kills::default();
@@ -105,10 +111,7 @@ impl Watched<'_> {
             if self.overrules(why, &mut stopped) {
                 info!(container = self.name, why = ?why, "stopping {}: {}", self.name, in_words(why));
                 kills.at_the_latest(Instant::now() + self.grace_of(why));
-                let term = self.engine.kill(self.name, Kill::Term);
-                if let Ok(Err(error)) = tokio::time::timeout(TERM_PATIENCE, term).await {
-                    warn!(container = self.name, error = %error, "cannot send SIGTERM to {}: {error}", self.name);
-                }
+                self.send(Kill::Term).await;
             } else {
                 // A container in its grace gets less of it.
                 kills.at_the_latest(Instant::now() + self.grace_of(why));
@@ -143,14 +146,32 @@ impl Watched<'_> {
 
     /// Sends SIGKILL; tells whether there is still hope that it helps.
     async fn kill_again(&self, kills: &mut Kills) -> bool {
-        if let Err(error) = self.engine.kill(self.name, Kill::Kill).await {
-            warn!(container = self.name, error = %error, "cannot send SIGKILL to {}: {error}", self.name);
-        }
+        self.send(Kill::Kill).await;
         kills.count += 1;
         let since = *kills.since.get_or_insert_with(Instant::now);
         kills.next = Some(Instant::now() + BURIAL / 6);
         since.elapsed() < BURIAL
     }
+
+    /// Sends a signal: to the container's process where it is known, for that needs nobody else.
+    async fn send(&self, kill: Kill) {
+        let signal = match kill {
+            Kill::Term => rustix::process::Signal::TERM,
+            Kill::Kill => rustix::process::Signal::KILL,
+        };
+        if self.processes.is_some_and(|processes| processes.init.signal(signal).is_ok()) {
+            return;
+        }
+        let sent = tokio::time::timeout(KILL_PATIENCE, self.engine.kill(self.name, kill)).await;
+        let sent = sent.unwrap_or_else(|_| Err(no_answer(KILL_PATIENCE)));
+        if let Err(error) = sent {
+            warn!(container = self.name, error = %error, "cannot send {kill:?} to {}: {error}", self.name);
+        }
+    }
+}
+
+fn no_answer(within: Duration) -> EngineError {
+    EngineError::Unreachable(format!("no answer within {within:?}"))
 }
 
 /// When SIGKILL is due.
@@ -183,68 +204,121 @@ fn in_words(why: Stop) -> &'static str {
     }
 }
 
-/// Finds out how the container ends.
-///
-/// Its output ends when it does, so that is what is waited for; the engine is asked then, and now and then without
-/// that. Output that ends while the container goes on is a broken connection, and is taken up again.
-async fn find_end(engine: &dyn Engine, name: &str, output: &mut Output, look_every: Duration) -> End {
-    let (mut away_since, mut backoff, mut quiet_since) = (None, Backoff::default(), None);
-    loop {
-        if output.is_reading() {
-            tokio::select! {
-                () = output.ended() => quiet_since = Some(Utc::now()),
-                () = tokio::time::sleep(look_every) => {}
-            }
-        }
-        let quiet = !output.is_reading();
-        let phase = match engine.phase(name).await {
-            Ok(Phase::Running) if quiet => engine.wait(name, AFTER_OUTPUT).await,
-            phase => phase,
-        };
-        match phase {
-            Ok(Phase::Exited { code, oom_killed, at }) => {
-                if broke_off(quiet_since, at) {
-                    warn!(container = name, "the output of {name} broke off before it ended; some of it is lost");
-                    output.note_loss();
+/// Finds out how a container ends.
+struct Search<'a> {
+    engine: &'a dyn Engine,
+    name: &'a str,
+    processes: Option<Processes>,
+}
+
+impl Search<'_> {
+    /// Waits for the end.
+    ///
+    /// The container's output ends when it does, so that is what is waited for; its processes and the engine are looked
+    /// at then, and now and then without that. Output that ends while the container goes on is a broken connection, and
+    /// is taken up again.
+    async fn end(&self, output: &mut Output, look_every: Duration) -> End {
+        let (mut away, mut backoff, mut quiet_since) = (Away::default(), Backoff::default(), None);
+        loop {
+            if output.is_reading() {
+                tokio::select! {
+                    () = output.ended() => quiet_since = Some(Utc::now()),
+                    () = tokio::time::sleep(look_every) => {}
                 }
-                return End::Exited(Exit { code, oom_killed });
             }
-            Ok(Phase::Orphaned) => {
-                // Nobody will tell how it ends, so it is ended: the attempt is lost, and must not run on.
-                let _ = engine.kill(name, Kill::Kill).await;
-                return End::Lost("the container's monitor (conmon) is gone".into());
-            }
-            Ok(Phase::Created) => {
-                return End::Lost("the container engine forgot that the container was started".into());
-            }
-            Ok(Phase::Running) => {
-                away_since = None;
-                if quiet {
-                    output.note_loss();
-                    match engine.attach(name).await {
-                        Ok(frames) => {
-                            warn!(
-                                container = name,
-                                "the output of {name} broke off and was taken up again; some of it is lost"
-                            );
-                            output.resume(frames);
-                        }
-                        Err(error) => {
-                            warn!(container = name, error = %error, "the output of {name} is lost: {error}");
-                            backoff.wait().await;
-                        }
+            let (quiet, asked_at) = (!output.is_reading(), Instant::now());
+            let phase = match self.phase().await {
+                Ok(Phase::Running) if quiet => self.engine.wait(self.name, AFTER_OUTPUT).await,
+                phase => phase,
+            };
+            match phase {
+                Ok(Phase::Exited { code, oom_killed, at }) => {
+                    if broke_off(quiet_since, at) {
+                        let name = self.name;
+                        warn!(container = name, "the output of {name} broke off before it ended; some of it is lost");
+                        output.note_loss();
+                    }
+                    return End::Exited(Exit { code, oom_killed });
+                }
+                Ok(Phase::Orphaned) => return self.orphaned().await,
+                Ok(Phase::Created) => {
+                    return End::Lost("the container engine forgot that the container was started".into());
+                }
+                Ok(Phase::Running) if self.has_ended() => {
+                    if away.is_over(asked_at, OUTAGE_AT_END) {
+                        return End::Lost("the container has ended, and the container engine does not notice".into());
+                    }
+                    backoff.wait().await;
+                }
+                Ok(Phase::Running) => {
+                    away = Away::default();
+                    if quiet && !self.resume(output).await {
+                        backoff.wait().await;
                     }
                 }
-            }
-            Err(EngineError::NotFound(_)) => return End::Lost("the container was removed by somebody else".into()),
-            Err(error @ (EngineError::Refused(_) | EngineError::Unreachable(_))) => {
-                let since = *away_since.get_or_insert_with(Instant::now);
-                if since.elapsed() > OUTAGE {
-                    return End::Lost(error.to_string());
+                Err(EngineError::NotFound(_)) => return End::Lost("the container was removed by somebody else".into()),
+                Err(error @ (EngineError::Refused(_) | EngineError::Unreachable(_))) => {
+                    if self.has_lost_its_monitor() {
+                        return self.orphaned().await;
+                    }
+                    if away.is_over(asked_at, if self.has_ended() { OUTAGE_AT_END } else { OUTAGE }) {
+                        return End::Lost(error.to_string());
+                    }
+                    backoff.wait().await;
                 }
-                backoff.wait().await;
             }
         }
+    }
+
+    async fn phase(&self) -> Result<Phase, EngineError> {
+        let asked = tokio::time::timeout(ASK_PATIENCE, self.engine.phase(self.name)).await;
+        asked.unwrap_or_else(|_| Err(no_answer(ASK_PATIENCE)))
+    }
+
+    /// Tells whether the container is known to have ended, whatever the engine says.
+    fn has_ended(&self) -> bool {
+        self.processes.is_some_and(|processes| !processes.init.is_alive())
+    }
+
+    fn has_lost_its_monitor(&self) -> bool {
+        self.processes.is_some_and(|processes| !processes.monitor.is_alive() && processes.init.is_alive())
+    }
+
+    /// Ends a container whose end nobody will tell: the attempt is lost, and must not run on.
+    async fn orphaned(&self) -> End {
+        let by_process = |processes: Processes| processes.init.signal(rustix::process::Signal::KILL).is_ok();
+        if !self.processes.is_some_and(by_process) {
+            let _ = tokio::time::timeout(KILL_PATIENCE, self.engine.kill(self.name, Kill::Kill)).await;
+        }
+        End::Lost("the container's monitor (conmon) is gone".into())
+    }
+
+    /// Takes the output up again; tells whether that was possible.
+    async fn resume(&self, output: &mut Output) -> bool {
+        let name = self.name;
+        output.note_loss();
+        match self.engine.attach(name).await {
+            Ok(frames) => {
+                warn!(container = name, "the output of {name} broke off and was taken up again; some of it is lost");
+                output.resume(frames);
+                true
+            }
+            Err(error) => {
+                warn!(container = name, error = %error, "the output of {name} is lost: {error}");
+                false
+            }
+        }
+    }
+}
+
+/// Since when the engine has been away.
+#[derive(Debug, Default)]
+struct Away(Option<Instant>);
+
+impl Away {
+    /// Notes that it was away at a moment; tells whether that has lasted too long.
+    fn is_over(&mut self, at: Instant, most: Duration) -> bool {
+        self.0.get_or_insert(at).elapsed() >= most
     }
 }
 
