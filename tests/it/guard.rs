@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tstr_api::config::LeaseProfile;
 use tstr_shared::lease::LeaseTimes;
+use tstr_shared::permission::Scope;
+use tstr_tests::balancer::Balancer;
 use tstr_tests::process::{Seen, uptime};
 use tstr_tests::runner::{Runner, Site};
 use tstr_tests::{Stack, eventually, factory};
@@ -135,6 +138,46 @@ async fn what_the_guard_has_killed_is_no_failure_of_the_test() {
     let seen = finished(&admin, &id).await;
     assert_eq!(seen["result"], "error", "{seen}");
     assert!(["runtime_lost", "lost_worker"].contains(&seen["reason"].as_str().unwrap()), "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_starts_again_hands_over_the_log_and_reports_its_crash() {
+    // With the long times, so that nothing but the report can end the attempt this soon.
+    let stack = Stack::start_with(1, |config| config.lease_times = LeaseProfile::Default).await;
+    let admin = stack.admin();
+    let upstream = stack.replica(0).grpc_addr();
+    let grpc = Balancer::start(vec![upstream]).await;
+    let site = Site::with_token("w1", &stack.token(&[Scope::Runner], &[".*"]).await);
+    let url = format!("http://{}", grpc.addr);
+    let mut worker = site.start(&url, &["--slots", "1"]).await;
+    worker.registered(&stack).await;
+    let script = "echo early; sleep 4; echo late; exec sleep 600";
+    let id = trigger(&admin, once(factory::script("crash", script))).await;
+    eventually("the first line arrives", Duration::from_secs(60), async || {
+        (log(&admin, &id, "").await == b"early\n").then_some(())
+    })
+    .await;
+    let (init, _) = worker.container();
+    grpc.cut();
+    let spool = worker.dir.join("spool");
+    eventually("the last line is spooled", Duration::from_secs(20), async || {
+        let spooled = std::fs::read_dir(&spool).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+        spooled.flatten().collect::<Vec<u8>>().windows(5).any(|part| part == b"late\n").then_some(())
+    })
+    .await;
+    worker.process.kill();
+    grpc.set(vec![upstream]);
+    assert_eq!(log(&admin, &id, "").await, b"early\n");
+
+    let since = Instant::now();
+    let worker = site.start(&url, &["--slots", "1"]).await;
+    let seen = finished(&admin, &id).await;
+    assert!(since.elapsed() < Duration::from_secs(30), "{:?}: not before the lease ran out", since.elapsed());
+    assert_eq!((seen["result"].as_str(), seen["reason"].as_str()), (Some("error"), Some("worker_crash")), "{seen}");
+    assert_eq!(log(&admin, &id, "").await, b"early\nlate\n");
+    assert_eq!(seen["log"]["status"], "incomplete", "{seen}");
+    assert!(!init.is_alive() && worker.containers().is_empty());
+    assert_eq!(std::fs::read_dir(&spool).unwrap().count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -127,7 +127,7 @@ async fn bring_up(config: Config, identity: Identity, place: Place) -> anyhow::R
         bail!("the API's lease times are not safe: a container could outlive its lease ({:?})", registration.times);
     }
     let spool_dir = identity.spool_dir()?;
-    sweep::give_back_leases(control.as_ref(), &spool_dir).await?;
+    sweep::give_back_leases(&control, &spool_dir).await?;
     let guard = match has_processes {
         true => Some(Keeper::start(&config.guard_program, registration.times.fence_grace).await?),
         false => None,

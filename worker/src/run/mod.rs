@@ -34,7 +34,7 @@ use crate::lease::{Lease, LeaseBook, Signal};
 use crate::stops::Stops;
 use crate::verdict::Verdict;
 use logs::Recorder;
-pub(crate) use logs::{Leftover, empty_seal};
+pub(crate) use logs::{Leftover, Uploader, empty_seal};
 use output::Output;
 pub(crate) use prepare::container_name;
 use report::Log;

@@ -2,7 +2,7 @@
 //!
 //! One side appends, the other reads what has been appended, from any place. The file's name holds the fence, so that
 //! a worker that crashed knows after its restart which attempts it had; it says as well whether the container may
-//! have been started.
+//! have been started. What was appended by then can still be handed over.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tstr_shared::lease::Fence;
-use tstr_shared::logs::{LogChunk, LogOffsets, MAX_CHUNK, Stream};
+use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, MAX_CHUNK, Stream, StreamSeal};
 
 use super::cut::Cut;
 
@@ -143,6 +144,31 @@ impl SpoolReader {
 }
 
 impl Leftover {
+    /// Opens it to be read: as much as was written whole, and what is to be said about it.
+    pub(crate) fn open(&self) -> io::Result<(SpoolReader, LogSeal)> {
+        let file = Arc::new(File::open(&self.path)?);
+        let (mut at, mut hashes) = (Place::default(), [Sha256::new(), Sha256::new()]);
+        // The last chunk may have been cut short with the worker's life, and a disk may have lost the end.
+        while let Ok((header, next)) = header(&file, at) {
+            let mut data = vec![0; header.length];
+            if file.read_exact_at(&mut data, at.byte + HEADER as u64).is_err() {
+                break;
+            }
+            hashes[usize::from(header.stream == Stream::Stderr)].update(&data);
+            at = next;
+        }
+        let [stdout, stderr] = hashes;
+        let seal = |stream, hash: Sha256| StreamSeal {
+            bytes: at.offsets.of(stream),
+            dropped_bytes: 0,
+            sha256: hash.finalize().into(),
+        };
+        let seal =
+            LogSeal { stdout: seal(Stream::Stdout, stdout), stderr: seal(Stream::Stderr, stderr), incomplete: true };
+        let (_, progress) = watch::channel(Progress { end: at.byte, complete: true });
+        Ok((SpoolReader { file, progress, at: Place::default() }, seal))
+    }
+
     /// Finds the spools in `dir`; removes what is no spool.
     pub(crate) fn find(dir: &Path) -> io::Result<Vec<Self>> {
         let mut found = Vec::new();
@@ -286,5 +312,26 @@ mod tests {
         let seen: Vec<_> = found.iter().map(|left| (left.fence, left.may_have_run)).collect();
         assert_eq!(seen, [(leased, false), (running, true)]);
         assert!(!dir.path().join("rubbish").exists());
+    }
+
+    #[tokio::test]
+    async fn what_a_crash_left_is_read_up_to_the_last_whole_chunk() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut spool, _reader) = Spool::create(dir.path(), fence()).await.unwrap();
+        for (stream, text) in [(Stream::Stdout, "ab"), (Stream::Stderr, "c"), (Stream::Stdout, "def")] {
+            spool.append(&cut(stream, text)).await.unwrap();
+        }
+        let whole = std::fs::metadata(&spool.path).unwrap().len();
+        std::mem::forget(spool);
+        let left = Leftover::find(dir.path()).unwrap().remove(0);
+        for (length, stdout, chunks) in [(whole, "abdef", 3), (whole - 1, "ab", 2), (whole - 10, "ab", 2), (3, "", 0)] {
+            File::options().write(true).open(&left.path).unwrap().set_len(length).unwrap();
+            let (mut reader, seal) = left.open().unwrap();
+            assert!(seal.incomplete);
+            assert_eq!(seal.stdout.bytes, stdout.len() as u64);
+            assert_eq!(seal.stdout.sha256, <[u8; 32]>::from(Sha256::digest(stdout)));
+            assert_eq!(reader.next(usize::MAX).await.unwrap().len(), chunks);
+            assert!(reader.next(usize::MAX).await.unwrap().is_empty());
+        }
     }
 }
