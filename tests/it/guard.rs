@@ -222,3 +222,20 @@ async fn an_engine_that_hangs_does_not_hang_the_worker() {
     let next = trigger(&admin, factory::script("next", "echo fine")).await;
     assert_eq!(finished(&admin, &next).await["result"], "pass");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_without_room_on_its_disk_takes_nothing_and_says_so() {
+    let stack = Stack::start().await;
+    let admin = stack.admin();
+    let worker = Runner::start(&stack, "full", &["--slots", "1", "--min-free", "1048576GiB"]).await;
+    let id = trigger(&admin, factory::script("quick", "echo fine")).await;
+    eventually("it says so", Duration::from_secs(20), async || {
+        worker.process.log_text().contains("disk_low").then_some(())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(run(&admin, &id).await["state"], "queued");
+    let roomy = Runner::start(&stack, "roomy", &["--slots", "1"]).await;
+    assert_eq!(finished(&admin, &id).await["runner_name"], "roomy");
+    drop(roomy);
+}

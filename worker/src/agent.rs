@@ -75,9 +75,15 @@ impl Agent {
                 () = self.shared.stops.draining() => return,
                 free = free_slots(&slots, &mut paused) => free,
             };
+            let most = tokio::select! {
+                biased;
+                () = self.shared.stops.draining() => return,
+                most = self.shared.health.is_fit() => most,
+            };
+            let wanted = u32::try_from(free.num_permits()).unwrap_or(u32::MAX);
             let claim = Claim {
                 runner_id: self.shared.id,
-                max: u32::try_from(free.num_permits()).unwrap_or(u32::MAX),
+                max: most.map_or(wanted, |most| most.min(wanted)),
                 wait: CLAIM_WAIT,
                 id: Uuid::new_v4(),
                 only_repeat: false,
@@ -89,6 +95,10 @@ impl Agent {
                 () = self.shared.stops.draining() => {
                     self.give_back(claim).await;
                     return;
+                }
+                () = self.shared.health.is_unfit() => {
+                    self.give_back(claim).await;
+                    continue;
                 }
                 claimed = self.shared.control.claim(claim) => claimed,
             };
@@ -115,6 +125,7 @@ impl Agent {
                 break;
             };
             let lease = self.shared.book.enter(run.fence, asked_at);
+            self.shared.health.taken(run.fence);
             let shared = Arc::clone(&self.shared);
             self.attempts.spawn(async move {
                 run::execute(shared, run, lease).await;
@@ -132,7 +143,7 @@ impl Agent {
         let given_back = async {
             let Ok(runs) = self.shared.control.claim(again).await else { return };
             for run in runs {
-                let message = "the worker stops".to_owned();
+                let message = "the worker takes nothing new".to_owned();
                 let release = Release { reason: None, message, seal: empty_seal() };
                 if let Err(error) = self.shared.control.release(run.fence, &release).await {
                     warn!(run.id = %run.fence.run_id, error = %error, "run {} cannot be given back: {error}", run.fence.run_id);

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use tstr_shared::duration::Seconds;
 use tstr_shared::runner::LIMITS;
 use tstr_shared::selector::{SelectorSources, Selectors};
+use tstr_shared::size::Bytes;
 
 /// The most runs that one worker executes at once.
 pub const MAX_SLOTS: usize = 1024;
@@ -79,6 +80,11 @@ pub struct Config {
     #[arg(long, env = "TSTR_ALLOW_ROOT")]
     pub allow_root: bool,
 
+    /// Take nothing new while the disk of the data directory has less free than this [default: 256MiB, but at most a
+    /// tenth of the disk]
+    #[arg(long, env = "TSTR_MIN_FREE", value_name = "SIZE")]
+    pub min_free: Option<Bytes>,
+
     /// The program that guards containers when it is started with the argument `guard`: this one
     #[arg(skip = PathBuf::from(Config::THIS_PROGRAM))]
     pub guard_program: PathBuf,
@@ -115,6 +121,7 @@ impl Config {
             limits: LimitsMode::Warn,
             drain_timeout: Seconds(30),
             allow_root: false,
+            min_free: None,
             guard_program: PathBuf::from(Self::THIS_PROGRAM),
         }
     }

@@ -11,6 +11,7 @@
 //! | `agent` | register, heartbeat, claim while a slot is free, drain |
 //! | `lease` | how long each lease may be trusted |
 //! | `guard` | the process that ends a container when the worker cannot |
+//! | `health` | whether this machine is fit to take runs: its disk, and how the last runs went |
 //! | `run` | one run from the claim to its result: image, container, log, watch, report |
 //! | `sweep` | after a crash: remove what was left behind, give back its leases |
 //!
@@ -22,6 +23,7 @@ pub mod config;
 pub mod control;
 pub mod engine;
 pub mod guard;
+mod health;
 mod identity;
 mod lease;
 pub mod podman_home;

@@ -20,6 +20,7 @@ use crate::control::{ControlError, ControlPlane, GrpcControl};
 use crate::engine::podman::Podman;
 use crate::engine::{Engine, EngineAbout};
 use crate::guard::{Guard, Keeper};
+use crate::health::{Disk, Health};
 use crate::identity::Identity;
 use crate::lease::LeaseBook;
 use crate::podman_home::{PodmanHome, PodmanService};
@@ -127,7 +128,7 @@ async fn bring_up(config: Config, identity: Identity, place: Place) -> anyhow::R
         bail!("the API's lease times are not safe: a container could outlive its lease ({:?})", registration.times);
     }
     let spool_dir = identity.spool_dir()?;
-    sweep::give_back_leases(&control, &spool_dir).await?;
+    let crashed = sweep::give_back_leases(&control, &spool_dir).await?;
     let guard = match has_processes {
         true => Some(Keeper::start(&config.guard_program, registration.times.fence_grace).await?),
         false => None,
@@ -148,6 +149,7 @@ async fn bring_up(config: Config, identity: Identity, place: Place) -> anyhow::R
         control,
         engine,
         guard: guard.as_ref().map_or_else(Guard::none, Keeper::guard),
+        health: Health::new(Disk::new(spool_dir.clone(), config.min_free), Clock::boottime(), crashed),
         book: LeaseBook::new(Clock::boottime(), registration.times),
         spool_dir,
         starts: Semaphore::new(PARALLEL_STARTS),

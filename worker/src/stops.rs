@@ -25,6 +25,10 @@ impl Stops {
         self.drain.cancelled().await;
     }
 
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.now.is_cancelled()
+    }
+
     pub(crate) async fn stopping(&self) {
         self.now.cancelled().await;
     }

@@ -20,7 +20,7 @@ use tstr_shared::runner::NewRunner;
 use uuid::Uuid;
 
 pub use grpc::GrpcControl;
-pub(crate) use retry::Backoff;
+pub(crate) use retry::{Backoff, random_fraction};
 
 /// Why a call did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -34,7 +34,7 @@ impl Backoff {
 }
 
 /// Returns a random number from 0 to 1, from the bits that a version 4 UUID gets from the operating system.
-fn random_fraction() -> f64 {
+pub(crate) fn random_fraction() -> f64 {
     let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
     f64::from(u32::try_from(high >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }

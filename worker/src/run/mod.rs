@@ -30,6 +30,7 @@ use crate::config::LimitsMode;
 use crate::control::{ControlError, ControlPlane};
 use crate::engine::{ContainerSpec, Engine, EngineError, Image, Processes};
 use crate::guard::Guard;
+use crate::health::{Health, Sign};
 use crate::lease::{Lease, LeaseBook, Signal};
 use crate::stops::Stops;
 use crate::verdict::Verdict;
@@ -59,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) control: Arc<dyn ControlPlane>,
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) guard: Guard,
+    pub(crate) health: Health,
     pub(crate) book: Arc<LeaseBook>,
     pub(crate) spool_dir: PathBuf,
     pub(crate) starts: Semaphore,
@@ -105,6 +107,8 @@ enum Ending {
     Finished(Outcome),
     /// Nothing was started: another worker may take the run.
     Returned(String),
+    /// The same, for this machine failed.
+    Unfit(String),
     /// Something was started, and nobody knows how it ended.
     Lost(Reason, String),
     /// The run belongs to somebody else: nothing may be said about it.
@@ -123,6 +127,7 @@ pub(crate) async fn execute(shared: Arc<Shared>, run: LeasedRun, lease: Lease) {
         Ending::Lost(Reason::WorkerCrash, "the worker failed while it executed the run".into())
     });
     let Left { log, processes } = left;
+    shared.health.ended(run.fence, sign(&ending, &shared.stops));
     let report = report::Report { shared: &shared, lease: &lease };
     match ending {
         Ending::Finished(outcome) => {
@@ -131,7 +136,7 @@ pub(crate) async fn execute(shared: Arc<Shared>, run: LeasedRun, lease: Lease) {
             // The container has ended, so its removal need not hold up the result.
             tokio::join!(report.finish(outcome, log), remove(&shared, &name));
         }
-        Ending::Returned(why) => {
+        Ending::Returned(why) | Ending::Unfit(why) => {
             info!(run.id = %id, run.attempt = attempt, "run {id} goes back, its container was not started: {why}");
             // What was not started may be removed at leisure.
             tokio::join!(report.release(None, why, log), remove(&shared, &name));
@@ -158,6 +163,16 @@ pub(crate) async fn execute(shared: Arc<Shared>, run: LeasedRun, lease: Lease) {
     // Whoever still lives now is left to the guard.
     if processes.is_none_or(|processes| !processes.init.is_alive()) {
         shared.guard.free(&name).await;
+    }
+}
+
+/// Tells what the end of an attempt says about this machine.
+fn sign(ending: &Ending, stops: &Stops) -> Sign {
+    match ending {
+        Ending::Finished(outcome) if outcome.exit_code.is_some() => Sign::Good,
+        Ending::Unfit(_) => Sign::Bad,
+        Ending::Lost(..) if !stops.is_stopping() => Sign::Bad,
+        Ending::Finished(_) | Ending::Lost(..) | Ending::Returned(_) | Ending::Abandoned(_) => Sign::None,
     }
 }
 
@@ -428,9 +443,9 @@ impl Steps<'_> {
     fn fault_before_start(&self, error: &EngineError) -> Ending {
         match error {
             // Not the test's doing, and perhaps not another runner's trouble.
-            EngineError::Unreachable(_) => Ending::Returned(error.to_string()),
+            EngineError::Unreachable(_) => Ending::Unfit(error.to_string()),
             EngineError::Refused(_) | EngineError::NotFound(_) if error.is_disk_full() => {
-                Ending::Returned(error.to_string())
+                Ending::Unfit(error.to_string())
             }
             EngineError::Refused(_) | EngineError::NotFound(_) => {
                 Ending::Finished(result::not_started(Reason::StartFailed, error.to_string()))

@@ -8,6 +8,7 @@ use tstr_shared::namespace::Namespace;
 use tstr_shared::run::RunResult;
 use tstr_shared::runner::NewRunner;
 use tstr_shared::selector::SelectorSources;
+use tstr_shared::size::Bytes;
 use tstr_shared::testdef::RunConfig;
 use uuid::Uuid;
 
@@ -16,6 +17,7 @@ use crate::agent::Agent;
 use crate::clock::Clock;
 use crate::control::fake::FakeControl;
 use crate::engine::fake::{FakeEngine, Script};
+use crate::health::Disk;
 
 const IMAGE: &str = "localhost/test:1";
 
@@ -55,6 +57,7 @@ impl Bench {
             control: control.clone(),
             engine: Arc::new(engine.clone()),
             guard: Guard::none(),
+            health: Health::new(Disk::new(spool.path().to_owned(), Some(Bytes(0))), Clock::tokio(), 0),
             book: LeaseBook::new(Clock::tokio(), LeaseTimes::TEST),
             spool_dir: spool.path().to_owned(),
             starts: Semaphore::new(PARALLEL_STARTS),
@@ -427,5 +430,32 @@ async fn as_many_runs_as_slots_execute_at_once() {
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!(bench.engine.containers().len(), 3);
     bench.control.until(|control| fences.iter().all(|fence| control.finished(*fence).is_some())).await;
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_whose_engine_fails_takes_nothing_for_a_while_and_then_one_run() {
+    let fault = EngineError::Unreachable("no socket".into());
+    let engine = FakeEngine::new()
+        .with("localhost/broken", Script { create_fault: Some(fault), ..Script::default() })
+        .with(IMAGE, Script::writes("", 0));
+    let bench = Bench::with_slots(engine, 1);
+    let queue = |image| {
+        let run = leased(image);
+        let fence = run.fence;
+        bench.control.queue(run);
+        fence
+    };
+    let broken: Vec<_> = (0..4).map(|_| queue("localhost/broken")).collect();
+    let good: Vec<_> = (0..2).map(|_| queue(IMAGE)).collect();
+    let since = tokio::time::Instant::now();
+    bench.control.until(|control| control.released(broken[2]).is_some()).await;
+    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+    bench.control.until(|control| control.released(broken[3]).is_some()).await;
+    assert!((7..12).contains(&since.elapsed().as_secs()), "a pause, then a probe: {:?}", since.elapsed());
+    bench.control.until(|control| control.finished(good[0]).is_some()).await;
+    assert!((23..33).contains(&since.elapsed().as_secs()), "a longer pause: {:?}", since.elapsed());
+    bench.control.until(|control| control.finished(good[1]).is_some()).await;
+    assert!(since.elapsed() < Duration::from_secs(35), "as before: {:?}", since.elapsed());
     bench.stop().await;
 }
