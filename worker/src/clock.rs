@@ -20,6 +20,12 @@ impl Clock {
         }))
     }
 
+    /// Makes a clock that shows what it is told to.
+    #[cfg(test)]
+    pub fn by(now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
     /// Makes a clock that follows the runtime's own time, which tests can stop.
     #[cfg(test)]
     pub fn tokio() -> Self {

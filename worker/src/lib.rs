@@ -29,6 +29,8 @@ mod lease;
 pub mod podman_home;
 mod process;
 mod run;
+#[cfg(test)]
+mod simulation;
 mod start;
 mod stops;
 mod sweep;

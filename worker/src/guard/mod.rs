@@ -28,6 +28,8 @@ use tokio::time::timeout;
 use tracing::{debug, error, warn};
 
 use crate::process::Process;
+#[cfg(test)]
+pub(crate) use charges::{Charges, Hand, Push};
 pub use serve::serve;
 pub(crate) use words::{Deadline, Order};
 use words::{FREED, HELD, KILLED, READY};
