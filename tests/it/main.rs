@@ -3,6 +3,7 @@
 
 mod architecture;
 mod authz;
+mod checker;
 mod ctl;
 mod desk;
 mod docs;

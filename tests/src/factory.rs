@@ -21,6 +21,18 @@ pub fn script(name: &str, script: &str) -> Value {
     }})
 }
 
+/// A test whose container tells when it begins and ends, as the checker reads it, around a shell script.
+///
+/// The lines go to the standard error, so the standard output is the script's own. Where it is known how many bytes the
+/// script writes there, the variable `WROTE` says so.
+pub fn witness(name: &str, script: &str) -> Value {
+    let text = format!(
+        "say() {{ read -r up _ </proc/uptime; echo \"$1 $TSTR_RUN_ID $TSTR_ATTEMPT ${{up%.*}}${{up#*.}}0000000 $$ $2 $3\" >&2; }}\n\
+         say S\n(\n{script}\n)\ncode=$?\nsay E $code $WROTE\nexit $code"
+    );
+    with(self::script(name, &text), "/run_config/env", json!({"WITNESS": "1"}))
+}
+
 /// Sets a field by its JSON pointer, making objects on the way.
 pub fn with(mut body: Value, pointer: &str, value: Value) -> Value {
     let mut place = &mut body;

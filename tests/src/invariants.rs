@@ -1,6 +1,8 @@
-//! What must hold of the database at every moment (CONTRACT.md 5), as queries that find what does not.
+//! What must hold of the database at every moment, whatever a test did to its clock, as queries that find what does not.
+//! The checker adds what can only be told with evidence from outside of the database.
 
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 /// The invariants: a name, and a query that lists the runs that break it.
 const INVARIANTS: &[(&str, &str)] = &[
@@ -124,18 +126,38 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Names every invariant that does not hold, with runs that break it.
-pub async fn violations(conn: &mut PgConnection) -> Vec<String> {
+/// A rule that does not hold.
+#[derive(Debug)]
+pub struct Broken {
+    /// The invariant and what it says, with a colon between.
+    pub name: &'static str,
+    /// The runs that break it.
+    pub runs: Vec<Uuid>,
+}
+
+/// Finds every invariant that does not hold.
+pub async fn broken(conn: &mut PgConnection) -> Vec<Broken> {
+    apply(conn, INVARIANTS).await
+}
+
+/// Finds every rule that does not hold: a name, and a query that lists the runs that break it.
+pub async fn apply(conn: &mut PgConnection, rules: &[(&'static str, &'static str)]) -> Vec<Broken> {
     let mut found = Vec::new();
-    for (name, query) in INVARIANTS {
-        let runs: Vec<uuid::Uuid> = sqlx::query_scalar(*query).fetch_all(&mut *conn).await.unwrap_or_else(|error| {
+    for (name, query) in rules {
+        let runs: Vec<Uuid> = sqlx::query_scalar(*query).fetch_all(&mut *conn).await.unwrap_or_else(|error| {
             panic!("{name}: {error}");
         });
         if !runs.is_empty() {
-            found.push(format!("{name}: {:?}", &runs[..runs.len().min(5)]));
+            found.push(Broken { name, runs });
         }
     }
     found
+}
+
+/// Names every invariant that does not hold, with runs that break it.
+pub async fn violations(conn: &mut PgConnection) -> Vec<String> {
+    let broken = broken(conn).await;
+    broken.iter().map(|one| format!("{}: {:?}", one.name, &one.runs[..one.runs.len().min(5)])).collect()
 }
 
 /// Fails when an invariant does not hold.

@@ -6,9 +6,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 pub mod balancer;
+pub mod checker;
 pub mod contract;
 pub mod ctl;
 pub mod db;
+pub mod driver;
 pub mod factory;
 pub mod images;
 pub mod invariants;
@@ -17,6 +19,7 @@ pub mod process;
 pub mod registry;
 pub mod replica;
 pub mod runner;
+pub mod sightings;
 pub mod stack;
 pub mod up;
 pub mod worker;
