@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use sqlx::{Connection, PgConnection};
 
-use crate::process::{command, run};
+use crate::postgres::{self, dsn};
 use crate::test_dir;
+
+pub use crate::postgres::bin_dir;
 
 /// A database of one test; dropped with it.
 pub struct TestDb {
@@ -68,22 +70,9 @@ impl Drop for TestDb {
     }
 }
 
-fn dsn(server: &Path, database: &str) -> String {
-    let socket = server.display().to_string().replace('/', "%2F");
-    format!("postgres://postgres@{socket}:5432/{database}")
-}
-
 async fn execute(server: &Path, statement: &str) {
     let mut conn = PgConnection::connect(&dsn(server, "postgres")).await.expect("connect to PostgreSQL");
     sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut conn).await.expect("execute a statement");
-}
-
-/// The folder of the newest PostgreSQL's programs.
-pub fn bin_dir() -> PathBuf {
-    let installed = std::fs::read_dir("/usr/lib/postgresql").expect("Debian's PostgreSQL is installed");
-    let versions = installed.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    let newest = versions.max().expect("a version of PostgreSQL");
-    PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin"))
 }
 
 /// Returns the socket's folder of the server, which the first caller starts. `./scripts/test` stops it.
@@ -92,21 +81,14 @@ fn server() -> PathBuf {
     let lock = lock("pg.lock");
     if !dir.join("postmaster.pid").exists() {
         if !dir.join("PG_VERSION").exists() {
-            run(command(bin_dir().join("initdb"))
-                .args(["-A", "trust", "-U", "postgres", "-N", "-E", "UTF8", "--locale=C", "-D"])
-                .arg(&dir));
+            postgres::init(&dir);
         }
         // fsync off: the machine may crash, the tests do not care.
         let options = format!(
             "-c listen_addresses= -c unix_socket_directories={} -c fsync=off -c max_connections=500 -c autovacuum_naptime=5s",
             dir.display()
         );
-        let log = test_dir().join("pg.log");
-        let mut start = command(bin_dir().join("pg_ctl"));
-        start.args(["-w", "-t", "60", "-D"]).arg(&dir).arg("-l").arg(log).args(["-o", &options, "start"]);
-        // Its standard output is inherited by the server; reading it to its end would wait for the server's end.
-        let status = start.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).status();
-        assert!(status.expect("start pg_ctl").success(), "PostgreSQL did not start; see pg.log in TSTR_TEST_DIR");
+        postgres::start(&dir, &test_dir().join("pg.log"), &options);
     }
     drop(lock);
     dir

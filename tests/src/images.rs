@@ -18,6 +18,22 @@ pub fn import(data_dir: &Path) {
     run(&mut import);
 }
 
+/// An image of another machine: nothing in it can be executed here.
+pub const FOREIGN: &str = "localhost/tstr-test-foreign:1";
+
+/// Puts the image of another machine into the store of a worker's data directory; its program is `/program`.
+pub fn import_foreign(data_dir: &Path) {
+    let script = r#"set -e
+        mkdir foreign
+        printf '\177ELF\002\001\001no program of this machine' >foreign/program
+        chmod 755 foreign/program
+        tar -C foreign --owner=0 --group=0 --numeric-owner -cf foreign.tar ."#;
+    run(command("/bin/sh").args(["-c", script]).current_dir(data_dir));
+    let mut import = command(binary());
+    import.args(["podman", "--data-dir"]).arg(data_dir).args(["--", "import", "-q", "--arch", "arm64"]);
+    run(import.arg(data_dir.join("foreign.tar")).arg(FOREIGN));
+}
+
 /// Returns an archive of a root file system with a static busybox, which the first caller makes.
 pub(crate) fn root_fs() -> PathBuf {
     let archive = test_dir().join("shell.tar");

@@ -5,6 +5,7 @@
 //! `TSTR_TEST_USER`, `TSTR_BIN`. Without them a test fails with that advice; none is skipped.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+pub mod arena;
 pub mod balancer;
 pub mod checker;
 pub mod contract;
@@ -15,6 +16,7 @@ pub mod factory;
 pub mod images;
 pub mod invariants;
 pub mod people;
+pub mod postgres;
 pub mod process;
 pub mod registry;
 pub mod replica;

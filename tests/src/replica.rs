@@ -20,10 +20,15 @@ pub struct Replica {
 impl Replica {
     /// Starts a replica with short lease times; returns when it serves. `dir` holds the key and the first token.
     pub async fn start(db: &TestDb, dir: &Path) -> Self {
+        Self::start_on(&db.dsn(), dir, "test").await
+    }
+
+    /// Starts a replica on any database, with these lease times.
+    pub async fn start_on(dsn: &str, dir: &Path, lease_times: &str) -> Self {
         let mut start = command(binary());
-        start.args(["api", "--json-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--lease-times", "test"]);
+        start.args(["api", "--json-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--lease-times", lease_times]);
         start.arg("--key-file").arg(dir.join("key")).arg("--bootstrap-token-file").arg(token_file(dir));
-        start.env("TSTR_PG_DSN", db.dsn()).env("RUST_LOG", "info");
+        start.env("TSTR_PG_DSN", dsn).env("RUST_LOG", "info");
         let log = dir.join(format!("api-{}.log", uuid::Uuid::new_v4().simple()));
         let mut process = Process::start(start, log);
         let (json, grpc) = eventually("a replica serves", Duration::from_secs(30), async || {

@@ -1,0 +1,137 @@
+//! The end of a world: everything comes to rest, everybody goes home, and the checker looks at what is left.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use tstr_shared::permission::Scope;
+use uuid::Uuid;
+
+use super::Arena;
+use crate::checker::{self, Asked, Known, Seen};
+use crate::runner::containers;
+use crate::sightings::pids;
+use crate::{Person, factory};
+
+/// How long what belongs to a worker may take to be gone after it.
+const LAST_STEPS: Duration = Duration::from_secs(10);
+
+impl Arena {
+    /// Waits until everything has ended, stops the workers, and fails when an invariant does not hold.
+    pub async fn finish(mut self, within: Duration) {
+        let began = Instant::now();
+        self.settle(within).await;
+        let settled = began.elapsed();
+        self.remember().await;
+        self.ask_as_a_stranger().await;
+        let mut leftovers = Vec::new();
+        for post in &mut self.posts {
+            let dir = post.site.dir().to_owned();
+            if let Some(mut runner) = post.runner.take() {
+                self.logs.push(runner.process.log.clone());
+                let status = tokio::task::spawn_blocking(move || runner.process.terminate(Duration::from_secs(40)));
+                let status = status.await.expect("wait for the worker");
+                if !status.success() {
+                    leftovers.push(format!("the worker in {} ended with {status}", dir.display()));
+                }
+            }
+            leftovers.extend(left_behind(&dir));
+        }
+        let key = std::fs::read_to_string(self.dir.join("key")).unwrap_or_default().trim().to_owned();
+        let tokens = [&self.token].into_iter().chain(self.posts.iter().map(|post| &post.token));
+        // The last part of a token proves the rest of it.
+        let proofs = tokens.filter_map(|token| token.rsplit('.').next().map(str::to_owned));
+        let mut evidence = std::mem::take(&mut self.evidence);
+        evidence.secrets.extend(proofs.chain([key]).filter(|secret| secret.len() >= 8));
+        self.logs.extend(self.replicas.iter().flatten().map(|replica| replica.process.log.clone()));
+        for log in &self.logs {
+            let text = String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned();
+            evidence.texts.push((log.display().to_string(), text));
+        }
+        evidence.history = Some(self.driver.history.clone());
+        evidence.witness = self.watcher.witness();
+        evidence.leftovers = Some(leftovers);
+        checker::check(&mut self.connect().await, &evidence).await;
+        let (done, refused, unknown) = self.driver.history.counts();
+        eprintln!(
+            "all invariants hold; at rest {:.1} s after the last fault; {} runs, {} attempts, {} of them lost; \
+             {done} requests answered, {refused} refused, {unknown} unknown",
+            settled.as_secs_f64(),
+            self.count("run").await,
+            self.count("attempt").await,
+            self.count("attempt WHERE reason = 'lost_worker'").await,
+        );
+    }
+
+    /// Looks at the API with the eyes of somebody who may see another namespace only.
+    async fn ask_as_a_stranger(&mut self) {
+        let admin = self.admin();
+        admin.post("/api/v1/namespaces", &json!({"name": "stranger"})).await.expect(201);
+        self.driver.register_in("stranger", &factory::test("theirs")).await;
+        let issued = admin.post("/api/v1/tokens", &factory::token(&[Scope::Control], &["stranger"])).await.expect(201);
+        let token = issued["token"].as_str().expect("the secret").to_owned();
+        let stranger = Person::new(self.json.url(), Some(token));
+        let mut runs: Vec<Uuid> = Vec::new();
+        for namespace in ["default", "stranger"] {
+            let answer = stranger.get(&format!("/api/v1/namespaces/{namespace}/runs")).await;
+            if answer.status == 200 {
+                let listed = answer.expect(200);
+                let ids = listed["items"].as_array().expect("a list").iter();
+                runs.extend(ids.filter_map(|run| run["id"].as_str()?.parse::<Uuid>().ok()));
+            }
+        }
+        let made = self.driver.history.requests().into_iter().filter(|request| request.asked == Asked::Runs);
+        let known = made.filter_map(|request| match request.known {
+            Known::Done(runs) => runs.first().copied(),
+            Known::Refused(_) | Known::Unknown => None,
+        });
+        for run in known.take(5) {
+            for path in ["", "/logs", "/events"] {
+                let answer = stranger.get(&format!("/api/v1/runs/{run}{path}")).await;
+                if answer.status.is_success() {
+                    runs.push(run);
+                }
+                self.evidence.texts.push((format!("the answer to {}", answer.asked), answer.text()));
+            }
+        }
+        self.evidence.seen.push(Seen { who: "a stranger".into(), may_see: vec!["stranger".into()], runs });
+    }
+}
+
+/// Finds what a worker that has ended left behind.
+fn left_behind(dir: &Path) -> Vec<String> {
+    let deadline = Instant::now() + LAST_STEPS;
+    while !processes_of(dir).is_empty() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let processes = processes_of(dir).into_iter();
+    let mut found: Vec<String> = processes.map(|(pid, arguments)| format!("the process {pid}: {arguments}")).collect();
+    let spool = std::fs::read_dir(dir.join("spool")).into_iter().flatten().flatten();
+    found.extend(spool.map(|entry| format!("the spool {}", entry.path().display())));
+    found.extend(containers(dir).into_iter().map(|name| format!("the container {name}")));
+    // To ask Podman leaves the process behind that holds its namespaces.
+    for (pid, _) in processes_of(dir) {
+        if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+    found
+}
+
+/// Lists the processes that name a folder in their arguments or their environment, or work in it.
+fn processes_of(dir: &Path) -> Vec<(u32, String)> {
+    let wanted = dir.display().to_string();
+    let mut found = Vec::new();
+    for pid in pids().into_iter().filter(|pid| *pid != std::process::id()) {
+        let read = |file: &str| {
+            String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default()).into_owned()
+        };
+        let cwd = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
+        let arguments = read("cmdline").replace('\0', " ");
+        if arguments.contains(&wanted) || read("environ").contains(&wanted) || cwd.starts_with(dir) {
+            found.push((pid, arguments));
+        }
+    }
+    found
+}

@@ -1,0 +1,97 @@
+//! A PostgreSQL in a folder of its own, which can be stopped as a crash would stop it.
+
+use std::path::{Path, PathBuf};
+
+use crate::process::{command, make_dir, run};
+
+/// How a server is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Connections are ended in order.
+    Fast,
+    /// As a crash: what was not written is recovered at the next start.
+    Immediate,
+}
+
+/// A server; stopped when it is dropped.
+pub struct Postgres {
+    dir: PathBuf,
+}
+
+impl Postgres {
+    /// Makes and starts a server that keeps what it says, as an operator would run it.
+    pub fn start() -> Self {
+        let dir = make_dir("p");
+        init(&dir);
+        let server = Self { dir };
+        server.start_again();
+        server
+    }
+
+    /// Starts it after a stop.
+    pub fn start_again(&self) {
+        let options = format!(
+            "-c listen_addresses= -c unix_socket_directories={} -c max_connections=120 -c shared_buffers=64MB",
+            self.dir.display()
+        );
+        start(&self.dir, &self.dir.join("log"), &options);
+    }
+
+    /// Stops it.
+    pub fn stop(&self, how: Stop) {
+        let mode = match how {
+            Stop::Fast => "fast",
+            Stop::Immediate => "immediate",
+        };
+        run(command(bin_dir().join("pg_ctl")).args(["-w", "-t", "60", "-m", mode, "stop", "-D"]).arg(&self.dir));
+    }
+
+    /// Returns the address of a database of it.
+    pub fn dsn(&self, database: &str) -> String {
+        dsn(&self.dir, database)
+    }
+
+    /// Returns the folder of its socket.
+    pub fn socket_dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if self.dir.join("postmaster.pid").exists() {
+            let mut stop = command(bin_dir().join("pg_ctl"));
+            let _ = stop.args(["-w", "-t", "20", "-m", "immediate", "stop", "-D"]).arg(&self.dir).output();
+        }
+    }
+}
+
+/// The folder of the newest PostgreSQL's programs.
+pub fn bin_dir() -> PathBuf {
+    let installed = std::fs::read_dir("/usr/lib/postgresql").expect("Debian's PostgreSQL is installed");
+    let versions = installed.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let newest = versions.max().expect("a version of PostgreSQL");
+    PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin"))
+}
+
+/// Makes a cluster.
+pub(crate) fn init(dir: &Path) {
+    run(command(bin_dir().join("initdb"))
+        .args(["-A", "trust", "-U", "postgres", "-N", "-E", "UTF8", "--locale=C", "-D"])
+        .arg(dir));
+}
+
+/// Starts the server of a cluster.
+pub(crate) fn start(dir: &Path, log: &Path, options: &str) {
+    let mut start = command(bin_dir().join("pg_ctl"));
+    start.args(["-w", "-t", "60", "-D"]).arg(dir).arg("-l").arg(log).args(["-o", options, "start"]);
+    // Its standard output is inherited by the server; reading it to its end would wait for the server's end.
+    let status = start.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).status();
+    assert!(status.expect("start pg_ctl").success(), "PostgreSQL did not start; see {}", log.display());
+}
+
+/// Returns the address of a database of the server with this socket folder.
+pub(crate) fn dsn(socket_dir: &Path, database: &str) -> String {
+    let socket = socket_dir.display().to_string().replace('/', "%2F");
+    format!("postgres://postgres@{socket}:5432/{database}")
+}
