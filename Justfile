@@ -32,6 +32,14 @@ lint:
 test *ARGS:
     ./scripts/test build test "$@"
 
+# break things while the product works, and check that every invariant holds: the rows that every change must pass
+faults *ARGS:
+    ./scripts/test build faults "$@"
+
+# all rows, in about half an hour; one of them: `just faults-all -E 'test(row_13)'`
+faults-all *ARGS:
+    ./scripts/test build faults-all "$@"
+
 # write the generated files anew: openapi/, .sqlx/, migrations/schema.sql
 gen:
     ./scripts/gen

@@ -1,0 +1,8 @@
+//! The rows that every change must pass: fixed seeds, ten minutes together on two cores.
+
+mod api;
+mod containers;
+mod database;
+mod flood;
+mod schedule;
+mod workers;

@@ -1,0 +1,5 @@
+//! The rows that take longer, or whose faults are rarer: `just faults-all`.
+
+mod database;
+mod network;
+mod races;

@@ -1,0 +1,63 @@
+//! Networks that lose one direction, are slow, or leave connections half open.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tstr_tests::arena::{Arena, Plan};
+use tstr_tests::balancer::{Road, Weather};
+use tstr_tests::checker::boot_nanos;
+use tstr_tests::{eventually, factory};
+
+use crate::load;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_09_a_worker_that_is_heard_but_hears_nothing_gives_its_run_up() {
+    let arena = Arena::start(Plan::short(2, 1)).await;
+    arena.driver.register(&factory::witness("t", "[ $TSTR_ATTEMPT -ge 2 ] || sleep 40")).await;
+    let run = arena.driver.trigger("t", "the one").await;
+    let holder = arena.held_by(run).await;
+    eventually("its container is seen", Duration::from_secs(10), async || arena.last_seen(run, 1)).await;
+    // Its words arrive, the answers do not.
+    arena.posts[holder].link.set_weather(Weather { to_client: Road::Closed, ..Weather::default() });
+    let cut = boot_nanos();
+    arena.settle(Duration::from_secs(45)).await;
+    let (story, last) = (arena.story(run).await, arena.last_seen(run, 1).unwrap());
+    assert_eq!((&story["result"], &story["attempts"][0]["reason"]), (&json!("pass"), &json!("lost_worker")), "{story}");
+    // The claim of the deaf worker may be given the run as well: it comes back, for nobody mentions that lease.
+    let (first, last_one) = (&story["attempts"][0], story["attempts"].as_array().unwrap().last().unwrap());
+    assert_ne!(first["runner"], last_one["runner"], "{story}");
+    let lived = (last - cut) as f64 / 1e9;
+    assert!(lived < 6.0, "its container lived on for {lived:.2} s");
+    arena.posts[holder].link.set_weather(Weather::default());
+    arena.finish(Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_11_a_slow_network_and_half_open_connections_lose_no_attempt() {
+    let arena = Arena::start(Plan::ordinary(2, 2)).await;
+    arena.driver.register(&factory::witness("t", "for i in 1 2 3; do echo $i; sleep 0.3; done")).await;
+    let slow = Road::Slow(Duration::from_millis(400), Duration::from_millis(600));
+    for post in &arena.posts {
+        post.link.set_weather(Weather { to_server: slow, to_client: slow });
+    }
+    load::trigger(&arena.driver, "t", 12, Duration::from_millis(200)).await.unwrap();
+    arena.settle(Duration::from_secs(90)).await;
+    for post in &arena.posts {
+        post.link.set_weather(Weather::default());
+    }
+    arena.driver.register(&factory::witness("u", "for i in 1 2 3 4 5; do echo $i; sleep 0.5; done")).await;
+    let load = load::trigger(&arena.driver, "u", 12, Duration::from_millis(500));
+    arena.running(3).await;
+    for post in &arena.posts {
+        post.link.strand();
+    }
+    load.await.unwrap();
+    // A dead peer is found out within twenty seconds, a call is given up after ten.
+    arena.settle(Duration::from_secs(60)).await;
+    assert_eq!(
+        arena.count("attempt WHERE attempt > 1 OR result IS DISTINCT FROM 'pass'").await,
+        0,
+        "no attempt is lost"
+    );
+    arena.finish(Duration::from_secs(10)).await;
+}
