@@ -60,6 +60,13 @@ CREATE TABLE public.attempt (
 )
 PARTITION BY RANGE (run_id);
 
+CREATE TABLE public.cancel_order (
+    run_id uuid NOT NULL,
+    actor text NOT NULL,
+    message text NOT NULL,
+    ordered_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 CREATE TABLE public.class (
     id integer NOT NULL,
     ns_id integer NOT NULL,
@@ -87,6 +94,7 @@ CREATE TABLE public.config (
     on_infrastructure smallint NOT NULL,
     at_most_once boolean NOT NULL,
     log_limit bigint NOT NULL,
+    fail_fast boolean DEFAULT false NOT NULL,
     CONSTRAINT config_hash_check CHECK ((octet_length(hash) = 32))
 );
 
@@ -110,6 +118,41 @@ CREATE TABLE public.delayed (
     releases smallint DEFAULT 0 NOT NULL,
     queue_secs integer NOT NULL
 );
+
+CREATE TABLE public.gate (
+    key uuid NOT NULL,
+    kind text NOT NULL,
+    ns_id integer NOT NULL,
+    name text,
+    slots smallint NOT NULL,
+    CONSTRAINT gate_kind_check CHECK ((kind = ANY (ARRAY['group'::text, 'cell'::text, 'matrix'::text]))),
+    CONSTRAINT gate_name_check CHECK (((kind = 'group'::text) = (name IS NOT NULL))),
+    CONSTRAINT gate_slots_check CHECK (((slots >= 1) AND (slots <= 1000)))
+)
+WITH (fillfactor='80');
+
+CREATE TABLE public.gated (
+    run_id uuid NOT NULL,
+    ns_id integer NOT NULL,
+    matrix_id uuid NOT NULL,
+    group_key uuid,
+    group_slot smallint,
+    policy text,
+    depth smallint,
+    overflow text,
+    max_parallel smallint,
+    matrix_slot smallint,
+    lane integer NOT NULL,
+    seq bigint NOT NULL,
+    due timestamp with time zone,
+    expires_at timestamp with time zone NOT NULL,
+    parked boolean GENERATED ALWAYS AS (((due IS NOT NULL) OR ((group_key IS NOT NULL) AND (group_slot IS NULL)) OR ((max_parallel IS NOT NULL) AND (matrix_slot IS NULL)))) STORED NOT NULL,
+    CONSTRAINT gated_gate_check CHECK (((group_key IS NOT NULL) OR (max_parallel IS NOT NULL))),
+    CONSTRAINT gated_order_check CHECK (((matrix_slot IS NULL) OR (group_key IS NULL) OR (group_slot IS NOT NULL))),
+    CONSTRAINT gated_policy_check CHECK ((((group_key IS NULL) = (policy IS NULL)) AND (policy = ANY (ARRAY['forbid'::text, 'queue'::text, 'replace'::text])) AND ((policy IS NULL) OR ((depth IS NOT NULL) AND (overflow IS NOT NULL))) AND (overflow = ANY (ARRAY['oldest'::text, 'newest'::text])))),
+    CONSTRAINT gated_slots_check CHECK ((((group_slot IS NULL) OR ((group_slot > 0) AND (group_key IS NOT NULL) AND (due IS NULL))) AND ((matrix_slot IS NULL) OR ((matrix_slot > 0) AND (max_parallel IS NOT NULL) AND (due IS NULL)))))
+)
+WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
 
 CREATE TABLE public.idempotency (
     ns_id integer NOT NULL,
@@ -139,11 +182,30 @@ CREATE TABLE public.lease (
     infra_losses smallint NOT NULL,
     test_retries smallint NOT NULL,
     releases smallint NOT NULL,
+    cancel_note text,
     CONSTRAINT lease_cancel_check CHECK (((cancel_requested_at IS NULL) OR (started_at IS NOT NULL))),
     CONSTRAINT lease_deadline_check CHECK (((started_at IS NULL) = (hard_deadline IS NULL))),
     CONSTRAINT lease_order_check CHECK ((started_at >= leased_at))
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_cost_delay='0');
+
+CREATE TABLE public.ledger (
+    test_id uuid NOT NULL,
+    scheduled_for timestamp with time zone NOT NULL,
+    ns_id integer NOT NULL,
+    outcome text NOT NULL,
+    reason text,
+    late_ms bigint,
+    matrix_id uuid,
+    runs integer DEFAULT 0 NOT NULL,
+    until timestamp with time zone,
+    instants integer DEFAULT 1 NOT NULL,
+    noted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT ledger_outcome_check CHECK ((outcome = ANY (ARRAY['ran'::text, 'skipped'::text, 'missed'::text]))),
+    CONSTRAINT ledger_ran_check CHECK (((outcome <> 'ran'::text) OR ((matrix_id IS NOT NULL) AND (runs > 0)))),
+    CONSTRAINT ledger_reason_check CHECK ((((outcome = 'ran'::text) = (reason IS NULL)) AND ((reason IS NULL) OR (reason = ANY (ARRAY['concurrency'::text, 'quota'::text, 'unreadable'::text, 'deadline'::text, 'catch_up'::text]))))),
+    CONSTRAINT ledger_stretch_check CHECK ((((instants > 1) <= (until IS NOT NULL)) AND (instants > 0) AND (until >= scheduled_for)))
+);
 
 CREATE TABLE public.log_chunk (
     run_id uuid NOT NULL,
@@ -363,6 +425,9 @@ CREATE TABLE public.token (
 ALTER TABLE ONLY public.attempt
     ADD CONSTRAINT attempt_pkey PRIMARY KEY (run_id, attempt);
 
+ALTER TABLE ONLY public.cancel_order
+    ADD CONSTRAINT cancel_order_pkey PRIMARY KEY (run_id);
+
 ALTER TABLE ONLY public.class
     ADD CONSTRAINT class_labels_key UNIQUE (ns_id, labels_hash);
 
@@ -378,11 +443,26 @@ ALTER TABLE ONLY public.config
 ALTER TABLE ONLY public.delayed
     ADD CONSTRAINT delayed_pkey PRIMARY KEY (due, run_id);
 
+ALTER TABLE ONLY public.gate
+    ADD CONSTRAINT gate_pkey PRIMARY KEY (key);
+
+ALTER TABLE ONLY public.gated
+    ADD CONSTRAINT gated_group_slot_key UNIQUE (group_key, group_slot);
+
+ALTER TABLE ONLY public.gated
+    ADD CONSTRAINT gated_matrix_slot_key UNIQUE (matrix_id, matrix_slot);
+
+ALTER TABLE ONLY public.gated
+    ADD CONSTRAINT gated_pkey PRIMARY KEY (run_id);
+
 ALTER TABLE ONLY public.idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (ns_id, principal, key);
 
 ALTER TABLE ONLY public.lease
     ADD CONSTRAINT lease_pkey PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY public.ledger
+    ADD CONSTRAINT ledger_pkey PRIMARY KEY (test_id, scheduled_for);
 
 ALTER TABLE ONLY public.log_chunk
     ADD CONSTRAINT log_chunk_pkey PRIMARY KEY (run_id, attempt, seq);
@@ -425,11 +505,23 @@ ALTER TABLE ONLY public.token
 
 CREATE UNIQUE INDEX delayed_run_key ON public.delayed USING btree (run_id);
 
+CREATE INDEX gated_due_idx ON public.gated USING btree (due) WHERE (due IS NOT NULL);
+
+CREATE INDEX gated_expiry_idx ON public.gated USING btree (expires_at) WHERE parked;
+
+CREATE INDEX gated_group_idx ON public.gated USING btree (group_key, seq) WHERE (group_key IS NOT NULL);
+
+CREATE INDEX gated_matrix_idx ON public.gated USING btree (matrix_id, seq) WHERE ((max_parallel IS NOT NULL) AND (matrix_slot IS NULL));
+
+CREATE INDEX gated_parked_idx ON public.gated USING btree (ns_id) WHERE parked;
+
 CREATE INDEX idempotency_created_idx ON public.idempotency USING btree (created_at);
 
 CREATE INDEX lease_ns_idx ON public.lease USING btree (ns_id);
 
 CREATE INDEX lease_runner_idx ON public.lease USING btree (runner_id);
+
+CREATE INDEX ledger_noted_idx ON public.ledger USING brin (noted_at);
 
 CREATE UNIQUE INDEX log_chunk_start_key ON ONLY public.log_chunk USING btree (run_id, attempt, stream, start);
 
@@ -451,6 +543,9 @@ CREATE TRIGGER run_event_append_only BEFORE DELETE OR UPDATE ON public.run_event
 
 ALTER TABLE ONLY public.class
     ADD CONSTRAINT class_namespace_fkey FOREIGN KEY (ns_id) REFERENCES public.namespace(id);
+
+ALTER TABLE ONLY public.gate
+    ADD CONSTRAINT gate_namespace_fkey FOREIGN KEY (ns_id) REFERENCES public.namespace(id);
 
 ALTER TABLE ONLY public.schedule
     ADD CONSTRAINT schedule_test_fkey FOREIGN KEY (test_id) REFERENCES public.test(id);

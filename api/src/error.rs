@@ -41,6 +41,7 @@ pub fn row(code: ErrorCode) -> Row {
         ErrorCode::Forbidden => (403, Code::PermissionDenied),
         ErrorCode::NotFound => (404, Code::NotFound),
         ErrorCode::Conflict => (409, Code::FailedPrecondition),
+        ErrorCode::ConcurrencyForbidden => (409, Code::FailedPrecondition),
         ErrorCode::LeaseLost => (409, Code::FailedPrecondition),
         ErrorCode::PreconditionFailed => (412, Code::FailedPrecondition),
         ErrorCode::TooLarge => (413, Code::InvalidArgument),

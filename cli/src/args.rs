@@ -141,6 +141,7 @@ mod tests {
             "tstr ctl schedule pause x",
             "tstr ctl schedule resume x",
             "tstr ctl logs ID -f --stream stdout,stderr --timestamps --attempt 1 --tail 5 --since 5m --raw",
+            "tstr ctl schedule list x --limit 5",
             "tstr ctl runner list",
             "tstr ctl runner get x",
             "tstr ctl runner drain x",

@@ -73,6 +73,7 @@ impl Exit {
             ErrorCode::Unauthenticated | ErrorCode::Forbidden => Self::Denied,
             ErrorCode::NotFound => Self::NotFound,
             ErrorCode::Conflict
+            | ErrorCode::ConcurrencyForbidden
             | ErrorCode::LeaseLost
             | ErrorCode::PreconditionFailed
             | ErrorCode::IdempotencyMismatch
@@ -287,6 +288,7 @@ mod tests {
                 ("forbidden", 4),
                 ("not_found", 3),
                 ("conflict", 5),
+                ("concurrency_forbidden", 5),
                 ("lease_lost", 5),
                 ("precondition_failed", 5),
                 ("too_large", 2),

@@ -11,6 +11,7 @@ mod admin;
 mod explain;
 mod json;
 mod lease;
+mod ledger;
 mod logs;
 mod run;
 mod runner;

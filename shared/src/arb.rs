@@ -6,6 +6,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
+use crate::concurrency::{Concurrency, ConcurrencyPolicy, Overflow};
 use crate::duration::Seconds;
 use crate::labels::Labels;
 use crate::matrix::{Axes, Matrix};
@@ -35,11 +36,26 @@ pub fn selectors() -> impl Strategy<Value = SelectorSources> {
 pub fn matrix() -> impl Strategy<Value = Matrix> {
     let small = || btree_map("[a-c]", "[x-z]", 1..3).prop_map(Labels);
     let axes = vec(("[a-c]", vec("[x-z]", 0..4)), 0..4).prop_map(Axes);
-    (axes, vec(small(), 0..4), vec(small(), 0..3)).prop_map(|(labels, include, exclude)| Matrix {
-        labels,
-        include,
-        exclude,
-    })
+    let limits = (option::of(0..300u32), any::<bool>(), vec(small(), 0..2));
+    (axes, vec(small(), 0..4), vec(small(), 0..3), limits).prop_map(
+        |(labels, include, exclude, (max_parallel, fail_fast, soft_fail))| Matrix {
+            labels,
+            include,
+            exclude,
+            max_parallel,
+            fail_fast,
+            soft_fail,
+        },
+    )
+}
+
+/// Concurrencies, valid or not.
+pub fn concurrency() -> impl Strategy<Value = Concurrency> {
+    use ConcurrencyPolicy::{Allow, Forbid, Queue, Replace};
+    let policy = prop_oneof![Just(Allow), Just(Forbid), Just(Queue), Just(Replace)];
+    let overflow = option::of(prop_oneof![Just(Overflow::Oldest), Just(Overflow::Newest)]);
+    (policy, option::of("[a-z ]{1,4}"), option::of(0..1100u32), option::of(0..1100u32), overflow)
+        .prop_map(|(policy, group, limit, depth, overflow)| Concurrency { policy, group, limit, depth, overflow })
 }
 
 /// Run configurations, valid or not.
@@ -85,6 +101,7 @@ pub fn test() -> impl Strategy<Value = NewTestDef> {
         option::of(any::<u32>().prop_map(Seconds)),
     );
     let rest = (option::of(any::<u32>()), any::<(u8, u8)>(), any::<u64>(), any::<(bool, bool)>(), 0usize..4);
+    let rest = (rest, option::of(concurrency()));
     ("[A-Za-z0-9._-]{1,12}", labels(), labels(), run_config(), option::of(matrix()), schedule, rest).prop_map(
         |(
             name,
@@ -95,7 +112,8 @@ pub fn test() -> impl Strategy<Value = NewTestDef> {
             (cron_schedule, time_zone, catch_up, start_deadline),
             rest,
         )| {
-            let (queue_deadline, (on_fail, on_infrastructure), log, (at_most_once, paused), priority) = rest;
+            let ((queue_deadline, (on_fail, on_infrastructure), log, (at_most_once, paused), priority), concurrency) =
+                rest;
             NewTestDef {
                 name,
                 labels,
@@ -107,6 +125,7 @@ pub fn test() -> impl Strategy<Value = NewTestDef> {
                 catch_up,
                 start_deadline,
                 queue_deadline: queue_deadline.map(Seconds),
+                concurrency,
                 retry: Retry { on_fail, on_infrastructure },
                 limits: Limits { log: Bytes(log) },
                 at_most_once,

@@ -22,6 +22,8 @@ pub enum ErrorCode {
     NotFound,
     /// The state of the thing forbids it, or the name is taken.
     Conflict,
+    /// The concurrency of the test, or of its group, does not let another run begin.
+    ConcurrencyForbidden,
     /// The fence is not the current one: the run was given to another attempt or has finished.
     LeaseLost,
     /// `If-Match` does not name the current version.
@@ -46,13 +48,14 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Malformed,
         Self::Invalid,
         Self::Unauthenticated,
         Self::Forbidden,
         Self::NotFound,
         Self::Conflict,
+        Self::ConcurrencyForbidden,
         Self::LeaseLost,
         Self::PreconditionFailed,
         Self::TooLarge,
@@ -74,6 +77,7 @@ impl ErrorCode {
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
+            Self::ConcurrencyForbidden => "concurrency_forbidden",
             Self::LeaseLost => "lease_lost",
             Self::PreconditionFailed => "precondition_failed",
             Self::TooLarge => "too_large",
@@ -106,6 +110,7 @@ impl ErrorCode {
             Self::Forbidden => "The token may not do this",
             Self::NotFound => "Not found",
             Self::Conflict => "The current state forbids this",
+            Self::ConcurrencyForbidden => "Other runs are under way",
             Self::LeaseLost => "The lease is no longer held",
             Self::PreconditionFailed => "The version has changed",
             Self::TooLarge => "Too large",

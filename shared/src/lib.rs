@@ -18,11 +18,14 @@
 //! | **label** | a key and a value that decide placement ([`labels::Labels`]) |
 //! | **annotation** | a key and a value that only describe |
 //! | **selector** | what a runner accepts or rejects: label key and anchored regular expression ([`selector::Selectors`]) |
+//! | **gate** | what a run passes before it may be claimed: room in its concurrency group and in its matrix ([`concurrency`]) |
+//! | **ledger** | what became of every instant of a schedule ([`ledger::LedgerEntry`]) |
 //! | **placement class** | the interned pair of namespace and labels; matching is done once per runner and class |
 #![deny(missing_docs)]
 
 #[cfg(any(test, feature = "arbitrary"))]
 pub mod arb;
+pub mod concurrency;
 pub mod duration;
 pub mod error;
 pub mod explain;
@@ -30,6 +33,7 @@ pub mod ids;
 pub mod image;
 pub mod labels;
 pub mod lease;
+pub mod ledger;
 pub mod logs;
 pub mod matrix;
 pub mod namespace;

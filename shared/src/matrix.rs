@@ -38,6 +38,17 @@ pub struct Matrix {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schemars(length(max = 256)))]
     pub exclude: Vec<Labels>,
+    /// How many cells may be under way at once, from 1 to 256; all of them without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 256)))]
+    pub max_parallel: Option<u32>,
+    /// The first cell that ends with `fail`, `error` or `timed_out` cancels the others that have not ended.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fail_fast: bool,
+    /// Label sets; cells that hold all labels of one may fail without failing the matrix.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 256)))]
+    pub soft_fail: Vec<Labels>,
 }
 
 impl Matrix {
@@ -70,7 +81,17 @@ impl Matrix {
                 return Err(Invalid::one("/include", format!("two cells are the same: {}", cell.labels.text())));
             }
         }
+        for (i, entry) in self.soft_fail.iter().enumerate() {
+            if !cells.iter().any(|cell| cell.labels.contains(entry)) {
+                return Err(Invalid::one(format!("/soft_fail/{i}"), format!("no cell has {}", entry.text())));
+            }
+        }
         Ok(cells.into_iter().map(|cell| cell.labels).collect())
+    }
+
+    /// Tells whether this cell may fail without failing the matrix.
+    pub fn is_soft(&self, cell: &Labels) -> bool {
+        self.soft_fail.iter().any(|entry| cell.contains(entry))
     }
 
     fn check(&self) -> Result<(), Invalid> {
@@ -90,7 +111,8 @@ impl Matrix {
             }
             check_axis(&mut invalid, &place, key, values);
         }
-        for (name, entries) in [("include", &self.include), ("exclude", &self.exclude)] {
+        for (name, entries) in [("include", &self.include), ("exclude", &self.exclude), ("soft_fail", &self.soft_fail)]
+        {
             if entries.len() > MAX_CELLS {
                 invalid.add(format!("/{name}"), format!("{} entries, at most {MAX_CELLS} are allowed", entries.len()));
                 continue;
@@ -103,6 +125,9 @@ impl Matrix {
                     invalid.add_all(&format!("/{name}/{i}"), part);
                 }
             }
+        }
+        if let Some(cells) = self.max_parallel.filter(|cells| !(1..=MAX_CELLS).contains(&(*cells as usize))) {
+            invalid.add("/max_parallel", format!("{cells} is not from 1 to {MAX_CELLS}"));
         }
         let product = axes.iter().try_fold(1usize, |product, (_, values)| product.checked_mul(values.len()));
         if product.is_none_or(|product| product > MAX_CELLS) {
@@ -330,6 +355,20 @@ mod tests {
         // 64^8 would not fit in memory, 2^63 overflows where the product is taken carelessly.
         assert!(build(8, 64).cells().is_err());
         assert!(Matrix { labels: Axes(axis(64, 2)), ..Matrix::default() }.cells().is_err());
+    }
+
+    #[test]
+    fn limits_and_soft_cells_are_checked() {
+        let with = |rest: &str| format!(r#"{{"labels": {{"os": ["l", "w"]}}, {rest}}}"#);
+        for parallel in [0, 257] {
+            let fault = format!("/max_parallel: {parallel} is not from 1 to 256");
+            assert_eq!(faults(&with(&format!(r#""max_parallel": {parallel}"#))), [fault]);
+        }
+        assert_eq!(faults(&with(r#""soft_fail": [{"os": "w"}, {"os": "b"}]"#)), ["/soft_fail/1: no cell has os=b"]);
+        assert_eq!(faults(&with(r#""soft_fail": [{}]"#)), ["/soft_fail/0: an entry needs at least one label"]);
+        let soft = matrix(&with(r#""max_parallel": 256, "fail_fast": true, "soft_fail": [{"os": "w"}]"#));
+        let soft: Vec<bool> = soft.cells().unwrap().iter().map(|cell| soft.is_soft(cell)).collect();
+        assert_eq!(soft, [false, true]);
     }
 
     #[test]

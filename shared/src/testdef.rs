@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::concurrency::Concurrency;
 use crate::duration::Seconds;
 use crate::error::{Invalid, pointer_step};
 use crate::ids::TestId;
@@ -258,6 +259,9 @@ pub struct NewTestDef {
     /// scheduled runs the schedule's period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_deadline: Option<Seconds>,
+    /// How many runs may be under way at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Concurrency>,
     /// How often a run is tried again.
     #[serde(default)]
     pub retry: Retry,
@@ -387,6 +391,9 @@ impl NewTestDef {
         }
         if let Err(fault) = self.check_schedule() {
             invalid.add(format!("/{}", fault.field()), fault.to_string());
+        }
+        if let Some(Err(part)) = self.concurrency.as_ref().map(Concurrency::validate) {
+            invalid.add_all("/concurrency", part);
         }
         if self.cron_schedule.is_none() && self.time_zone.is_some() {
             invalid.add("/time_zone", "a time zone needs a cron_schedule");

@@ -4,6 +4,7 @@
 mod architecture;
 mod authz;
 mod checker;
+mod concurrency;
 mod ctl;
 mod desk;
 mod docs;

@@ -145,6 +145,9 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
         "runner",
         "test",
         "schedule",
+        "gate",
+        "gated",
+        "cancel_order",
     ] {
         let partitions = format!("SELECT coalesce(string_agg(format('ALTER TABLE %s SET (autovacuum_enabled = off)', t), ';'), '')
                                   FROM (SELECT relid::text t FROM pg_partition_tree('{table}') WHERE isleaf
@@ -165,6 +168,10 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
         "ARRAY['{token}'::uuid]",
     ];
     let claim = claim_query();
+    let cancel = vec!["ARRAY['{run}'::uuid]", "ARRAY[1]", "ARRAY['x']", "ARRAY[NULL::text]"];
+    let parked = vec!["ARRAY['{parked}'::uuid]", "ARRAY[1]", "ARRAY['x']", "ARRAY[NULL::text]"];
+    let end_parked = vec!["ARRAY['{parked}'::uuid]", "ARRAY['x']", "'error'", "'queue_expired'", "'x'"];
+    let gate = "ARRAY['{gate}'::uuid]";
     let cases: Vec<(&str, String, Vec<&str>, bool)> = vec![
         ("claim", claim.clone(), [&eight, &heads, "1"].into_iter().chain(ASKER).collect(), true),
         ("claim again", query(&["h.claim_id = $2"]), vec!["'{runner}'", "'{claim}'"], true),
@@ -187,7 +194,21 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
             false,
         ),
         ("an ended attempt", query(&["FROM attempt a", "a.lease_id = $3"]), fence.to_vec(), false),
-        ("cancel", query(&["from_delayed AS", "from_ready AS"]), vec!["'{run}'", "ARRAY[1]", "'x'"], false),
+        ("cancel", query(&["from_delayed AS", "from_ready AS"]), cancel.clone(), false),
+        ("cancel a parked run", query(&["from_delayed AS", "from_ready AS"]), parked, false),
+        ("end a parked run", query(&["held AS MATERIALIZED", "FROM gated g JOIN asked"]), end_parked, false),
+        ("what a gate knows", query(&["FROM gated g", "AS \"leaving!\""]), vec![gate], false),
+        ("the next of a group", query(&["room AS MATERIALIZED", "SET group_slot"]), vec![gate], false),
+        (
+            "the next of a matrix",
+            query(&["room AS MATERIALIZED", "SET matrix_slot"]),
+            vec!["ARRAY['{matrix}'::uuid]"],
+            false,
+        ),
+        ("lock a gate", query(&["SELECT key FROM gate"]), vec![gate], false),
+        ("runs that were put off", query(&["FOR UPDATE OF d SKIP LOCKED"]), vec!["20"], false),
+        ("parked too long", query(&["FROM gated WHERE parked AND expires_at"]), vec!["20"], false),
+        ("orders", query(&["FROM cancel_order o"]), vec!["20"], false),
         (
             "read a run",
             query(&["WHERE r.id = ANY($1) AND r.ns_id = ANY($2) ORDER BY r.id", "LEFT JOIN ready q"]),
@@ -203,7 +224,7 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
         let put = |text: &&str| ids.iter().fold((*text).to_owned(), |text, (name, id)| text.replace(name, id));
         arguments.iter().map(put).collect()
     };
-    let names = ["{run}", "{lease}", "{runner}", "{claim}", "{token}"];
+    let names = ["{run}", "{lease}", "{runner}", "{claim}", "{token}", "{gate}", "{matrix}", "{parked}"];
     let nobody = names.map(|name| (name, uuid::Uuid::nil().to_string()));
     let mut conns = Vec::new();
     for (_, _, _, of_claim) in &cases {
@@ -228,6 +249,20 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
          INSERT INTO test (id, ns_id, name, doc) SELECT gen_random_uuid(), 1, n::text, json_build_object('x', repeat('x', 500))
          FROM generate_series(1, 5000) n;
          INSERT INTO schedule (test_id, next_at) SELECT id, now() + (name::int - 20) * interval '1 min' FROM test;
+         INSERT INTO gate (key, kind, ns_id, slots) SELECT md5(n::text)::uuid, 'cell', 1, 2 FROM generate_series(1, 1000) n;
+         INSERT INTO gate (key, kind, ns_id, slots) SELECT md5('m' || n)::uuid, 'matrix', 1, 2 FROM generate_series(1, 200) n;
+         INSERT INTO gated (run_id, ns_id, matrix_id, group_key, group_slot, policy, depth, overflow, lane, seq, due, expires_at)
+         SELECT gen_random_uuid(), 1, gen_random_uuid(), md5((n % 1000 + 1)::text)::uuid, CASE WHEN n <= 1000 THEN 1 END,
+                'queue', 1, 'oldest', 6, n, CASE WHEN n > 40000 THEN now() + (n - 40020) * interval '1 s' END,
+                now() + (n - 1020) * interval '1 s'
+         FROM generate_series(1, 60000) n;
+         INSERT INTO gated (run_id, ns_id, matrix_id, max_parallel, matrix_slot, lane, seq, expires_at)
+         SELECT gen_random_uuid(), 1, md5('m' || n % 200 + 1)::uuid, 2, CASE WHEN n <= 200 THEN 1 END, 6, n, now() + interval '1 d'
+         FROM generate_series(1, 20000) n;
+         INSERT INTO gated (run_id, ns_id, matrix_id, max_parallel, lane, seq, expires_at)
+         SELECT run_id, 1, run_id, 1, lane, seq, now() + interval '1 d' FROM (SELECT * FROM ready WHERE lane = 6 LIMIT 1) q;
+         DELETE FROM ready q USING gated g WHERE q.lane = 6 AND g.run_id = q.run_id;
+         INSERT INTO cancel_order (run_id, actor, message) SELECT id, 'x', 'x' FROM (SELECT id FROM run LIMIT 1000) r;
          PREPARE claim AS {claim};
          EXECUTE claim({}, array_fill(0::bigint, ARRAY[16]), 100, ARRAY['{runner}'::uuid], ARRAY['{token}'::uuid],
                        ARRAY['2026-01-01Z'::timestamptz], ARRAY['{claim_id}'::uuid], ARRAY[100], ARRAY['x'], interval '1 h')",
@@ -237,7 +272,12 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
     own.execute(AssertSqlSafe(more)).await.unwrap();
     let (run, lease): (uuid::Uuid, uuid::Uuid) =
         sqlx::query_as("SELECT run_id, lease_id FROM lease ORDER BY run_id LIMIT 1").fetch_one(&mut own).await.unwrap();
-    let ids = [run, lease, runner, claim_id, token].map(|id| id.to_string());
+    let (gate, matrix, parked): (uuid::Uuid, uuid::Uuid, uuid::Uuid) =
+        sqlx::query_as("SELECT md5('7')::uuid, md5('m7')::uuid, run_id FROM gated WHERE max_parallel = 1 AND parked")
+            .fetch_one(&mut own)
+            .await
+            .unwrap();
+    let ids = [run, lease, runner, claim_id, token, gate, matrix, parked].map(|id| id.to_string());
     let ids: Vec<(&str, String)> = names.into_iter().zip(ids).collect();
     let mut slow = Vec::new();
     for ((name, _, arguments, _), prepared) in cases.iter().zip(&mut prepared) {

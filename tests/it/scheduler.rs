@@ -1,5 +1,7 @@
 //! The schedule: an instant makes its runs once, all or none, whoever gets there first and whoever dies on the way.
 
+mod ledger;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::task::Poll;
 use std::time::Duration;

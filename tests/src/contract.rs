@@ -168,6 +168,7 @@ impl Lab {
         self.value(
             "SELECT jsonb_build_object(
                  'lease', (SELECT jsonb_agg(to_jsonb(t)) FROM lease t WHERE run_id = $1),
+                 'gated', (SELECT jsonb_agg(to_jsonb(t)) FROM gated t WHERE run_id = $1),
                  'ready', (SELECT jsonb_agg(to_jsonb(t)) FROM ready t WHERE run_id = $1),
                  'delayed', (SELECT jsonb_agg(to_jsonb(t)) FROM delayed t WHERE run_id = $1),
                  'end', (SELECT jsonb_agg(to_jsonb(t)) FROM run_end t WHERE run_id = $1),
@@ -215,6 +216,11 @@ impl Lab {
     /// Ends runs that waited too long.
     pub async fn expire(&self) -> usize {
         turns::expire(self.ops()).await.expect("expire")
+    }
+
+    /// Carries out the cancels that were ordered; returns how many.
+    pub async fn carry_out_orders(&self) -> usize {
+        turns::carry_out_orders(self.ops()).await.expect("carry out")
     }
 
     /// Fails when an invariant of the contract does not hold.

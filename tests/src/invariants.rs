@@ -72,7 +72,7 @@ const INVARIANTS: &[(&str, &str)] = &[
          CROSS JOIN LATERAL (SELECT state_to FROM run_event WHERE run_id = r.id ORDER BY at DESC, id DESC LIMIT 1) v
          LEFT JOIN lease l ON l.run_id = r.id
          WHERE (SELECT count(*) FROM ready WHERE run_id = r.id) + (SELECT count(*) FROM delayed WHERE run_id = r.id)
-                   <> (v.state_to = 'queued')::int
+               + (SELECT count(*) FROM gated WHERE run_id = r.id AND parked) <> (v.state_to = 'queued')::int
             OR (l.run_id IS NOT NULL) <> (v.state_to IN ('leased', 'running'))
             OR (l.started_at IS NOT NULL) <> (v.state_to = 'running')
             OR (SELECT count(*) FROM run_end WHERE run_id = r.id) <> (v.state_to = 'finished')::int",
@@ -117,6 +117,35 @@ const INVARIANTS: &[(&str, &str)] = &[
          WHERE a.log_status = 'complete'
            AND a.stdout_bytes + a.stderr_bytes <> (SELECT coalesce(sum(octet_length(body)), 0) FROM log_chunk k
                                                   WHERE k.run_id = a.run_id AND k.attempt = a.attempt)",
+    ),
+    (
+        "gates: no more runs hold a slot than there are",
+        "SELECT min(r.run_id::text)::uuid FROM gated r JOIN gate g ON g.key = r.group_key
+         WHERE r.group_slot IS NOT NULL GROUP BY g.key, g.slots HAVING count(*) > g.slots
+         UNION ALL
+         SELECT min(r.run_id::text)::uuid FROM gated r JOIN gate g ON g.key = r.matrix_id
+         WHERE r.matrix_slot IS NOT NULL GROUP BY g.key, g.slots HAVING count(*) > g.slots",
+    ),
+    (
+        "gates: nobody waits beside a free slot",
+        "SELECT w.run_id FROM gated w JOIN gate g ON g.key = w.group_key
+         WHERE w.group_slot IS NULL AND w.due IS NULL
+           AND NOT EXISTS (SELECT FROM cancel_order o WHERE o.run_id = w.run_id)
+           AND g.slots > (SELECT count(*) FROM gated h WHERE h.group_key = g.key AND h.group_slot IS NOT NULL)
+         UNION ALL
+         SELECT w.run_id FROM gated w JOIN gate g ON g.key = w.matrix_id
+         WHERE w.max_parallel IS NOT NULL AND w.matrix_slot IS NULL AND w.due IS NULL
+           AND (w.group_key IS NULL OR w.group_slot IS NOT NULL)
+           AND NOT EXISTS (SELECT FROM cancel_order o WHERE o.run_id = w.run_id)
+           AND g.slots > (SELECT count(*) FROM gated h WHERE h.matrix_id = g.key AND h.matrix_slot IS NOT NULL)",
+    ),
+    (
+        "gates: who has ended holds no slot, and who is let in can be claimed or is held",
+        "SELECT g.run_id FROM gated g
+         WHERE EXISTS (SELECT FROM run_end e WHERE e.run_id = g.run_id)
+            OR g.parked = (EXISTS (SELECT FROM ready q WHERE q.run_id = g.run_id)
+                           OR EXISTS (SELECT FROM delayed d WHERE d.run_id = g.run_id)
+                           OR EXISTS (SELECT FROM lease l WHERE l.run_id = g.run_id))",
     ),
     (
         "a run is flaky when it passed after an attempt that failed",

@@ -18,6 +18,9 @@ use crate::auth::access::Access;
 use crate::error::Result;
 use crate::ops::Ops;
 
+/// How often it is looked for free slots that runs wait for all the same.
+const GATES_EVERY: Duration = Duration::from_secs(30);
+
 /// What follows a turn of a loop.
 enum Next {
     /// There is more to do at once.
@@ -26,6 +29,8 @@ enum Next {
     Later,
     /// The next turn comes after this time, at most the loop's usual one.
     Within(Duration),
+    /// The next turn comes when cancels are ordered, or after the loop's usual time.
+    Asked,
 }
 
 /// Starts all loops of a replica; they end when `stop` is cancelled.
@@ -64,6 +69,14 @@ pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken, no_sche
         ops.refresh_lanes(&Access::system("lanes")).await?;
         // At most one part in a hundred of a connection's time, however many lanes there are.
         tokio::time::sleep(begun.elapsed() * 100).await;
+        Ok(Next::Later)
+    });
+    spawn.every("orders", Duration::from_secs(1), async |ops| {
+        ops.carry_out_orders(&Access::system("orders")).await?;
+        Ok(Next::Asked)
+    });
+    spawn.every("gates", GATES_EVERY, async |ops| {
+        ops.sweep_gates(&Access::system("gates"), GATES_EVERY).await?;
         Ok(Next::Later)
     });
     expiry(&spawn);
@@ -114,9 +127,16 @@ impl Spawner<'_> {
                         Next::Later
                     }
                 };
+                if matches!(next, Next::Asked) {
+                    let asked = tokio::time::timeout(jittered(every), ops.orders_come());
+                    if stop.run_until_cancelled(asked).await.is_none() {
+                        return;
+                    }
+                    continue;
+                }
                 let wait = match next {
                     Next::Now => Duration::ZERO,
-                    Next::Later => jittered(every),
+                    Next::Later | Next::Asked => jittered(every),
                     Next::Within(wait) => wait.min(jittered(every)),
                 };
                 if pause(&stop, wait).await {

@@ -32,6 +32,16 @@ pub async fn enqueue_due(ops: &Ops) -> Result<usize> {
     ops.enqueue_due(&Access::system("scheduler")).await
 }
 
+/// Carries out the cancels that were ordered; returns how many.
+pub async fn carry_out_orders(ops: &Ops) -> Result<usize> {
+    ops.carry_out_orders(&Access::system("orders")).await
+}
+
+/// Looks for free slots that runs wait for all the same; returns how many runs it let in.
+pub async fn sweep_gates(ops: &Ops) -> Result<usize> {
+    ops.sweep_gates(&Access::system("gates"), std::time::Duration::ZERO).await
+}
+
 /// Looks which lanes have runs.
 pub async fn refresh_lanes(ops: &Ops) -> Result<()> {
     ops.refresh_lanes(&Access::system("lanes")).await

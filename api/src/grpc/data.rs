@@ -65,6 +65,14 @@ impl DataService for Service {
         .await
     }
 
+    async fn list_ledger(&self, request: Request<pb::ListLedgerRequest>) -> Answer<pb::ListLedgerResponse> {
+        answer(request, async |caller, req| {
+            let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, req.page_token)?);
+            Ok(self.ops.list_ledger(&caller, &ns, test(&req.test)?, page).await?.into())
+        })
+        .await
+    }
+
     async fn list_runs(&self, request: Request<pb::ListRunsRequest>) -> Answer<pb::ListRunsResponse> {
         answer(request, async |caller, mut req| {
             let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, std::mem::take(&mut req.page_token))?);

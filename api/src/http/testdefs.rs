@@ -7,6 +7,7 @@ use axum::response::NoContent;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tstr_shared::error::Invalid;
+use tstr_shared::ledger::LedgerEntry;
 use tstr_shared::page::{Page, PageRequest};
 use tstr_shared::permission::{TestsRead, TestsWrite};
 use tstr_shared::testdef::{NewTestDef, RegisteredTest, TestDef, TestSchedule};
@@ -39,6 +40,11 @@ pub(super) fn routes() -> ApiRouter<App> {
     let pause = op::<TestsWrite>("pause_test", "Pauses the schedule of a test.\nTriggers still make runs.");
     let resume = op::<TestsWrite>("resume_test", "Resumes the schedule of a test.");
     let schedule = op::<TestsRead>("get_test_schedule", "Tells when a test runs next, in words and instants.");
+    let ledger = op::<TestsRead>(
+        "list_ledger",
+        "Lists what became of the instants of a test's schedule, the newest first.\n\
+         Every instant that was due is here: it ran, it was skipped, or it was missed.",
+    );
     ApiRouter::new()
         .api_route("/namespaces/{namespace}/tests", get_with(list_tests, list).post_with(create_test, create))
         .api_route(
@@ -51,6 +57,7 @@ pub(super) fn routes() -> ApiRouter<App> {
         .api_route("/namespaces/{namespace}/tests/{test}/pause", post_with(pause_test, pause))
         .api_route("/namespaces/{namespace}/tests/{test}/resume", post_with(resume_test, resume))
         .api_route("/namespaces/{namespace}/tests/{test}/schedule", get_with(get_test_schedule, schedule))
+        .api_route("/namespaces/{namespace}/tests/{test}/ledger", get_with(list_ledger, ledger))
         .with_path_items(|item| item.tag("tests"))
 }
 
@@ -102,6 +109,17 @@ struct ScheduleQuery {
     /// How many instants: 10 unless said, 100 at most.
     #[schemars(range(max = 100))]
     count: Option<u32>,
+}
+
+/// Which part of a ledger is listed.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(inline)]
+#[serde(deny_unknown_fields)]
+struct LedgerQuery {
+    /// How many items the page holds at most: 50 unless said, 1000 at most; a larger wish is lowered.
+    page_size: Option<u32>,
+    /// The `next_page_token` of the page before.
+    page_token: Option<String>,
 }
 
 async fn list_tests(
@@ -182,4 +200,14 @@ async fn get_test_schedule(
 ) -> Result<Json<TestSchedule>> {
     let count = query.count.unwrap_or(10);
     Ok(Json(app.ops.test_schedule(&caller, &at.namespace, &at.test.0, count).await?))
+}
+
+async fn list_ledger(
+    State(app): State<App>,
+    caller: Caller,
+    Path(at): Path<TestPath>,
+    Query(query): Query<LedgerQuery>,
+) -> Result<Json<Page<LedgerEntry>>> {
+    let page = page(query.page_size, query.page_token);
+    Ok(Json(app.ops.list_ledger(&caller, &at.namespace, &at.test.0, page).await?))
 }

@@ -20,7 +20,8 @@ use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
 use crate::store;
-use crate::store::claims::{Asker, Close, Closed, Kind, OwnLease};
+use crate::store::claims::{Asker, OwnLease};
+use crate::store::ends::{Close, Closed, Kind};
 use crate::store::queue::Place;
 
 /// A worker's wish for runs.
@@ -153,7 +154,10 @@ impl Ops {
         if !lost.is_empty() {
             let closes: Vec<Close> =
                 lost.into_iter().map(|fence| Close::new(fence, Kind::Release).by(runner)).collect();
-            let closed = store::claims::close(&mut conn, &access, &closes).await?;
+            drop(conn);
+            let mut tx = self.0.pools.beat.begin().await?;
+            let closed = store::ends::close(&mut tx, &access, &closes).await?;
+            tx.commit().await?;
             self.announce_closed(&closed);
         }
         let state = |fence: &Fence| match held.iter().find(|(known, _)| known == fence) {
@@ -214,7 +218,7 @@ impl Ops {
         }
         let closed = match closes.is_empty() {
             true => Vec::new(),
-            false => store::claims::close(&mut tx, access, &closes).await?,
+            false => store::ends::close(&mut tx, access, &closes).await?,
         };
         let done: HashSet<RunId> = closed.iter().map(|one| one.run_id).collect();
         let mut results = Vec::with_capacity(batch.len());
@@ -276,7 +280,7 @@ impl Ops {
         let close = Close::new(fence, Kind::Release).asked_by(&lease).because(release.reason, release.message);
         let seal =
             LogSeal { incomplete: release.seal.incomplete || is_short(&release.seal, &end.offsets), ..release.seal };
-        let closed = store::claims::close(&mut tx, &access, &[sealed(close, &seal, &end.offsets)]).await?;
+        let closed = store::ends::close(&mut tx, &access, &[sealed(close, &seal, &end.offsets)]).await?;
         if closed.is_empty() {
             return Err(Error::conflict("the container was started; say what became of it"));
         }
@@ -290,9 +294,12 @@ impl Ops {
         for ns_id in closed.iter().filter_map(|one| self.0.placement.namespace_of(one.lane)) {
             self.0.placement.count_held(ns_id, -1);
         }
-        let ready = closed.iter().filter(|one| one.ready).map(|one| Place { lane: one.lane, seq: one.seq });
-        self.announce_places(firsts(ready));
+        let again = closed.iter().filter(|one| one.ready).map(|one| Place { lane: one.lane, seq: one.seq });
+        self.announce_places(firsts(again.chain(closed.iter().flat_map(|one| one.opened.iter().copied()))));
         self.0.wake.runs(closed.iter().map(|one| one.run_id));
+        if closed.iter().any(|one| one.ordered) {
+            self.0.orders.notify_one();
+        }
         // A lease that ended may have made room under a quota.
         self.look_everywhere();
     }

@@ -1,6 +1,6 @@
 //! From a test to runs in the queue: the road that triggers, retries and the schedule share.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
@@ -11,6 +11,7 @@ use tstr_shared::run::Trigger;
 use tstr_shared::testdef::{NewTestDef, Priority};
 
 use super::Ops;
+use super::admission::{Gates, Plan};
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
 use crate::store::queue::{ConfigBody, Enqueues, NewConfig, NewRun, Place};
@@ -30,6 +31,22 @@ pub(super) struct Planned {
     pub trigger: Trigger,
     pub scheduled_at: DateTime<Utc>,
     pub due: Option<DateTime<Utc>>,
+    pub gates: Gates,
+}
+
+/// What became of runs that were to be put into the queue.
+#[derive(Debug, Default)]
+pub(super) struct Enqueued {
+    /// Those that were made.
+    pub made: Vec<RunId>,
+    /// Sets that were refused, and why.
+    pub refused: BTreeMap<MatrixId, String>,
+    /// Runs that ended because they may not wait any more, new ones among them.
+    pub dropped: BTreeSet<RunId>,
+    /// Other runs are to be cancelled for them.
+    pub ordered: bool,
+    /// The first place in each lane of those that can be claimed now.
+    pub places: Vec<Place>,
 }
 
 /// Returns what a cell of a test executes.
@@ -42,20 +59,20 @@ pub(super) fn config_of(def: &NewTestDef, cell: &Labels) -> ConfigBody {
         retry: def.retry,
         at_most_once: def.at_most_once,
         log_limit: def.limits.log.0,
+        fail_fast: def.matrix.as_ref().is_some_and(|matrix| matrix.fail_fast && !matrix.is_soft(cell)),
     }
 }
 
 impl Ops {
-    /// Interns what the runs share and puts them into the queue; returns those that are new, and the first place in each
-    /// lane of those that can be claimed now.
+    /// Interns what the runs share and puts them into the queue, as far as their gates let them.
     pub(super) async fn enqueue<P: Enqueues>(
         &self,
         conn: &mut Conn,
         access: &Access<P>,
         planned: Vec<Planned>,
-    ) -> Result<(Vec<RunId>, Vec<Place>)> {
+    ) -> Result<Enqueued> {
         if planned.is_empty() {
-            return Ok((Vec::new(), Vec::new()));
+            return Ok(Enqueued::default());
         }
         let mut classes = BTreeMap::new();
         let mut configs = Vec::with_capacity(planned.len());
@@ -70,7 +87,7 @@ impl Ops {
         let mut runs = Vec::with_capacity(planned.len());
         for (run, config) in planned.into_iter().zip(configs) {
             let class_id = *class_ids.get(&(run.ns_id, run.labels.hash16())).ok_or_else(missing)?;
-            runs.push(NewRun {
+            let new = NewRun {
                 id: run.id,
                 ns_id: run.ns_id,
                 test_id: run.test_id,
@@ -82,16 +99,80 @@ impl Ops {
                 trigger: run.trigger,
                 scheduled_at: run.scheduled_at,
                 due: run.due,
-            });
+                gated: !run.gates.is_open(),
+            };
+            runs.push((new, run.gates));
         }
-        let made = store::queue::enqueue(conn, access, &runs).await?;
-        let delayed: HashSet<RunId> = runs.iter().filter(|run| run.due.is_some()).map(|run| run.id).collect();
-        let ready = made.iter().filter(|run| !delayed.contains(&run.id)).map(|run| run.place);
-        Ok((made.iter().map(|run| run.id).collect(), firsts(ready)))
+        self.put(conn, access, runs).await
     }
 
-    /// Refuses when the namespace may not have this many more waiting runs. Holds the quota's lock until the end of the
-    /// transaction, so that no two requests count the same room.
+    /// Puts interned runs into the queue, as far as their gates let them.
+    pub(super) async fn put<P: Enqueues>(
+        &self,
+        conn: &mut Conn,
+        access: &Access<P>,
+        runs: Vec<(NewRun, Gates)>,
+    ) -> Result<Enqueued> {
+        let approach = self.approach(conn, access, &runs).await?;
+        let (new, gates): (Vec<NewRun>, Vec<Gates>) =
+            runs.into_iter().filter(|(run, _)| !approach.plan.refused.contains_key(&run.matrix_id)).unzip();
+        let made = store::queue::enqueue(conn, access, &new).await?;
+        let made: BTreeMap<RunId, Place> = made.into_iter().map(|run| (run.id, run.place)).collect();
+        // Runs that were there already keep their places; the decision is made without them.
+        let here: Vec<(&NewRun, &Gates)> =
+            new.iter().zip(&gates).filter(|(run, _)| made.contains_key(&run.id)).collect();
+        let Plan { places, dropped, cancelled, .. } = match here.len() == new.len() {
+            true => approach.plan.clone(),
+            false => approach.again(&here),
+        };
+        let at = |run: &NewRun| made.get(&run.id).copied();
+        let mut ready: Vec<Place> =
+            here.iter().filter(|(run, _)| !run.gated && run.due.is_none()).filter_map(|(run, _)| at(run)).collect();
+        let placed: Vec<_> = here
+            .iter()
+            .filter(|(run, _)| run.gated)
+            .filter_map(|(run, gates)| {
+                let place = places.get(&run.id).copied().unwrap_or_default();
+                Some(super::gates::placed(run, gates, place, at(run)?))
+            })
+            .collect();
+        if !placed.is_empty() {
+            ready.extend(store::gates::settle(conn, access, &placed).await?);
+        }
+        let dropped = match dropped.is_empty() {
+            true => BTreeSet::new(),
+            false => store::gates::drop_parked(conn, access, &dropped).await?.into_iter().collect(),
+        };
+        if !cancelled.is_empty() {
+            store::orders::add(conn, access, &cancelled).await?;
+        }
+        Ok(Enqueued {
+            made: made.into_keys().collect(),
+            refused: approach.plan.refused,
+            dropped,
+            ordered: !cancelled.is_empty(),
+            places: firsts(ready),
+        })
+    }
+
+    /// Returns how many more runs of the namespace may wait, `None` when there is no quota. Holds the quota's lock until
+    /// the end of the transaction, so that no two requests count the same room.
+    pub(super) async fn queue_room<P: Enqueues>(
+        &self,
+        conn: &mut Conn,
+        access: &Access<P>,
+        ns_id: i32,
+    ) -> Result<Option<QueueRoom>> {
+        let rows = self.namespace_rows(false).await?;
+        let Some(cap) = rows.iter().find(|row| row.reference.id == ns_id).and_then(|row| row.quotas.max_queued) else {
+            return Ok(None);
+        };
+        store::lock_quota(conn, Quota::Queued, ns_id).await?;
+        let queued = store::queue::count_queued(conn, access, ns_id, i64::from(cap) + 1).await?;
+        Ok(Some(QueueRoom { queued, cap: i64::from(cap) }))
+    }
+
+    /// Refuses when the namespace may not have this many more waiting runs.
     pub(super) async fn check_queue_quota<P: Enqueues>(
         &self,
         conn: &mut Conn,
@@ -99,19 +180,19 @@ impl Ops {
         ns_id: i32,
         more: usize,
     ) -> Result<()> {
-        let rows = self.namespace_rows(false).await?;
-        let Some(cap) = rows.iter().find(|row| row.reference.id == ns_id).and_then(|row| row.quotas.max_queued) else {
-            return Ok(());
-        };
-        store::lock_quota(conn, Quota::Queued, ns_id).await?;
-        let queued = store::queue::count_queued(conn, access, ns_id, i64::from(cap) + 1).await?;
-        if queued + more as i64 > i64::from(cap) {
-            let sentence = format!("the namespace has {queued} waiting runs of at most {cap}; {more} more do not fit");
-            return Err(
-                Error::new(ErrorCode::QuotaExceeded, sentence).with_retry_after(std::time::Duration::from_secs(10))
-            );
+        match self.queue_room(conn, access, ns_id).await? {
+            Some(mut room) => room.take(more),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Tells those who wait what became of new runs.
+    pub(super) fn announce_enqueued(&self, enqueued: Enqueued) {
+        self.announce(&enqueued.made, enqueued.places);
+        self.0.wake.runs(enqueued.dropped);
+        if enqueued.ordered {
+            self.0.orders.notify_one();
+        }
     }
 
     /// Tells those who wait that runs became ready.
@@ -138,4 +219,26 @@ pub(super) fn firsts(places: impl IntoIterator<Item = Place>) -> Vec<Place> {
         first.entry(place.lane).and_modify(|seq| *seq = place.seq.min(*seq)).or_insert(place.seq);
     }
     first.into_iter().map(|(lane, seq)| Place { lane, seq }).collect()
+}
+
+/// How many runs of a namespace wait, and how many may.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct QueueRoom {
+    queued: i64,
+    cap: i64,
+}
+
+impl QueueRoom {
+    /// Takes room for more runs, or refuses.
+    pub(super) fn take(&mut self, more: usize) -> Result<()> {
+        let Self { queued, cap } = *self;
+        if queued + more as i64 > cap {
+            let sentence = format!("the namespace has {queued} waiting runs of at most {cap}; {more} more do not fit");
+            return Err(
+                Error::new(ErrorCode::QuotaExceeded, sentence).with_retry_after(std::time::Duration::from_secs(10))
+            );
+        }
+        self.queued += more as i64;
+        Ok(())
+    }
 }

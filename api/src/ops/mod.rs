@@ -3,14 +3,17 @@
 //! Methods decide what happens and in which order; they know nothing of HTTP or gRPC and contain no SQL. Every method
 //! takes the [`Caller`]; the few that our own loops call take [`Access<System>`] instead.
 
+mod admission;
 pub mod claims;
 mod combine;
 mod cursor;
 mod desk;
 mod enqueue;
 mod explain;
+pub mod gates;
 mod idempotency;
 mod known;
+mod ledger;
 pub mod logs;
 mod namespaces;
 pub mod placement;
@@ -75,6 +78,8 @@ struct Inner {
     days: Mutex<HashSet<NaiveDate>>,
     seen: Mutex<Seen>,
     closing: CancellationToken,
+    /// Wakes the loop that carries out ordered cancels.
+    orders: tokio::sync::Notify,
 }
 
 /// What was used since the last flush.
@@ -115,6 +120,7 @@ impl Ops {
             days: Mutex::default(),
             seen: Mutex::default(),
             closing: CancellationToken::new(),
+            orders: tokio::sync::Notify::new(),
         }))
     }
 

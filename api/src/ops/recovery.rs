@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use tstr_shared::ids::RunId;
-
 use super::Ops;
 use super::enqueue::firsts;
 use crate::auth::access::{Access, System};
 use crate::error::Result;
 use crate::store;
-use crate::store::claims::{Close, Kind};
+use crate::store::ends::{Close, Kind};
 use crate::store::housekeeping::Sweep;
 use crate::store::queue::Place;
 
@@ -19,6 +17,11 @@ const REAP_BATCH: i64 = 200;
 const WALK_STEP: i64 = 20_000;
 /// How many delayed runs are moved at once.
 const MOVE_BATCH: i64 = 500;
+/// How long the ledger of the schedules is kept.
+const LEDGER_DAYS: i32 = 90;
+/// How many rows one statement of the upkeep deletes, and how many of them one turn makes.
+const FORGET_BATCH: i64 = 10_000;
+const FORGET_STEPS: usize = 1_000;
 /// How many sweeps must be missing for it to count as an outage.
 const OUTAGE_SWEEPS: u32 = 5;
 /// As many leases may run out at once without giving cause to doubt ourselves, or three in ten if that is more.
@@ -59,7 +62,7 @@ impl Ops {
             .collect();
         let closed = match closes.is_empty() {
             true => Vec::new(),
-            false => store::claims::reap(&mut tx, access, &closes, &namespaces, times.reap_after).await?,
+            false => store::ends::reap(&mut tx, access, &closes, &namespaces, times.reap_after).await?,
         };
         tx.commit().await?;
         for one in &closed {
@@ -91,20 +94,25 @@ impl Ops {
     pub async fn expire_step(&self, access: &Access<System>, from: Option<Place>) -> Result<(Option<Place>, usize)> {
         let from = from.unwrap_or(Place { lane: i32::MIN, seq: i64::MIN });
         let mut tx = self.0.pools.claim.begin().await?;
-        let (next, ended): (_, Vec<RunId>) = store::queue::expire_walk(&mut tx, access, from, WALK_STEP).await?;
+        let (next, ended, follows) = store::queue::expire_walk(&mut tx, access, from, WALK_STEP).await?;
         tx.commit().await?;
-        let count = ended.len();
-        self.0.wake.runs(ended);
-        Ok((next, count))
+        self.announce(&ended, firsts(follows.places));
+        if follows.ordered {
+            self.0.orders.notify_one();
+        }
+        // What is parked is no part of the walk; it is looked at where the walk ends.
+        let parked = if next.is_none() { self.expire_parked(access).await? } else { 0 };
+        Ok((next, ended.len() + parked))
     }
 
     /// Moves delayed runs whose time has come to where they can be claimed.
     pub async fn move_due(&self, access: &Access<System>) -> Result<usize> {
+        let opened = self.open_due(access).await?;
         let mut conn = self.0.pools.claim.acquire().await?;
         let places = store::queue::move_due(&mut conn, access, MOVE_BATCH).await?;
         let count = places.len();
         self.announce_places(firsts(places));
-        Ok(count)
+        Ok(count + opened)
     }
 
     /// Looks from where on each lane has runs, and who holds how many leases; claims look when there is anything new.
@@ -141,7 +149,7 @@ impl Ops {
         store::housekeeping::notify(&mut conn, access, super::wake::CHANNEL, &text).await
     }
 
-    /// Makes the partitions of the coming days and forgets old idempotency keys.
+    /// Makes the partitions of the coming days, and forgets old idempotency keys, empty gates and old instants.
     pub async fn keep_house(&self, access: &Access<System>) -> Result<()> {
         let mut conn = self.db().acquire().await?;
         let today = store::housekeeping::now(&mut conn).await?.date_naive();
@@ -151,6 +159,15 @@ impl Ops {
             known.extend((-1..=7).map(|n| today + days(n)));
         }
         let forgotten = store::idempotency::forget_old(&mut conn, access).await?;
+        for _ in 0..FORGET_STEPS {
+            let mut tx = self.db().begin().await?;
+            let gates = store::gates::forget_empty(&mut tx, access, FORGET_BATCH).await?;
+            let instants = store::ledger::prune(&mut tx, access, LEDGER_DAYS, FORGET_BATCH).await?;
+            tx.commit().await?;
+            if gates + instants == 0 {
+                break;
+            }
+        }
         tracing::debug!(forgotten, "partitions are made up to {}", today + days(7));
         Ok(())
     }

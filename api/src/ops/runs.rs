@@ -13,12 +13,15 @@ use tstr_shared::run::{Run, RunEvent, RunFilter, RunState, Trigger, TriggerRun, 
 use tstr_shared::testdef::{DEFAULT_QUEUE_DEADLINE, NewTestDef, check_env};
 use uuid::Uuid;
 
-use super::enqueue::{Planned, config_of};
+use super::admission::Gates;
+use super::enqueue::{Planned, config_of, firsts};
+use super::gates::{forbidden, gates_of};
 use super::{IdempotencyKey, Ops};
 use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
-use crate::store::claims::{Close, Kind};
+use crate::store::ends::{Close, Closed, Kind};
+use crate::store::queue::Place;
 use crate::store::runs::ReadsRuns;
 use crate::store::{self, Conn};
 
@@ -53,12 +56,15 @@ impl Ops {
         let planned = plan(&access, test.id, &test.spec, &req, matrix_id, now)?;
         let ids: Vec<RunId> = planned.iter().map(|run| run.id).collect();
         self.check_queue_quota(&mut tx, &access, access.namespace(), ids.len()).await?;
-        let (made, places) = self.enqueue(&mut tx, &access, planned).await?;
+        let mut enqueued = self.enqueue(&mut tx, &access, planned).await?;
+        if let Some((_, message)) = enqueued.refused.pop_first() {
+            return Err(forbidden(message));
+        }
         let runs = in_order(store::runs::by_ids(&mut tx, &access, &ids).await?, &ids);
         let answer = Triggered { matrix_id, runs };
         once.remember(&mut tx, &access, &answer).await?;
         tx.commit().await?;
-        self.announce(&made, places);
+        self.announce_enqueued(enqueued);
         Ok(answer)
     }
 
@@ -136,23 +142,29 @@ impl Ops {
         let access = self.reach::<RunsWrite>(caller).await?;
         // The run may move on between two looks; each look is one guarded statement, and a few rounds catch it.
         for _ in 0..5 {
-            let mut conn = self.db().acquire().await?;
-            let found = read(&mut conn, &access, run).await?;
+            let mut tx = self.db().begin().await?;
+            let found = read(&mut tx, &access, run).await?;
             let done = match found.state {
                 RunState::Finished => return Err(already_finished(&found)),
-                RunState::Queued => store::queue::cancel_waiting(&mut conn, &access, run).await?,
-                RunState::Leased => match store::claims::fence_before_start(&mut conn, &access, run).await? {
+                RunState::Queued => match store::queue::cancel_waiting(&mut tx, &access, run).await? {
+                    Some(follows) => Some(Closes { places: follows.places, closed: Vec::new() }),
+                    None => None,
+                },
+                RunState::Leased => match store::claims::fence_before_start(&mut tx, &access, run).await? {
                     Some(fence) => {
                         let close = Close::new(fence, Kind::Cancelled);
-                        !store::claims::close(&mut conn, &access, &[close]).await?.is_empty()
+                        let closed = store::ends::close(&mut tx, &access, &[close]).await?;
+                        (!closed.is_empty()).then_some(Closes { places: Vec::new(), closed })
                     }
-                    None => false,
+                    None => None,
                 },
-                RunState::Running => store::claims::request_cancel(&mut conn, &access, run).await?,
+                RunState::Running => store::claims::request_cancel(&mut tx, &access, run).await?.then(Closes::default),
             };
-            if done {
-                let found = read(&mut conn, &access, run).await?;
-                self.0.wake.runs([run]);
+            if let Some(done) = done {
+                let found = read(&mut tx, &access, run).await?;
+                tx.commit().await?;
+                self.announce(&[run], firsts(done.places));
+                self.announce_closed(&done.closed);
                 return Ok(found);
             }
         }
@@ -179,6 +191,11 @@ impl Ops {
         let now = store::housekeeping::now(&mut tx).await?;
         self.ensure_days(&[now]).await?;
         self.check_queue_quota(&mut tx, &access, source.ns_id, 1).await?;
+        // The test as it is now; of one that was deleted nothing is left that could hold the run back.
+        let test = store::testdefs::find(&mut tx, &access, &source.test_id.to_string(), false).await?;
+        let gates = test.map_or_else(Gates::default, |test| {
+            gates_of(&test.spec, source.ns_id, source.test_id, &found.cell, Trigger::Retry)
+        });
         let new = store::queue::NewRun {
             id: RunId::at(now, Uuid::new_v4().as_u128()),
             ns_id: source.ns_id,
@@ -191,14 +208,28 @@ impl Ops {
             trigger: Trigger::Retry,
             scheduled_at: now,
             due: None,
+            gated: !gates.is_open(),
         };
-        let made = store::queue::enqueue(&mut tx, &access, std::slice::from_ref(&new)).await?;
-        let answer = read(&mut tx, &access, new.id).await?;
+        let id = new.id;
+        let mut enqueued = self.put(&mut tx, &access, vec![(new, gates)]).await?;
+        if let Some((_, message)) = enqueued.refused.pop_first() {
+            return Err(forbidden(message));
+        }
+        let answer = read(&mut tx, &access, id).await?;
         once.remember(&mut tx, &access, &answer).await?;
         tx.commit().await?;
-        self.announce(&[new.id], made.iter().map(|run| run.place).collect());
+        self.announce_enqueued(enqueued);
         Ok(answer)
     }
+}
+
+/// What a cancel did.
+#[derive(Default)]
+struct Closes {
+    /// Places of runs that were let in, because the run left its slots.
+    places: Vec<Place>,
+    /// The lease that ended.
+    closed: Vec<Closed>,
 }
 
 /// Reads a run with its attempts.
@@ -285,6 +316,7 @@ fn plan(
             trigger: Trigger::Manual,
             scheduled_at: now,
             due: req.not_before.filter(|at| *at > now),
+            gates: gates_of(def, access.namespace(), test_id, cell, Trigger::Manual),
         });
     }
     Ok(planned)

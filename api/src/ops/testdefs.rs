@@ -193,6 +193,7 @@ async fn insert(conn: &mut Conn, access: &Access<TestsWrite>, new: &NewTestDef) 
     let id = TestId(Uuid::now_v7());
     store::testdefs::insert(conn, access, id, new).await?;
     reschedule(conn, access, id, new).await?;
+    set_slots(conn, access, id, new).await?;
     stored(conn, access, id).await
 }
 
@@ -204,6 +205,9 @@ async fn update(conn: &mut Conn, access: &Access<TestsWrite>, before: &TestDef, 
     // An instant that is due already must not be skipped because something else was changed.
     if timing(&before.spec) != timing(&new) {
         reschedule(conn, access, before.id, &new).await?;
+    }
+    if before.spec.concurrency != new.concurrency {
+        set_slots(conn, access, before.id, &new).await?;
     }
     stored(conn, access, before.id).await
 }
@@ -219,6 +223,12 @@ async fn reschedule(conn: &mut Conn, access: &Access<TestsWrite>, id: TestId, ne
     let schedule = schedule.filter(|_| !new.paused);
     let now = store::housekeeping::now(conn).await?;
     store::schedules::set_next(conn, access, id, schedule.and_then(|schedule| schedule.next_after(now))).await
+}
+
+/// Gives the gates of the test the slots that it says. Runs that may enter now are found by those who look for lanes.
+async fn set_slots(conn: &mut Conn, access: &Access<TestsWrite>, id: TestId, new: &NewTestDef) -> Result<()> {
+    let gates = super::gates::registered_gates(new, access.namespace(), id)?;
+    store::gates::set_slots(conn, access, &gates).await.map(drop)
 }
 
 async fn warnings(conn: &mut Conn, access: &Access<TestsWrite>, test: &TestDef) -> Result<Vec<String>> {

@@ -5,15 +5,19 @@
 //! its namespaces; queries are checked against the schema when they are compiled; times are the database's.
 //!
 //! Lock order, where a transaction takes several: namespace advisory lock, `schedule`, `test`, `lease`, `ready`,
-//! `delayed`, history.
+//! `delayed`, `gated`, `gate`, history. Whoever holds a `gate` waits for no row of those before it.
 
 pub mod claims;
+pub mod ends;
 pub mod error;
 pub mod explain;
+pub mod gates;
 pub mod housekeeping;
 pub mod idempotency;
+pub mod ledger;
 pub mod logs;
 pub mod namespaces;
+pub mod orders;
 pub mod queue;
 pub mod runners;
 pub mod runs;

@@ -13,6 +13,7 @@ use tstr_shared::testdef::{Priority, Retry, RunConfig};
 use uuid::Uuid;
 
 use super::Conn;
+use super::gates::{Ended, Follows};
 use crate::auth::access::{Access, System};
 use crate::error::Result;
 
@@ -43,6 +44,9 @@ pub struct ConfigBody {
     pub at_most_once: bool,
     /// How many bytes of log are kept.
     pub log_limit: u64,
+    /// A bad end cancels the other cells of its matrix.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fail_fast: bool,
 }
 
 /// A configuration on its way into the table.
@@ -72,10 +76,11 @@ pub async fn intern_configs<P: Enqueues>(
     let small =
         |read: &dyn Fn(&ConfigBody) -> u8| fresh.iter().map(|(_, body)| i16::from(read(body))).collect::<Vec<_>>();
     sqlx::query!(
-        r#"INSERT INTO config (hash, body, budget_secs, on_fail, on_infrastructure, at_most_once, log_limit)
-           SELECT hash, body::json, budget, on_fail, on_infrastructure, at_most_once, log_limit
-           FROM unnest($1::bytea[], $2::text[], $3::int[], $4::smallint[], $5::smallint[], $6::boolean[], $7::bigint[])
-                AS u(hash, body, budget, on_fail, on_infrastructure, at_most_once, log_limit)
+        r#"INSERT INTO config (hash, body, budget_secs, on_fail, on_infrastructure, at_most_once, log_limit, fail_fast)
+           SELECT hash, body::json, budget, on_fail, on_infrastructure, at_most_once, log_limit, fail_fast
+           FROM unnest($1::bytea[], $2::text[], $3::int[], $4::smallint[], $5::smallint[], $6::boolean[], $7::bigint[],
+                       $8::boolean[])
+                AS u(hash, body, budget, on_fail, on_infrastructure, at_most_once, log_limit, fail_fast)
            ON CONFLICT (hash) DO NOTHING"#,
         &fresh.iter().map(|(hash, _)| hash.to_vec()).collect::<Vec<_>>(),
         &fresh
@@ -88,6 +93,7 @@ pub async fn intern_configs<P: Enqueues>(
         &small(&|body| body.retry.on_infrastructure),
         &fresh.iter().map(|(_, body)| body.at_most_once).collect::<Vec<_>>(),
         &fresh.iter().map(|(_, body)| body.log_limit as i64).collect::<Vec<_>>(),
+        &fresh.iter().map(|(_, body)| body.fail_fast).collect::<Vec<_>>(),
     )
     .execute(&mut *conn)
     .await?;
@@ -166,6 +172,8 @@ pub struct NewRun {
     pub scheduled_at: DateTime<Utc>,
     /// Not before this instant.
     pub due: Option<DateTime<Utc>>,
+    /// It passes gates, and is put into the queue by them.
+    pub gated: bool,
 }
 
 /// A run that was put into the queue.
@@ -192,6 +200,7 @@ pub async fn enqueue<P: Enqueues>(conn: &mut Conn, access: &Access<P>, runs: &[N
         &runs.iter().map(|run| run.trigger.word().to_owned()).collect::<Vec<_>>(),
         &runs.iter().map(|run| run.scheduled_at).collect::<Vec<_>>(),
         &runs.iter().map(|run| run.due).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
+        &runs.iter().map(|run| run.gated).collect::<Vec<_>>(),
         access.actor(),
     );
     let rows = rows.fetch_all(conn).await?;
@@ -207,6 +216,8 @@ pub async fn count_queued<P: Enqueues>(conn: &mut Conn, _: &Access<P>, ns_id: i3
                  WHERE c.ns_id = $1
                  UNION ALL
                  SELECT 1 FROM delayed d JOIN class c ON c.id = d.lane / 4 WHERE c.ns_id = $1
+                 UNION ALL
+                 SELECT 1 FROM gated g WHERE g.parked AND g.ns_id = $1
                  LIMIT $2) AS waiting"#,
         ns_id,
         limit
@@ -214,11 +225,42 @@ pub async fn count_queued<P: Enqueues>(conn: &mut Conn, _: &Access<P>, ns_id: i3
     Ok(count.fetch_one(conn).await?)
 }
 
-/// Ends a run that waits, as cancelled (T9); tells whether it waited.
-pub async fn cancel_waiting(conn: &mut Conn, access: &Access<RunsWrite>, run: RunId) -> Result<bool> {
-    let ended =
-        sqlx::query_file_scalar!("src/store/sql/cancel_waiting.sql", run.0, access.namespaces(), access.actor());
-    Ok(ended.fetch_optional(conn).await?.is_some())
+/// Ends a run that waits, as cancelled (T9); `None` when it did not wait. Call in a transaction.
+pub async fn cancel_waiting(conn: &mut Conn, access: &Access<RunsWrite>, run: RunId) -> Result<Option<Follows>> {
+    let cancels = [(run, access.actor(), None)];
+    let (ended, follows) = cancel_all(conn, access.namespaces(), &cancels, access.actor()).await?;
+    Ok((!ended.is_empty()).then_some(follows))
+}
+
+/// Ends runs that wait, as cancelled (T9), because it was ordered; returns those that waited. Call in a transaction.
+pub async fn cancel_ordered(
+    conn: &mut Conn,
+    access: &Access<System>,
+    orders: &[&super::orders::Order],
+) -> Result<(Vec<RunId>, Follows)> {
+    let namespaces: Vec<i32> = orders.iter().map(|order| order.ns_id).collect();
+    let cancels: Vec<_> =
+        orders.iter().map(|order| (order.run_id, order.actor.as_str(), Some(order.message.as_str()))).collect();
+    cancel_all(conn, &namespaces, &cancels, access.actor()).await
+}
+
+async fn cancel_all(
+    conn: &mut Conn,
+    namespaces: &[i32],
+    cancels: &[(RunId, &str, Option<&str>)],
+    actor: &str,
+) -> Result<(Vec<RunId>, Follows)> {
+    let ended = sqlx::query_file_as!(
+        Ended,
+        "src/store/sql/cancel_waiting.sql",
+        &cancels.iter().map(|(run, _, _)| run.0).collect::<Vec<_>>(),
+        namespaces,
+        &cancels.iter().map(|(_, actor, _)| (*actor).to_owned()).collect::<Vec<_>>(),
+        &cancels.iter().map(|(_, _, message)| message.map(str::to_owned)).collect::<Vec<_>>() as &[Option<String>],
+    );
+    let ended = ended.fetch_all(&mut *conn).await?;
+    let follows = super::gates::after_end(conn, actor, &ended).await?;
+    Ok((ended.into_iter().map(|one| one.run_id).collect(), follows))
 }
 
 /// Moves runs whose time has come from `delayed` to `ready`; returns their places.
@@ -257,13 +299,13 @@ pub struct Place {
 
 /// Looks at the next `limit` waiting runs behind `from` and ends those whose queue deadline has passed (T12).
 ///
-/// Returns where the walk stands, `None` at the end of the queue, and the runs that it ended.
+/// Returns where the walk stands, `None` at the end of the queue, the runs that it ended, and what follows.
 pub async fn expire_walk(
     conn: &mut Conn,
     access: &Access<System>,
     from: Place,
     limit: i64,
-) -> Result<(Option<Place>, Vec<RunId>)> {
+) -> Result<(Option<Place>, Vec<RunId>, Follows)> {
     let ends = sqlx::query!(
         r#"SELECT lane, seq FROM ready
            WHERE (lane, seq) > ($1, $2)
@@ -275,7 +317,8 @@ pub async fn expire_walk(
     );
     let to = ends.fetch_optional(&mut *conn).await?.map(|row| Place { lane: row.lane, seq: row.seq });
     let last = to.unwrap_or(Place { lane: i32::MAX, seq: i64::MAX });
-    let ended = sqlx::query_file_scalar!(
+    let ended = sqlx::query_file_as!(
+        Ended,
         "src/store/sql/expire_waiting.sql",
         from.lane,
         from.seq,
@@ -283,7 +326,9 @@ pub async fn expire_walk(
         last.seq,
         access.actor()
     );
-    Ok((to, ended.fetch_all(conn).await?))
+    let ended = ended.fetch_all(&mut *conn).await?;
+    let follows = super::gates::after_end(conn, access.actor(), &ended).await?;
+    Ok((to, ended.into_iter().map(|one| one.run_id).collect(), follows))
 }
 
 /// Lists the first run of every lane that has any, by skipping from one lane to the next along the index.

@@ -25,15 +25,6 @@ pub struct DueTest {
 
 /// Sets the next instant of a test, or takes it off the schedule.
 pub async fn set_next(conn: &mut Conn, _: &Access<TestsWrite>, id: TestId, next: Option<DateTime<Utc>>) -> Result<()> {
-    write_next(conn, id, next).await
-}
-
-/// Moves the test on after its due instants have been enqueued, in the same transaction.
-pub async fn advance(conn: &mut Conn, _: &Access<System>, id: TestId, next: Option<DateTime<Utc>>) -> Result<()> {
-    write_next(conn, id, next).await
-}
-
-async fn write_next(conn: &mut Conn, id: TestId, next: Option<DateTime<Utc>>) -> Result<()> {
     match next {
         Some(next) => {
             sqlx::query!(
@@ -47,6 +38,25 @@ async fn write_next(conn: &mut Conn, id: TestId, next: Option<DateTime<Utc>>) ->
         }
         None => sqlx::query!("DELETE FROM schedule WHERE test_id = $1", id.0).execute(conn).await?,
     };
+    Ok(())
+}
+
+/// Moves tests on after their due instants have been enqueued, in the same transaction; those without a next instant
+/// leave the schedule. Their rows are locked already.
+pub async fn advance(conn: &mut Conn, _: &Access<System>, next: &[(TestId, Option<DateTime<Utc>>)]) -> Result<()> {
+    sqlx::query!(
+        r#"WITH given AS (
+               SELECT * FROM unnest($1::uuid[], $2::timestamptz[]) AS u(test_id, next_at)),
+           gone AS (
+               DELETE FROM schedule s USING given g WHERE s.test_id = g.test_id AND g.next_at IS NULL)
+           UPDATE schedule s SET next_at = g.next_at
+           FROM given g
+           WHERE s.test_id = g.test_id AND g.next_at IS NOT NULL"#,
+        &next.iter().map(|(id, _)| id.0).collect::<Vec<_>>(),
+        &next.iter().map(|(_, at)| *at).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

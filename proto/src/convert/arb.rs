@@ -15,6 +15,7 @@ use tstr_shared::explain::{
     VerdictCount, Waiting, Why,
 };
 use tstr_shared::lease::{Fence, LeaseTimes, LeasedRun};
+use tstr_shared::ledger::{LedgerEntry, LedgerOutcome, LedgerReason};
 use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, LogStatus, LogSummary, Stream, StreamSeal};
 use tstr_shared::namespace::{Namespace, NamespaceInfo, NewNamespace, Quotas};
 use tstr_shared::permission::Scope;
@@ -176,6 +177,24 @@ pub(super) fn event() -> impl Strategy<Value = RunEvent> {
             result,
             reason,
             actor,
+        },
+    )
+}
+
+pub(super) fn ledger_entry() -> impl Strategy<Value = LedgerEntry> {
+    let words = (one_of(LedgerOutcome::ALL), option::of(one_of(LedgerReason::ALL)));
+    let counts = (option::of(any::<i64>()), any::<u32>(), any::<u32>());
+    (instant(), words, counts, option::of(id()), option::of(instant()), instant()).prop_map(
+        |(scheduled_for, (outcome, reason), (late_ms, runs, instants), matrix_id, until, noted_at)| LedgerEntry {
+            scheduled_for,
+            outcome,
+            reason,
+            late_ms,
+            matrix_id,
+            runs,
+            until,
+            instants,
+            noted_at,
         },
     )
 }

@@ -1,5 +1,6 @@
 //! Tests: what users register, and what the server says of it.
 
+use tstr_shared::concurrency::Concurrency;
 use tstr_shared::duration::Seconds;
 use tstr_shared::error::Invalid;
 use tstr_shared::matrix::{Axes, Matrix};
@@ -13,8 +14,8 @@ use tstr_shared::testdef::{
 
 use super::words::Text;
 use super::{
-    id, instant, json, labels, map, namespace, narrow, number, optional_instant, part, parts, required_part, text,
-    time, word, words,
+    id, instant, json, labels, map, namespace, narrow, number, optional_instant, part, parts, required, required_part,
+    text, time, word, words,
 };
 use crate::v1 as pb;
 
@@ -85,6 +86,9 @@ impl From<Matrix> for pb::Matrix {
             axes: matrix.labels.0.into_iter().map(|(key, values)| pb::Axis { key, values }).collect(),
             include: sets(matrix.include),
             exclude: sets(matrix.exclude),
+            max_parallel: matrix.max_parallel,
+            fail_fast: matrix.fail_fast,
+            soft_fail: sets(matrix.soft_fail),
         }
     }
 }
@@ -96,7 +100,35 @@ impl From<pb::Matrix> for Matrix {
             labels: Axes(message.axes.into_iter().map(|axis| (axis.key, axis.values)).collect()),
             include: sets(message.include),
             exclude: sets(message.exclude),
+            max_parallel: message.max_parallel,
+            fail_fast: message.fail_fast,
+            soft_fail: sets(message.soft_fail),
         }
+    }
+}
+
+impl From<Concurrency> for pb::Concurrency {
+    fn from(concurrency: Concurrency) -> Self {
+        Self {
+            policy: number(concurrency.policy),
+            group: concurrency.group,
+            limit: concurrency.limit,
+            depth: concurrency.depth,
+            overflow: concurrency.overflow.map_or(0, number),
+        }
+    }
+}
+
+impl TryFrom<pb::Concurrency> for Concurrency {
+    type Error = Invalid;
+    fn try_from(message: pb::Concurrency) -> Result<Self, Invalid> {
+        Ok(Self {
+            policy: required("/policy", word("/policy", message.policy)?)?,
+            group: message.group,
+            limit: message.limit,
+            depth: message.depth,
+            overflow: word("/overflow", message.overflow)?,
+        })
     }
 }
 
@@ -129,6 +161,7 @@ impl From<NewTestDef> for pb::TestSpec {
             catch_up: number(test.catch_up),
             start_deadline_secs: test.start_deadline.map(|deadline| deadline.0),
             queue_deadline_secs: test.queue_deadline.map(|deadline| deadline.0),
+            concurrency: test.concurrency.map(Into::into),
             retry: Some(test.retry.into()),
             log_limit_bytes: test.limits.log.0,
             at_most_once: test.at_most_once,
@@ -152,6 +185,7 @@ impl TryFrom<pb::TestSpec> for NewTestDef {
             catch_up: word("/catch_up", message.catch_up)?.unwrap_or_default(),
             start_deadline: message.start_deadline_secs.map(Seconds),
             queue_deadline: message.queue_deadline_secs.map(Seconds),
+            concurrency: message.concurrency.map(|concurrency| part("/concurrency", concurrency)).transpose()?,
             retry: message.retry.map_or(Ok(Retry::default()), |retry| part("/retry", retry))?,
             limits: match message.log_limit_bytes {
                 0 => Limits::default(),

@@ -44,6 +44,7 @@ mod round_trip {
         run: Run;
         attempt: Attempt;
         event: RunEvent;
+        ledger_entry: LedgerEntry;
         outcome: Outcome;
         fence: Fence;
         lease_times: LeaseTimes;
@@ -146,6 +147,7 @@ fn faults_name_the_field_of_the_message() {
     assert_eq!(read(|spec| spec.run_config.as_mut().unwrap().network = 7), "/run_config/network");
     assert_eq!(read(|spec| spec.run_config.as_mut().unwrap().pull = -1), "/run_config/pull");
     assert_eq!(read(|spec| spec.catch_up = 4), "/catch_up");
+    assert_eq!(read(|spec| spec.concurrency = Some(pb::Concurrency::default())), "/concurrency/policy");
     assert_eq!(read(|spec| spec.retry = Some(pb::Retry { on_fail: 256, on_infrastructure: 0 })), "/retry/on_fail");
 
     let filter = |change: fn(&mut pb::ListRunsRequest)| {

@@ -1,8 +1,10 @@
 //! Enumerations: numbers on the wire, and a few that stand there as their word.
 
+use tstr_shared::concurrency::{ConcurrencyPolicy, Overflow};
 use tstr_shared::error::Invalid;
 use tstr_shared::explain::{Verdict, Why};
 use tstr_shared::lease::LeaseState;
+use tstr_shared::ledger::{LedgerOutcome, LedgerReason};
 use tstr_shared::logs::{LogStatus, Stream};
 use tstr_shared::permission::Scope;
 use tstr_shared::run::{Reason, RunResult, RunState, Trigger};
@@ -85,6 +87,8 @@ numbers! {
     Network { None, Outbound }
     Pull { Missing, Always, Never }
     CatchUp { None, Last, All }
+    ConcurrencyPolicy { Allow, Forbid, Queue, Replace }
+    Overflow { Oldest, Newest }
     RunState { Queued, Leased, Running, Finished }
     RunResult { Pass, Fail, Error, TimedOut, Cancelled }
     Stream { Stdout, Stderr }
@@ -116,6 +120,20 @@ texts! {
 
 impl Text for Reason {
     const ALL: &'static [Self] = Reason::ALL;
+    fn text(self) -> &'static str {
+        self.word()
+    }
+}
+
+impl Text for LedgerOutcome {
+    const ALL: &'static [Self] = LedgerOutcome::ALL;
+    fn text(self) -> &'static str {
+        self.word()
+    }
+}
+
+impl Text for LedgerReason {
+    const ALL: &'static [Self] = LedgerReason::ALL;
     fn text(self) -> &'static str {
         self.word()
     }

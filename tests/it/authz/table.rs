@@ -118,6 +118,8 @@ pub fn table() -> Vec<Row> {
             |t| pb::ResumeTestRequest { namespace: t.namespace.clone(), test: t.test.clone() }.encode_to_vec()),
         row(("get_test_schedule", "GetTestSchedule"), "tests:read", Named, Nothing, nothing,
             |t| pb::GetTestScheduleRequest { namespace: t.namespace.clone(), test: t.test.clone(), count: 1 }.encode_to_vec()),
+        row(("list_ledger", "ListLedger"), "tests:read", Named, Nothing, nothing,
+            |t| pb::ListLedgerRequest { namespace: t.namespace.clone(), test: t.test.clone(), ..Default::default() }.encode_to_vec()),
 
         row(("trigger_run", "TriggerRun"), "runs:write", Named, Nothing, nothing,
             |t| pb::TriggerRunRequest { namespace: t.namespace.clone(), test: t.test.clone(), ..Default::default() }.encode_to_vec()),

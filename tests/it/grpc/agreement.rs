@@ -10,6 +10,7 @@ use tonic::Status;
 use tstr_proto::status::decode;
 use tstr_proto::v1 as pb;
 use tstr_shared::error::Problem;
+use tstr_shared::ledger::LedgerEntry;
 use tstr_shared::logs::Stream::{Stderr, Stdout};
 use tstr_shared::namespace::NamespaceInfo;
 use tstr_shared::permission::Scope;
@@ -43,7 +44,9 @@ async fn json_and_grpc_tell_the_same_of_the_same_object() {
             "container_image": "localhost/none:1", "command": ["/bin/run", "-x"], "args": ["--a", ""], "env": {"A": "ü=1"},
             "timeout": "15m", "grace": "0s", "resources": {"memory": "64MiB", "cpus": 0.5, "pids": 10}, "network": "outbound", "pull": "always"
         },
-        "matrix": {"labels": {"zone": ["b", "a"], "arch": ["x"]}, "include": [{"zone": "c"}], "exclude": [{"zone": "a"}]},
+        "matrix": {"labels": {"zone": ["b", "a"], "arch": ["x"]}, "include": [{"zone": "c"}], "exclude": [{"zone": "a"}],
+                   "max_parallel": 2, "fail_fast": true, "soft_fail": [{"zone": "c"}]},
+        "concurrency": {"policy": "queue", "group": "g", "limit": 5, "depth": 2, "overflow": "newest"},
         "cron_schedule": "*/5 1 * * 1-5", "time_zone": "America/Toronto", "catch_up": "all", "start_deadline": "1h",
         "queue_deadline": "2h", "retry": {"on_fail": 1, "on_infrastructure": 0}, "limits": {"log": "1MiB"},
         "at_most_once": true, "priority": "high", "paused": false
@@ -79,6 +82,16 @@ async fn json_and_grpc_tell_the_same_of_the_same_object() {
     let schedule = pb::GetTestScheduleRequest { namespace: NS.into(), test: "everything".into(), count: 3 };
     let message = data.get_test_schedule(schedule).await.unwrap().into_inner();
     agree(json_of(&format!("{tests}/everything/schedule?count=3")).await, TestSchedule::try_from(message).unwrap());
+    let statement =
+        "INSERT INTO ledger (test_id, scheduled_for, ns_id, outcome, reason, late_ms, matrix_id, runs, until, instants)
+                     SELECT id, timestamptz '2026-01-01', ns_id, 'ran', NULL, 5, id, 2, NULL::timestamptz, 1 FROM test UNION ALL
+                     SELECT id, timestamptz '2026-01-02', ns_id, 'missed', 'deadline', NULL, NULL, 0, timestamptz '2026-01-03', 9 FROM test";
+    sqlx::query(statement).execute(&mut stack.db.connect().await).await.unwrap();
+    let ledger = pb::ListLedgerRequest { namespace: NS.into(), test: "everything".into(), ..Default::default() };
+    let message = data.list_ledger(ledger).await.unwrap().into_inner();
+    let entries: Vec<LedgerEntry> = message.entries.into_iter().map(|entry| entry.try_into().unwrap()).collect();
+    assert_eq!(entries.len(), 2);
+    agree(json_of(&format!("{tests}/everything/ledger")).await["items"].clone(), entries);
     for id in [&done, &other] {
         let message = data.get_run(pb::GetRunRequest { run_id: id.clone(), wait_ms: 0 }).await.unwrap().into_inner();
         agree(json_of(&format!("/api/v1/runs/{id}")).await, Run::try_from(message.run.unwrap()).unwrap());

@@ -29,7 +29,7 @@ gone AS (
               a.stdout_dropped, a.stdout_sha256, a.stderr_bytes, a.stderr_dropped, a.stderr_sha256, a.actor
 ),
 weighed AS (
-    SELECT g.*, r.test_id, r.class_id, r.queue_secs, clock_timestamp() AS now,
+    SELECT g.*, r.test_id, r.class_id, r.queue_secs, c.fail_fast, clock_timestamp() AS now,
            CASE
                WHEN g.kind = 'backstop' THEN 'timed_out'
                WHEN g.kind = 'cancelled' THEN 'cancelled'
@@ -83,11 +83,17 @@ kept AS (
 ended AS (
     INSERT INTO run_end (run_id, ns_id, test_id, class_id, finished_at, attempt, result, reason, message, exit_code, flaky,
                          runner_id, image_digest, leased_at, started_at, log_status, log_bytes, log_dropped)
-    SELECT j.run_id, j.ns_id, j.test_id, j.class_id, j.now, j.attempt, j.verdict, j.run_why, j.message, j.exit_code,
+    SELECT j.run_id, j.ns_id, j.test_id, j.class_id, j.now, j.attempt, j.verdict, j.run_why,
+           CASE WHEN j.verdict = 'cancelled' THEN coalesce(j.message, j.cancel_note) ELSE j.message END, j.exit_code,
            j.verdict = 'pass' AND j.test_retries > 0, j.runner_id, j.image_digest, j.leased_at, j.started_at,
            j.log_status, k.bytes, k.dropped
     FROM judged j JOIN kept k USING (run_id)
     WHERE j.verdict IS NOT NULL
+),
+-- The slots of a run are its own until it has ended: waiting for another attempt it keeps them.
+freed AS (
+    DELETE FROM gated WHERE run_id = ANY(ARRAY(SELECT run_id FROM judged WHERE verdict IS NOT NULL))
+    RETURNING run_id, group_key, CASE WHEN matrix_slot IS NOT NULL THEN matrix_id END AS matrix_key
 ),
 again AS (
     INSERT INTO ready (lane, seq, run_id, attempt, infra_losses, test_retries, releases, expires_at)
@@ -110,6 +116,8 @@ noted AS (
            coalesce(actor, $5)
     FROM judged
 )
-SELECT run_id AS "run_id!: RunId", verdict AS "result: RunResult", lane AS "lane!", seq AS "seq!",
-       verdict IS NULL AND (kind = 'outcome' OR started_at IS NULL) AS "ready!"
-FROM judged
+SELECT j.run_id AS "run_id!: RunId", j.verdict AS "result: RunResult", j.lane AS "lane!", j.seq AS "seq!",
+       j.verdict IS NULL AND (j.kind = 'outcome' OR j.started_at IS NULL) AS "ready!", f.group_key, f.matrix_key,
+       coalesce(j.fail_fast AND j.verdict IN ('fail', 'error', 'timed_out'), false) AS "fails_siblings!"
+FROM judged j
+LEFT JOIN freed f ON f.run_id = j.run_id

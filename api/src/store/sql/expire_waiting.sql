@@ -14,8 +14,16 @@ ended AS (
            'no runner took the run within ' || r.queue_secs || 's', false, 'complete', 0, 0
     FROM gone g JOIN run r ON r.id = g.run_id
 ),
+freed AS (
+    DELETE FROM gated WHERE run_id = ANY(ARRAY(SELECT run_id FROM gone))
+    RETURNING run_id, group_key, CASE WHEN matrix_slot IS NOT NULL THEN matrix_id END AS matrix_key
+),
 noted AS (
     INSERT INTO run_event (run_id, state_from, state_to, attempt, result, reason, actor)
     SELECT run_id, 'queued', 'finished', attempt, 'error', 'queue_expired', $5 FROM gone
 )
-SELECT run_id AS "id: RunId" FROM gone
+SELECT g.run_id AS "run_id!: RunId", f.group_key, f.matrix_key, c.fail_fast AS "fails_siblings!"
+FROM gone g
+LEFT JOIN freed f ON f.run_id = g.run_id
+CROSS JOIN LATERAL (SELECT config_id FROM run WHERE id = g.run_id OFFSET 0) r
+CROSS JOIN LATERAL (SELECT fail_fast FROM config WHERE id = r.config_id OFFSET 0) c

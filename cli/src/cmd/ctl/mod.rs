@@ -9,6 +9,7 @@ mod namespace;
 mod parse;
 mod run;
 mod runner;
+mod schedule;
 mod show;
 mod test;
 mod token;
@@ -62,9 +63,9 @@ enum Command {
     Logs(logs::LogsArgs),
     /// What waits, and who could take it
     Queue(explain::QueueArgs),
-    /// Schedules: what runs next, pause, resume
+    /// Schedules: what became of their instants, what runs next, pause, resume
     #[command(subcommand)]
-    Schedule(test::ScheduleCommand),
+    Schedule(schedule::Command),
     /// Runners: list, drain, resume
     #[command(subcommand)]
     Runner(runner::Command),
@@ -226,8 +227,8 @@ async fn dispatch(args: CtlArgs, out: Door, files: Files, interrupt: Arc<Interru
         Command::Run(command) => run::run(&ctl, command).await,
         Command::Logs(args) => logs::run(&ctl, &args).await,
         Command::Queue(args) => explain::queue(&ctl, &args).await,
-        Command::Schedule(command) => test::run(&ctl, command.into()).await,
         Command::Runner(command) => runner::run(&ctl, command).await,
+        Command::Schedule(command) => schedule::run(&ctl, command).await,
         Command::Token(command) => token::run(&ctl, command).await,
         Command::Namespace(command) => namespace::run(&ctl, command).await,
         Command::Identity => identity::run(&ctl).await,

@@ -1,7 +1,9 @@
 //! How the things of the API look in tables.
 
 use chrono::{DateTime, Utc};
+use tstr_shared::concurrency::{Concurrency, ConcurrencyPolicy};
 use tstr_shared::labels::Labels;
+use tstr_shared::ledger::{LedgerEntry, LedgerOutcome};
 use tstr_shared::namespace::NamespaceInfo;
 use tstr_shared::permission::Scope;
 use tstr_shared::run::{Attempt, Run, RunEvent, RunResult, RunState};
@@ -22,6 +24,24 @@ fn text<T: ToString>(value: Option<T>) -> String {
 
 fn labels(labels: &Labels) -> Cell {
     plain(labels.text())
+}
+
+/// Says how many runs may be under way at once.
+fn concurrency(concurrency: &Concurrency) -> String {
+    let group = concurrency.group.as_ref().map(|group| format!(" in {group}")).unwrap_or_default();
+    match concurrency.rule() {
+        None => "allow".to_owned(),
+        Some(rule) => format!("{} at once{group}, then {}", rule.limit, word(rule.policy)),
+    }
+}
+
+fn word(policy: ConcurrencyPolicy) -> &'static str {
+    match policy {
+        ConcurrencyPolicy::Allow => "allow",
+        ConcurrencyPolicy::Forbid => "forbid",
+        ConcurrencyPolicy::Queue => "queue",
+        ConcurrencyPolicy::Replace => "replace",
+    }
 }
 
 /// Colours a result by what it says.
@@ -103,6 +123,7 @@ impl Show for TestDef {
             ("RESOURCES", plain(format!("memory {}, cpus {}, pids {}", limits.memory, limits.cpus, limits.pids))),
             ("MATRIX", plain(axes.join("; "))),
             ("RUNS", plain(runs)),
+            ("CONCURRENCY", plain(spec.concurrency.as_ref().map(concurrency).unwrap_or_default())),
             ("SCHEDULE", plain(spec.cron_schedule.clone().unwrap_or_default())),
             ("ZONE", plain(spec.time_zone.clone().unwrap_or_default())),
             ("NEXT", plain(self.next_run_at.map(|at| look.instant(at)).unwrap_or_default())),
@@ -113,6 +134,41 @@ impl Show for TestDef {
             facts.push(("PAUSED", Cell::new("yes", Tint::Warn)));
         }
         facts
+    }
+}
+
+impl Show for LedgerEntry {
+    const COLUMNS: &'static [Column] = &[
+        Column::new("SCHEDULED"),
+        Column::new("OUTCOME"),
+        Column::new("REASON"),
+        Column::new("LATE"),
+        Column::new("RUNS"),
+        Column::wide("INSTANTS"),
+        Column::wide("UNTIL"),
+        Column::wide("MATRIX"),
+    ];
+
+    fn name(&self) -> String {
+        Look { now: self.scheduled_for, exact: true }.age(self.scheduled_for)
+    }
+
+    fn row(&self, look: &Look) -> Vec<Cell> {
+        let tint = match self.outcome {
+            LedgerOutcome::Ran => Tint::Good,
+            LedgerOutcome::Skipped => Tint::Warn,
+            LedgerOutcome::Missed => Tint::Bad,
+        };
+        vec![
+            plain(look.instant(self.scheduled_for)),
+            Cell::new(self.outcome.word(), tint),
+            plain(text(self.reason)),
+            plain(self.late_ms.map(|ms| format!("{ms}ms")).unwrap_or_default()),
+            plain(self.runs.to_string()),
+            plain(self.instants.to_string()),
+            plain(self.until.map(|at| look.instant(at)).unwrap_or_default()),
+            plain(text(self.matrix_id)),
+        ]
     }
 }
 

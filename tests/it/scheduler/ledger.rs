@@ -1,0 +1,158 @@
+//! The ledger: every instant that was due has its line, whatever became of it.
+
+use chrono::{DateTime, Duration, Utc};
+use serde_json::json;
+use tstr_shared::ids::{MatrixId, TestId};
+use tstr_shared::ledger::{LedgerEntry, LedgerOutcome, LedgerReason};
+use tstr_shared::page::PageRequest;
+use tstr_tests::contract::default;
+use tstr_tests::{Lab, Stack, factory};
+
+use super::{hourly, race, scheduled, set_next, this_minute};
+
+/// The ledger of a test, the newest first.
+async fn ledger(lab: &Lab, test: &str) -> Vec<LedgerEntry> {
+    let page = PageRequest { size: 1000, token: String::new() };
+    lab.ops().list_ledger(&lab.admin, &default(), test, page).await.unwrap().items
+}
+
+/// What a ledger says: the instant in hours before the last one, what became of it, and why.
+fn told(entries: &[LedgerEntry], last: DateTime<Utc>) -> Vec<(i64, LedgerOutcome, Option<LedgerReason>)> {
+    entries.iter().map(|entry| ((last - entry.scheduled_for).num_hours(), entry.outcome, entry.reason)).collect()
+}
+
+const RAN: (LedgerOutcome, Option<LedgerReason>) = (LedgerOutcome::Ran, None);
+const SKIPPED: (LedgerOutcome, Option<LedgerReason>) = (LedgerOutcome::Skipped, Some(LedgerReason::Concurrency));
+const TOO_LATE: (LedgerOutcome, Option<LedgerReason>) = (LedgerOutcome::Missed, Some(LedgerReason::Deadline));
+const NOT_ASKED: (LedgerOutcome, Option<LedgerReason>) = (LedgerOutcome::Missed, Some(LedgerReason::CatchUp));
+
+#[tokio::test]
+async fn an_instant_that_ran_says_how_late_and_which_runs() {
+    let lab = Lab::start().await;
+    let body = factory::with(scheduled("t", "0 0 1 1 *"), "/matrix", json!({"labels": {"os": ["a", "b", "c"]}}));
+    let test = lab.test(body).await;
+    assert_eq!(ledger(&lab, "t").await, []);
+    let at = DateTime::from_timestamp_millis((Utc::now() - Duration::seconds(20)).timestamp_millis()).unwrap();
+    set_next(&lab, None, at).await;
+    race(&lab, 1).await;
+    let entries = ledger(&lab, "t").await;
+    let [entry] = entries.as_slice() else { panic!("{entries:?}") };
+    assert_eq!((entry.scheduled_for, entry.outcome, entry.reason), (at, RAN.0, RAN.1));
+    assert_eq!((entry.matrix_id, entry.runs, entry.instants), (Some(MatrixId::scheduled(test.id, at)), 3, 1));
+    assert!((20_000..40_000).contains(&entry.late_ms.unwrap()), "{entry:?}");
+    // The same instant once more, as after a clock that was set back, changes nothing.
+    set_next(&lab, None, at).await;
+    race(&lab, 1).await;
+    assert_eq!(ledger(&lab, "t").await, entries);
+}
+
+#[tokio::test]
+async fn what_was_missed_says_why() {
+    let lab = Lab::start().await;
+    let (cron, last) = hourly();
+    for (name, catch_up, deadline, expected) in [
+        ("none", "none", "12h", [NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED]),
+        ("last", "last", "12h", [RAN, NOT_ASKED, NOT_ASKED, NOT_ASKED]),
+        ("all", "all", "12h", [RAN, RAN, RAN, RAN]),
+        ("late", "all", "100m", [RAN, RAN, TOO_LATE, TOO_LATE]),
+        ("too-late", "last", "10m", [TOO_LATE, TOO_LATE, TOO_LATE, TOO_LATE]),
+    ] {
+        let body = factory::with(scheduled(name, &cron), "/catch_up", json!(catch_up));
+        let test = lab.test(factory::with(body, "/start_deadline", json!(deadline))).await;
+        set_next(&lab, Some(test.id), last - Duration::hours(3)).await;
+        race(&lab, 1).await;
+        let expected: Vec<_> = (0..).zip(expected).map(|(hours, (outcome, reason))| (hours, outcome, reason)).collect();
+        assert_eq!(told(&ledger(&lab, name).await, last), expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_stretch_of_missed_instants_is_one_line() {
+    let lab = Lab::start().await;
+    for (name, hours, listed) in [("short", 1, false), ("long", 8, true), ("longer", 24 * 60, true)] {
+        let test = lab.test(factory::with(scheduled(name, "* * * * *"), "/catch_up", json!("none"))).await;
+        let first = this_minute() - Duration::hours(hours);
+        set_next(&lab, Some(test.id), first).await;
+        race(&lab, 1).await;
+        let entries = ledger(&lab, name).await;
+        let oldest = entries.last().unwrap();
+        assert_eq!((oldest.scheduled_for, oldest.outcome), (first, LedgerOutcome::Missed), "{name}");
+        assert_eq!((oldest.until.is_some(), oldest.instants > 1), (listed, listed), "{name}");
+        if name == "long" {
+            let sum: u32 = entries.iter().map(|entry| entry.instants).sum();
+            let minutes = (this_minute() - first).num_minutes() as u32;
+            assert!((minutes..=minutes + 2).contains(&sum), "{sum} of {minutes} instants have their line");
+            assert!((101..=102).contains(&entries.len()));
+            assert_eq!(oldest.until, Some(entries[entries.len() - 2].scheduled_for - Duration::minutes(1)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_skipped_says_why() {
+    let lab = Lab::start().await;
+    let ticks = async |test: TestId| {
+        for secs in [50, 40, 30] {
+            set_next(&lab, Some(test), Utc::now() - Duration::seconds(secs)).await;
+            race(&lab, 1).await;
+        }
+    };
+    let limited = |name: &str, concurrency| factory::with(scheduled(name, "0 0 1 1 *"), "/concurrency", concurrency);
+    let outcomes = async |name: &str| -> Vec<_> {
+        ledger(&lab, name).await.iter().map(|entry| (entry.outcome, entry.reason)).collect()
+    };
+    let test = lab.test(limited("forbid", json!({"policy": "forbid"}))).await;
+    ticks(test.id).await;
+    assert_eq!(outcomes("forbid").await, [SKIPPED, SKIPPED, RAN]);
+    assert_eq!(ledger(&lab, "forbid").await[0].matrix_id, None, "no run was made");
+    let test = lab.test(limited("newest", json!({"policy": "queue", "overflow": "newest"}))).await;
+    ticks(test.id).await;
+    assert_eq!(outcomes("newest").await, [SKIPPED, RAN, RAN]);
+    let dropped = &ledger(&lab, "newest").await[0];
+    assert_eq!((dropped.matrix_id.is_some(), dropped.runs), (true, 1), "its run was made and dropped");
+    let test = lab.test(limited("oldest", json!({"policy": "queue"}))).await;
+    ticks(test.id).await;
+    assert_eq!(outcomes("oldest").await, [RAN, RAN, RAN]);
+
+    let test = lab.test(scheduled("full", "0 0 1 1 *")).await;
+    lab.quotas(Some(0), None).await;
+    ticks(test.id).await;
+    assert_eq!(outcomes("full").await, [(LedgerOutcome::Skipped, Some(LedgerReason::Quota)); 3]);
+
+    let test = lab.test(scheduled("broken", "0 0 1 1 *")).await;
+    lab.execute(&format!("UPDATE test SET doc = '[]' WHERE id = '{}'", test.id)).await.unwrap();
+    set_next(&lab, Some(test.id), Utc::now()).await;
+    race(&lab, 1).await;
+    lab.execute(&format!("UPDATE test SET doc = '{}' WHERE id = '{}'", factory::test("broken"), test.id))
+        .await
+        .unwrap();
+    assert_eq!(outcomes("broken").await, [(LedgerOutcome::Skipped, Some(LedgerReason::Unreadable))]);
+    lab.check().await;
+}
+
+#[tokio::test]
+async fn the_ledger_is_read_in_pages_and_old_lines_are_forgotten() {
+    let stack = Stack::start_with(1, |config| config.no_scheduler = true).await;
+    let admin = stack.admin();
+    admin.register(&scheduled("t", "0 0 1 1 *")).await;
+    let mut conn = stack.db.connect().await;
+    let statement = "INSERT INTO ledger (test_id, scheduled_for, ns_id, outcome, reason, noted_at)
+                     SELECT id, '2026-01-01'::timestamptz + n * interval '1 day', ns_id, 'missed', 'deadline',
+                            clock_timestamp() - n * interval '30 days' FROM test, generate_series(0, 4) n";
+    sqlx::query(statement).execute(&mut conn).await.unwrap();
+    let path = "/api/v1/namespaces/default/tests/t/ledger";
+    let first = admin.get(&format!("{path}?page_size=2")).await.expect(200);
+    let token = first["next_page_token"].as_str().unwrap();
+    let second = admin.get(&format!("{path}?page_size=9&page_token={token}")).await.expect(200);
+    let items = |page: &serde_json::Value| page["items"].as_array().unwrap().clone();
+    let times: Vec<_> =
+        items(&first).into_iter().chain(items(&second)).map(|item| item["scheduled_for"].clone()).collect();
+    let days = [5, 4, 3, 2, 1].map(|day| json!(format!("2026-01-0{day}T00:00:00Z")));
+    assert_eq!((times, &second["next_page_token"]), (days.to_vec(), &json!(null)));
+    admin.get("/api/v1/namespaces/default/tests/none/ledger").await.refused(404, "not_found");
+    let lab = Lab::start().await;
+    let test = lab.test(scheduled("t", "0 0 1 1 *")).await;
+    lab.execute(&format!("{statement} WHERE test.id = '{}'", test.id)).await.unwrap();
+    tstr_api::turns::keep_house(lab.ops()).await.unwrap();
+    assert_eq!(ledger(&lab, "t").await.len(), 3, "90 days are kept");
+}
