@@ -1,4 +1,5 @@
 -- T9: runs that wait are cancelled. A place in `ready` follows from the run's own row, so no second index is needed.
+-- Rows are looked up one by one: a join that was planned while the tables were empty would read all of them.
 WITH asked AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $3::text[], $4::text[]) AS a(run_id, actor, message)
 ),
@@ -9,19 +10,21 @@ target AS MATERIALIZED (
     WHERE r.ns_id = ANY($2)
 ),
 from_ready AS (
-    DELETE FROM ready q USING target t
-    WHERE q.lane = t.lane AND q.seq = t.seq AND q.run_id = t.id
-    RETURNING q.run_id, q.attempt
+    DELETE FROM ready
+    WHERE ctid = ANY(ARRAY(
+        SELECT q.tid
+        FROM target t
+        CROSS JOIN LATERAL (
+            SELECT r.ctid AS tid FROM ready r WHERE r.lane = t.lane AND r.seq = t.seq AND r.run_id = t.id OFFSET 0
+        ) q))
+    RETURNING run_id, attempt
 ),
 from_delayed AS (
-    DELETE FROM delayed d USING target t
-    WHERE d.run_id = t.id
-    RETURNING d.run_id, d.attempt
+    DELETE FROM delayed WHERE run_id = ANY(ARRAY(SELECT id FROM target)) RETURNING run_id, attempt
 ),
 from_gate AS (
-    DELETE FROM gated g USING target t
-    WHERE g.run_id = t.id AND g.parked
-    RETURNING g.run_id, CASE WHEN g.group_slot IS NOT NULL THEN g.group_key END AS group_key
+    DELETE FROM gated WHERE run_id = ANY(ARRAY(SELECT id FROM target)) AND parked
+    RETURNING run_id, CASE WHEN group_slot IS NOT NULL THEN group_key END AS group_key
 ),
 gone AS (
     SELECT t.*, q.attempt
@@ -31,9 +34,8 @@ gone AS (
           UNION ALL SELECT run_id, 0::smallint FROM from_gate) q ON q.run_id = t.id
 ),
 freed AS (
-    DELETE FROM gated g USING gone t
-    WHERE g.run_id = t.id AND NOT g.parked
-    RETURNING g.run_id, g.group_key, CASE WHEN g.matrix_slot IS NOT NULL THEN g.matrix_id END AS matrix_key
+    DELETE FROM gated WHERE run_id = ANY(ARRAY(SELECT id FROM gone)) AND NOT parked
+    RETURNING run_id, group_key, CASE WHEN matrix_slot IS NOT NULL THEN matrix_id END AS matrix_key
 ),
 ended AS (
     INSERT INTO run_end (run_id, ns_id, test_id, class_id, finished_at, attempt, result, message, flaky, log_status,

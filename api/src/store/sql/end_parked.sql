@@ -4,7 +4,7 @@ WITH asked AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::text[]) AS a(run_id, message)
 ),
 held AS MATERIALIZED (
-    SELECT g.run_id FROM gated g JOIN asked USING (run_id) WHERE g.parked ORDER BY g.run_id FOR UPDATE OF g SKIP LOCKED
+    SELECT run_id FROM gated WHERE run_id = ANY($1) AND parked FOR UPDATE SKIP LOCKED
 ),
 gone AS (
     DELETE FROM gated WHERE run_id = ANY(ARRAY(SELECT run_id FROM held))

@@ -1,9 +1,11 @@
 -- Free slots of groups and cells go to the runs that wait for them, in the order in which they came. Call under the
 -- locks of these gates. A run that somebody is ending at this moment is passed over, as is one that is to be cancelled.
 WITH room AS MATERIALIZED (
-    SELECT g.key, g.slots,
-           g.slots - (SELECT count(*) FROM gated h WHERE h.group_key = g.key AND h.group_slot IS NOT NULL)::int AS free
+    SELECT g.key, g.slots, h.taken, g.slots - cardinality(h.taken) AS free
     FROM gate g
+    CROSS JOIN LATERAL (
+        SELECT ARRAY(SELECT group_slot::int FROM gated WHERE group_key = g.key AND group_slot IS NOT NULL) AS taken OFFSET 0
+    ) h
     WHERE g.key = ANY($1)
 ),
 next AS MATERIALIZED (
@@ -23,8 +25,7 @@ slot AS (
     SELECT r.key, s.slot, row_number() OVER (PARTITION BY r.key ORDER BY s.slot) AS place
     FROM room r
     CROSS JOIN LATERAL generate_series(1, r.slots) AS s(slot)
-    WHERE r.free > 0 AND EXISTS (SELECT FROM next n WHERE n.key = r.key)
-      AND NOT EXISTS (SELECT FROM gated h WHERE h.group_key = r.key AND h.group_slot = s.slot)
+    WHERE r.free > 0 AND NOT s.slot = ANY(r.taken)
 ),
 moved AS (
     UPDATE gated g SET group_slot = s.slot

@@ -1,8 +1,10 @@
 -- Free slots of matrices go to the cells that wait for them and have passed their group. See promote_group.sql.
 WITH room AS MATERIALIZED (
-    SELECT g.key, g.slots,
-           g.slots - (SELECT count(*) FROM gated h WHERE h.matrix_id = g.key AND h.matrix_slot IS NOT NULL)::int AS free
+    SELECT g.key, g.slots, h.taken, g.slots - cardinality(h.taken) AS free
     FROM gate g
+    CROSS JOIN LATERAL (
+        SELECT ARRAY(SELECT matrix_slot::int FROM gated WHERE matrix_id = g.key AND matrix_slot IS NOT NULL) AS taken OFFSET 0
+    ) h
     WHERE g.key = ANY($1) AND g.kind = 'matrix'
 ),
 next AS MATERIALIZED (
@@ -23,8 +25,7 @@ slot AS (
     SELECT r.key, s.slot, row_number() OVER (PARTITION BY r.key ORDER BY s.slot) AS place
     FROM room r
     CROSS JOIN LATERAL generate_series(1, r.slots) AS s(slot)
-    WHERE r.free > 0 AND EXISTS (SELECT FROM next n WHERE n.key = r.key)
-      AND NOT EXISTS (SELECT FROM gated h WHERE h.matrix_id = r.key AND h.matrix_slot = s.slot)
+    WHERE r.free > 0 AND NOT s.slot = ANY(r.taken)
 ),
 moved AS (
     UPDATE gated g SET matrix_slot = s.slot
