@@ -255,7 +255,7 @@ impl Ops {
         if waiting.is_empty() {
             return Ok(0);
         }
-        let mut tx = self.db().begin().await?;
+        let mut tx = self.0.pools.claim.begin().await?;
         let (ended, follows) = store::queue::cancel_ordered(&mut tx, access, &waiting).await?;
         tx.commit().await?;
         self.forget_orders(access, &ended).await?;

@@ -142,7 +142,8 @@ impl Ops {
         let access = self.reach::<RunsWrite>(caller).await?;
         // The run may move on between two looks; each look is one guarded statement, and a few rounds catch it.
         for _ in 0..5 {
-            let mut tx = self.db().begin().await?;
+            // Planned for index probes: a row of the queue is looked for by its place.
+            let mut tx = self.0.pools.claim.begin().await?;
             let found = read(&mut tx, &access, run).await?;
             let done = match found.state {
                 RunState::Finished => return Err(already_finished(&found)),
