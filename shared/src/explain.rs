@@ -19,7 +19,7 @@ use crate::selector::Misfit;
 use crate::testdef::Priority;
 
 pub use sentences::{attempt_words, ended_words};
-pub use waiting::{QueueFacts, why_no_runner, why_waiting};
+pub use waiting::{Gate, QueueFacts, why_no_runner, why_waiting};
 
 /// How many runners an explanation lists at most; the counts are over all.
 pub const MAX_RUNNERS: usize = 100;

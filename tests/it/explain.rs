@@ -429,3 +429,30 @@ async fn of_very_many_runners_a_hundred_are_listed_and_all_are_counted() {
     let counts: Vec<_> = waiting.counts.iter().map(|count| (count.verdict, count.runners)).collect();
     assert_eq!(counts, [(Verdict::NotAccepted, 400), (Verdict::CouldTake, 1)]);
 }
+
+#[tokio::test]
+async fn a_run_that_waits_for_a_place_says_so_until_it_has_one() {
+    let lab = Lab::start().await;
+    let worker = runner(&lab, "w", &[".*"], SelectorSources::default()).await;
+    let group = json!({"policy": "queue", "group": "shop", "limit": 1, "depth": 5});
+    lab.test(factory::with(factory::test("a"), "/concurrency", group)).await;
+    let (first, second) = (lab.trigger("a").await[0], lab.trigger("a").await[0]);
+    let told = explain(&lab, second).await;
+    let reason = &told.reasons[0];
+    assert_eq!((reason.why, reason.group.as_deref(), reason.limit), (Why::Concurrency, Some("shop"), Some(1)));
+    assert!(told.waiting.unwrap().deadline.is_some());
+    let fence = worker.started().await;
+    assert_eq!(fence.run_id, first);
+    worker.finish(fence, RunResult::Pass).await.unwrap();
+    assert_eq!(whys(&explain(&lab, second).await), [Why::Ready]);
+
+    let matrix = json!({"labels": {"n": ["1", "2", "3"]}, "max_parallel": 2});
+    lab.test(factory::with(factory::test("m"), "/matrix", matrix)).await;
+    let cells = lab.trigger("m").await;
+    let mut told = Vec::new();
+    for cell in cells {
+        told.extend(whys(&explain(&lab, cell).await));
+    }
+    told.sort_by_key(|why| why.word());
+    assert_eq!(told, [Why::MaxParallel, Why::Ready, Why::Ready]);
+}

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tstr_shared::explain::{
-    Because, Counted, Explanation, LeaseStory, MAX_COUNT, MAX_RUNNERS, PriorityDepth, QueueClass, QueueFacts,
+    Because, Counted, Explanation, Gate, LeaseStory, MAX_COUNT, MAX_RUNNERS, PriorityDepth, QueueClass, QueueFacts,
     RunnerVerdict, Verdict, VerdictCount, Waiting, Why, ended_words, why_no_runner, why_waiting,
 };
 use tstr_shared::ids::RunId;
@@ -102,6 +102,16 @@ async fn explain_waiting(
         ahead: row.ahead.map(|found| Counted::up_to(MAX_COUNT, found)),
         running: unsigned(row.running),
         max_running: row.max_running.map(|limit| unsigned(i64::from(limit))),
+        group: row.group_held.zip(row.group_slots).map(|(held, slots)| Gate {
+            held: unsigned(held),
+            slots: unsigned(i64::from(slots)),
+            group: row.group_name,
+        }),
+        matrix: row.matrix_held.zip(row.max_parallel).map(|(held, slots)| Gate {
+            held: unsigned(held),
+            slots: unsigned(i64::from(slots)),
+            group: None,
+        }),
         counts: counts.clone(),
     };
     let reasons = why_waiting(&facts, &run.namespace, explanation.as_of);

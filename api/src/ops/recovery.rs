@@ -159,6 +159,8 @@ impl Ops {
             known.extend((-1..=7).map(|n| today + days(n)));
         }
         let forgotten = store::idempotency::forget_old(&mut conn, access).await?;
+        // Nobody who holds a connection waits for another of the same pool.
+        drop(conn);
         for _ in 0..FORGET_STEPS {
             let mut tx = self.db().begin().await?;
             let gates = store::gates::forget_empty(&mut tx, access, FORGET_BATCH).await?;

@@ -35,14 +35,24 @@ pub struct WaitingRow {
     pub running: i64,
     /// How many they may hold.
     pub max_running: Option<i32>,
+    /// It waits for a slot of its concurrency group, or of its cell: how many hold one.
+    pub group_held: Option<i64>,
+    /// How many may.
+    pub group_slots: Option<i16>,
+    /// The name of the group; absent for a cell.
+    pub group_name: Option<String>,
+    /// It waits for a slot of its matrix: how many hold one.
+    pub matrix_held: Option<i64>,
+    /// How many may.
+    pub max_parallel: Option<i16>,
 }
 
 /// Reads where a run stands in the queue, and counts up to `limit` runs before it.
 pub async fn waiting(conn: &mut Conn, access: &Access<RunsRead>, run: RunId, limit: i64) -> Result<Option<WaitingRow>> {
     let row = sqlx::query_as!(
         WaitingRow,
-        r#"SELECT d.due AS "due?",
-                  coalesce(q.expires_at, d.due + make_interval(secs => d.queue_secs)) AS "deadline?",
+        r#"SELECT coalesce(d.due, p.due) AS "due?",
+                  coalesce(q.expires_at, d.due + make_interval(secs => d.queue_secs), p.expires_at) AS "deadline?",
                   CASE WHEN q.run_id IS NOT NULL THEN (
                       SELECT count(*) FROM (
                           SELECT 1 FROM ready b
@@ -53,11 +63,21 @@ pub async fn waiting(conn: &mut Conn, access: &Access<RunsRead>, run: RunId, lim
                           LIMIT $3) AS before_it)
                   END AS "ahead?",
                   (SELECT count(*) FROM lease l WHERE l.ns_id = r.ns_id) AS "running!",
-                  n.max_running
+                  n.max_running,
+                  CASE WHEN p.due IS NULL AND p.group_slot IS NULL AND p.group_key IS NOT NULL THEN (
+                      SELECT count(*) FROM gated h WHERE h.group_key = p.group_key AND h.group_slot IS NOT NULL)
+                  END AS "group_held?",
+                  g.slots AS "group_slots?", g.name AS "group_name?",
+                  CASE WHEN p.due IS NULL AND p.matrix_slot IS NULL AND p.max_parallel IS NOT NULL THEN (
+                      SELECT count(*) FROM gated h WHERE h.matrix_id = p.matrix_id AND h.matrix_slot IS NOT NULL)
+                  END AS "matrix_held?",
+                  p.max_parallel AS "max_parallel?"
            FROM run r
            JOIN namespace n ON n.id = r.ns_id
            LEFT JOIN ready q ON q.lane = r.class_id * 4 + r.priority AND q.seq = r.seq AND q.run_id = r.id
            LEFT JOIN delayed d ON d.run_id = r.id
+           LEFT JOIN gated p ON p.run_id = r.id AND p.parked
+           LEFT JOIN gate g ON g.key = p.group_key
            WHERE r.id = $1 AND r.ns_id = ANY($2)"#,
         run.0,
         access.namespaces(),

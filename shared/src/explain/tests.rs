@@ -48,6 +48,21 @@ fn a_run_that_waits_for_its_time_says_until_when() {
 }
 
 #[test]
+fn a_run_without_a_place_says_whose_place_it_waits_for() {
+    let gate = |held, slots, group: Option<&str>| Some(Gate { held, slots, group: group.map(str::to_owned) });
+    let parked = QueueFacts { ahead: None, ..fine() };
+    let words = "2 of at most 2 runs of its concurrency group shop are under way".to_owned();
+    let group = QueueFacts { group: gate(2, 2, Some("shop")), ..parked.clone() };
+    assert_eq!(told(&group), [(Why::Concurrency, words)]);
+    let reason = why_waiting(&group, &ns(), now()).remove(0);
+    assert_eq!((reason.group.as_deref(), reason.count, reason.limit), (Some("shop"), Some(some(2)), Some(2)));
+    let words = "1 of at most 1 runs of its cell of the test are under way".to_owned();
+    assert_eq!(told(&QueueFacts { group: gate(1, 1, None), ..parked.clone() }), [(Why::Concurrency, words)]);
+    let words = "4 of at most 4 cells of its matrix are under way".to_owned();
+    assert_eq!(told(&QueueFacts { matrix: gate(4, 4, None), ..parked }), [(Why::MaxParallel, words)]);
+}
+
+#[test]
 fn where_no_runner_takes_it_the_verdicts_are_counted() {
     let with = |counts: &[VerdictCount]| {
         let because = why_no_runner(counts, &ns());

@@ -21,6 +21,21 @@ pub struct QueueFacts {
     pub max_running: Option<u32>,
     /// How many runners there are of each verdict.
     pub counts: Vec<VerdictCount>,
+    /// The concurrency group, or the cell, that has no place for it.
+    pub group: Option<Gate>,
+    /// The matrix that has no place for it.
+    pub matrix: Option<Gate>,
+}
+
+/// A limit on runs under way that a run waits behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gate {
+    /// How many runs have a place.
+    pub held: u32,
+    /// How many places there are.
+    pub slots: u32,
+    /// The concurrency group; absent for a cell of a test, and for a matrix.
+    pub group: Option<String>,
 }
 
 /// Returns the reasons why a run waits, the weightiest first; [`Why::Ready`] when nothing keeps it.
@@ -32,6 +47,25 @@ pub fn why_waiting(facts: &QueueFacts, namespace: &Namespace, now: DateTime<Utc>
             n => (Why::Backoff, format!("attempt {n} was lost; the next one may start at {}", at(due))),
         };
         reasons.push(Because::new(why, sentence).until(due));
+    }
+    if let Some(gate) = &facts.group {
+        let (held, slots) = (gate.held, gate.slots);
+        let reason = match &gate.group {
+            Some(group) => {
+                let sentence = format!("{held} of at most {slots} runs of its concurrency group {group} are under way");
+                Because::new(Why::Concurrency, sentence).in_group(group.clone())
+            }
+            None => {
+                let sentence = format!("{held} of at most {slots} runs of its cell of the test are under way");
+                Because::new(Why::Concurrency, sentence)
+            }
+        };
+        reasons.push(reason.counted(Counted { count: held, more: false }, Some(slots)));
+    }
+    if let Some(Gate { held, slots, .. }) = facts.matrix {
+        let sentence = format!("{held} of at most {slots} cells of its matrix are under way");
+        reasons
+            .push(Because::new(Why::MaxParallel, sentence).counted(Counted { count: held, more: false }, Some(slots)));
     }
     reasons.extend(why_no_runner(&facts.counts, namespace));
     let (running, limit) = (facts.running, facts.max_running);
