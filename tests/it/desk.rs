@@ -126,6 +126,6 @@ async fn a_run_that_is_committed_late_is_found_behind_those_that_overtook_it() {
         assert_eq!(worker.claim_within(1, LONG).await.len(), 1);
     }
     late.execute("COMMIT").await.unwrap();
-    let found = eventually("the late one is found", Duration::from_secs(5), async || worker.claim(1).await.pop()).await;
+    let found = eventually("the late one is found", LONG, async || worker.claim(1).await.pop()).await;
     assert_eq!(found.fence.run_id.to_string(), slow);
 }
