@@ -75,7 +75,9 @@ async fn an_image_is_pulled_as_the_test_says_and_a_fault_is_told() {
     assert!(said.contains("could not be pulled") && said.contains("500"), "{said}");
     assert!(ill.asked_for("/v2/") >= 1);
     let said = not_found(&admin, &closed, &gone_image).await;
-    assert!(said.contains("could not be pulled") && (said.contains("EOF") || said.contains("reset")), "{said}");
+    // Which of these Podman sees depends on how far it had got.
+    let closed = ["EOF", "reset", "closed"].iter().any(|word| said.contains(word));
+    assert!(said.contains("could not be pulled") && closed, "{said}");
     assert!(gone.asked_for("a connection") >= 1);
     assert!(worker.containers().is_empty(), "{:?}", worker.containers());
 

@@ -102,7 +102,10 @@ async fn the_demo_runs_and_all_is_found_again_after_a_clean_stop() {
     );
     // The API had let go of its connections before PostgreSQL was stopped, and that was no crash.
     let said = postgres_log(&dir);
-    assert!(said.contains("database system is shut down") && !said.contains("terminating connection"), "{said}");
+    assert!(said.contains("database system is shut down"), "{said}");
+    // A server process that had not yet read that its client is gone finds nobody to tell.
+    let (ended, unheard) = (said.matches("terminating connection").count(), said.matches("Broken pipe").count());
+    assert_eq!(ended, unheard, "a connection was in use: {said}");
     assert_eq!(containers(&dir), [] as [String; 0]);
 
     let up = Instance::start(&dir, &ready_file, &[]).await;
