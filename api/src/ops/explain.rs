@@ -96,22 +96,16 @@ async fn explain_waiting(
     let mut runners = fleet.judge(&run.namespace, &run.labels);
     let counts = counts_of(&runners);
     let unsigned = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
+    let gate =
+        |(held, slots): (i64, i16), group| Gate { held: unsigned(held), slots: unsigned(i64::from(slots)), group };
     let facts = QueueFacts {
         due: row.due,
         attempts: run.attempt,
         ahead: row.ahead.map(|found| Counted::up_to(MAX_COUNT, found)),
         running: unsigned(row.running),
         max_running: row.max_running.map(|limit| unsigned(i64::from(limit))),
-        group: row.group_held.zip(row.group_slots).map(|(held, slots)| Gate {
-            held: unsigned(held),
-            slots: unsigned(i64::from(slots)),
-            group: row.group_name,
-        }),
-        matrix: row.matrix_held.zip(row.max_parallel).map(|(held, slots)| Gate {
-            held: unsigned(held),
-            slots: unsigned(i64::from(slots)),
-            group: None,
-        }),
+        group: row.group_held.zip(row.group_slots).map(|full| gate(full, row.group_name)),
+        matrix: row.matrix_held.zip(row.max_parallel).map(|full| gate(full, None)),
         counts: counts.clone(),
     };
     let reasons = why_waiting(&facts, &run.namespace, explanation.as_of);
