@@ -80,9 +80,13 @@ impl Runner {
         self.registered_at(&stack.admin()).await;
     }
 
-    /// Waits until the API that this administrator calls lists it as live.
+    /// Waits until the API that this administrator calls lists it as live, and it has said that it is registered: a name
+    /// is live for a while after a crash, and a worker that was started again sweeps before it says so.
     pub async fn registered_at(&self, admin: &Person) {
         eventually(&format!("worker {} registers", self.name), Duration::from_secs(60), async || {
+            if !self.process.log_text().contains("is registered for namespaces") {
+                return None;
+            }
             let listed = admin.get("/api/v1/namespaces/default/runners").await.expect(200);
             let mine = |one: &&Value| one["name"] == self.name.as_str() && one["state"] == "live";
             listed["items"].as_array().expect("a list").iter().find(mine).map(|_| ())
