@@ -129,3 +129,69 @@ async fn a_run_that_is_committed_late_is_found_behind_those_that_overtook_it() {
     let found = eventually("the late one is found", LONG, async || worker.claim(1).await.pop()).await;
     assert_eq!(found.fence.run_id.to_string(), slow);
 }
+
+/// Makes a namespace that may have so many runs under way, with a test, and runs it.
+async fn namespace_with_runs(stack: &Stack, name: &str, max_running: u32, runs: usize) {
+    let admin = stack.admin();
+    let quotas = json!({"max_queued": null, "max_running": max_running});
+    admin.post("/api/v1/namespaces", &json!({"name": name, "quotas": quotas})).await.expect(201);
+    admin.post(&format!("/api/v1/namespaces/{name}/tests"), &factory::test("a")).await.expect(201);
+    for _ in 0..runs {
+        admin.trigger_in(name, "a").await;
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_at_its_quota_leaves_its_share_to_others() {
+    let stack = prepared(1).await;
+    for (name, quota, runs) in [("stopped", 0, 1), ("small", 1, 3), ("large", 5, 5)] {
+        namespace_with_runs(&stack, name, quota, runs).await;
+    }
+    let worker = Worker::register(&stack, 0, "w").await;
+    // One at a time: whoever holds the fewest leases would be asked first, and two of them may have no more.
+    let mut given = Vec::new();
+    for _ in 0..6 {
+        given.extend(worker.claim(1).await.into_iter().map(|run| run.namespace.to_string()));
+    }
+    given.sort();
+    assert_eq!(given, ["large", "large", "large", "large", "large", "small"]);
+    assert!(worker.claim(1).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_quota_that_holds_claims_back_is_looked_at_twice_a_second_whatever_happens() {
+    let stack = prepared(1).await;
+    namespace_with_runs(&stack, "stopped", 0, 1).await;
+    let worker = Worker::register(&stack, 0, "w").await;
+    let waiting = waits(&worker, 1);
+    // Each of these lets the desk look, and finds the quota again.
+    for _ in 0..40 {
+        stack.admin().trigger_in("stopped", "a").await;
+    }
+    let looks = async || {
+        let text = stack.admin().get("/metrics").await.text();
+        let line = text.lines().find(|line| line.starts_with("tstr_claim_looks_total")).expect("looks are counted");
+        line.rsplit(' ').next().and_then(|count| count.parse::<f64>().ok()).expect("a number")
+    };
+    let before = looks().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let more = looks().await - before;
+    // Twice a second, and what the loops of the replica cause.
+    assert!((1.0..=20.0).contains(&more), "{more} looks in three seconds");
+    waiting.abort();
+}
+
+#[tokio::test]
+async fn a_claim_whose_time_is_over_is_answered_behind_any_number_that_wait_longer() {
+    let stack = prepared(1).await;
+    let worker = Worker::register(&stack, 0, "w").await;
+    let mut waiting = JoinSet::new();
+    for _ in 0..150 {
+        let worker = worker.clone();
+        waiting.spawn(async move { worker.claim_within(1, LONG).await.len() });
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let answered = tokio::time::timeout(LONG / 4, worker.claim_within(1, Duration::ZERO)).await;
+    assert!(answered.expect("it is answered when its time is over").is_empty());
+    assert!(waiting.try_join_next().is_none(), "the others go on waiting");
+}

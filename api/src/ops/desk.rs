@@ -4,7 +4,7 @@
 //! runs may be there, one task looks for all of them at once; nobody else is woken. So a run that becomes ready costs one
 //! look for each desk, however many runners wait, and a claim costs a part of one commit when many come together.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -53,6 +53,8 @@ struct Queue {
     looking: bool,
     /// Something happened since it began.
     again: bool,
+    /// It will be looked again after a while, because a quota left runs where they are.
+    alarmed: bool,
 }
 
 /// A claim that waits.
@@ -143,6 +145,15 @@ impl Desk {
         for ask in asks.into_iter().rev() {
             queue.asks.push_front(ask);
         }
+    }
+
+    /// Takes the claims out that have waited long enough.
+    fn take_last(&self) -> Vec<Ask> {
+        let mut queue = self.queue();
+        let (last, others) =
+            std::mem::take(&mut queue.asks).into_iter().partition(|ask| ask.last.load(Ordering::Acquire));
+        queue.asks = others;
+        Vec::from(last)
     }
 
     /// Ends the task's work unless something happened meanwhile; tells whether it did.
@@ -237,6 +248,7 @@ impl Ops {
         if asks.is_empty() {
             return false;
         }
+        metrics::counter!("tstr_claim_looks_total").increment(1);
         let look = match self.look(desk, &asks).await {
             Ok(look) => look,
             Err(error) => {
@@ -247,14 +259,17 @@ impl Ops {
                 return desk.has_claims();
             }
         };
-        if look.limited {
+        if look.limited && !std::mem::replace(&mut desk.queue().alarmed, true) {
             let (ops, desk) = (self.clone(), desk.clone());
             tokio::spawn(async move {
                 tokio::time::sleep(LIMITED_LOOK_EVERY).await;
+                desk.queue().alarmed = false;
                 ops.look_soon(&desk);
             });
         }
         let served = !look.runs.is_empty();
+        // Whoever may have nothing makes room in front for those behind.
+        let moved = !look.unable.is_empty();
         let mut given: HashMap<(RunnerId, Uuid), Vec<LeasedRun>> = HashMap::new();
         for one in look.runs {
             given.entry((one.runner, one.claim_id)).or_default().push(one.run);
@@ -279,7 +294,13 @@ impl Ops {
             }
         }
         desk.put_back(unserved);
-        served && desk.has_claims()
+        if !served && !moved {
+            // Nothing was there for those in front, so there is nothing for those behind them either.
+            for ask in desk.take_last() {
+                let _ = ask.reply.send(Ok(Vec::new()));
+            }
+        }
+        (served || moved) && desk.has_claims()
     }
 
     fn refuse_revoked(&self, asks: Vec<Ask>) -> Vec<Ask> {
@@ -298,15 +319,16 @@ impl Ops {
         let Some(access) = asks.first().map(|ask| &ask.access) else { return Ok(look) };
         self.learn_classes(access).await?;
         let mut askers: Vec<Asker> = asks.iter().map(|ask| ask.asker.clone()).collect();
+        let mut full = HashSet::new();
         loop {
             let wanted: usize = askers.iter().map(|asker| asker.want).sum();
-            let candidates =
-                self.0.placement.candidates(&desk.signature, access.namespaces(), wanted.min(RUNS_AT_ONCE));
-            let mut stuck = true;
+            let open: Vec<i32> = access.namespaces().iter().copied().filter(|ns| !full.contains(ns)).collect();
+            let candidates = self.0.placement.candidates(&desk.signature, &open, wanted.min(RUNS_AT_ONCE));
             for from in &candidates {
                 let taken = self.take(access, &askers, from, &mut look).await?;
-                // Lanes that turned out to be empty are left out next time; only a quota can keep us from going on.
-                stuck &= taken.limited;
+                if taken.limited {
+                    full.insert(from.ns_id);
+                }
                 self.0.placement.count_held(from.ns_id, taken.runs.len() as i64);
                 for one in &taken.runs {
                     if let Some(asker) =
@@ -315,11 +337,12 @@ impl Ops {
                         asker.want = asker.want.saturating_sub(1);
                     }
                 }
-                askers.retain(|asker| asker.want > 0);
+                askers.retain(|asker| asker.want > 0 && !look.unable.contains_key(&(asker.runner, asker.claim_id)));
                 look.runs.extend(taken.runs);
             }
-            // Every round gives runs, or finds lanes empty.
-            if askers.is_empty() || candidates.is_empty() || stuck || !look.unable.is_empty() {
+            // Every round gives runs, finds lanes empty, finds a namespace full, or finds askers that may have nothing. Full
+            // namespaces are left out of the next one: what they cannot have goes to others.
+            if askers.is_empty() || candidates.is_empty() {
                 return Ok(look);
             }
         }
@@ -351,8 +374,8 @@ impl Ops {
         store::lock_quota(&mut tx, Quota::Running, from.ns_id).await?;
         let running = store::claims::count_running(&mut tx, access, from.ns_id).await?;
         let room = usize::try_from(i64::from(cap) - running).unwrap_or(0);
-        look.limited |= room < from.share;
         if room == 0 {
+            look.limited = true;
             return Ok(Taken { limited: true, ..Taken::default() });
         }
         let max = from.share.min(room);
@@ -362,7 +385,9 @@ impl Ops {
         }
         tx.commit().await?;
         let taken = self.note(from, max, found);
-        Ok(Taken { limited: room < from.share && taken.runs.len() == room, ..taken })
+        let limited = room < from.share && taken.runs.len() == room;
+        look.limited |= limited;
+        Ok(Taken { limited, ..taken })
     }
 
     /// Tells the board what a statement found.
