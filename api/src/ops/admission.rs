@@ -99,20 +99,29 @@ pub struct Plan {
 }
 
 /// Decides about newcomers, in their order; `gates` is what the gates of their groups hold.
-pub fn decide(mut gates: BTreeMap<Uuid, GateState>, newcomers: &[Newcomer]) -> Plan {
+pub fn decide(gates: BTreeMap<Uuid, GateState>, newcomers: &[Newcomer]) -> Plan {
+    decide_beside(gates, &BTreeMap::new(), newcomers)
+}
+
+/// Decides about newcomers of whose sets others may have come before; `taken` are the slots that those hold.
+pub fn decide_beside(
+    mut gates: BTreeMap<Uuid, GateState>,
+    taken: &BTreeMap<MatrixId, BTreeSet<u16>>,
+    newcomers: &[Newcomer],
+) -> Plan {
     let mut plan = Plan::default();
     let mut rest = newcomers;
     while let Some(first) = rest.first() {
         let end = rest.iter().position(|one| one.set != first.set).unwrap_or(rest.len());
         let (set, behind) = rest.split_at(end);
         rest = behind;
-        enter(&mut gates, set, &mut plan);
+        enter(&mut gates, taken.get(&first.set), set, &mut plan);
     }
     plan
 }
 
 /// Lets one set arrive.
-fn enter(gates: &mut BTreeMap<Uuid, GateState>, set: &[Newcomer], plan: &mut Plan) {
+fn enter(gates: &mut BTreeMap<Uuid, GateState>, taken: Option<&BTreeSet<u16>>, set: &[Newcomer], plan: &mut Plan) {
     let id = match set.first() {
         Some(first) => first.set,
         None => return,
@@ -135,7 +144,7 @@ fn enter(gates: &mut BTreeMap<Uuid, GateState>, set: &[Newcomer], plan: &mut Pla
         let known = gates.entry(key).or_insert_with(|| GateState { slots: gate.rule.limit, runs: Vec::new() });
         known.take_in(id, gate, &runs, plan);
     }
-    let mut free = 1..;
+    let mut free = (1..).filter(|slot| taken.is_none_or(|taken| !taken.contains(slot)));
     for one in set {
         let place = plan.places.entry(one.run).or_default();
         let passed = one.gates.group.is_none() || place.group.is_some();

@@ -14,7 +14,7 @@ use tstr_shared::testdef::NewTestDef;
 use uuid::Uuid;
 
 use super::Ops;
-use super::admission::{GateState, Gates, GroupGate, Known, Newcomer, Place, Plan, decide};
+use super::admission::{GateState, Gates, GroupGate, Known, Newcomer, Place, Plan, decide, decide_beside};
 use super::enqueue::firsts;
 use crate::auth::access::{Access, System};
 use crate::error::{Error, Result};
@@ -81,6 +81,15 @@ impl Approach {
     }
 }
 
+/// Whether all runs of a set meet their gates together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sets {
+    /// They do.
+    Whole,
+    /// Others of the set may have met them before.
+    Cut,
+}
+
 /// A run that meets its gates now; one that was put off does so later.
 fn newcomer(run: &NewRun, gates: &Gates) -> Option<Newcomer> {
     let now = !gates.is_open() && run.due.is_none();
@@ -134,7 +143,7 @@ impl Ops {
     ) -> Result<Approach> {
         let newcomers: Vec<(i32, Newcomer)> =
             runs.iter().filter_map(|(run, gates)| Some((run.ns_id, newcomer(run, gates)?))).collect();
-        self.meet(conn, access, &newcomers).await
+        self.meet(conn, access, &newcomers, Sets::Whole).await
     }
 
     async fn meet<P: Enqueues>(
@@ -142,6 +151,7 @@ impl Ops {
         conn: &mut Conn,
         access: &Access<P>,
         newcomers: &[(i32, Newcomer)],
+        sets: Sets,
     ) -> Result<Approach> {
         if newcomers.is_empty() {
             return Ok(Approach { gates: BTreeMap::new(), plan: Plan::default() });
@@ -170,7 +180,15 @@ impl Ops {
             }
         }
         let newcomers: Vec<Newcomer> = newcomers.iter().map(|(_, one)| one.clone()).collect();
-        let plan = decide(gates.clone(), &newcomers);
+        let taken = match sets {
+            Sets::Whole => BTreeMap::new(),
+            Sets::Cut => {
+                let matrices: Vec<Uuid> =
+                    wanted.iter().filter(|gate| gate.kind == GateKind::Matrix).map(|gate| gate.key).collect();
+                store::gates::taken(conn, access, &matrices).await?
+            }
+        };
+        let plan = decide_beside(gates.clone(), &taken, &newcomers);
         Ok(Approach { gates, plan })
     }
 
@@ -182,7 +200,8 @@ impl Ops {
             return Ok(0);
         }
         let newcomers: Vec<(i32, Newcomer)> = due.iter().map(|run| (run.ns_id, newcomer_of(run))).collect();
-        let Plan { places, refused, mut dropped, cancelled } = self.meet(&mut tx, access, &newcomers).await?.plan;
+        let Plan { places, refused, mut dropped, cancelled } =
+            self.meet(&mut tx, access, &newcomers, Sets::Cut).await?.plan;
         for (set, message) in refused {
             dropped.extend(due.iter().filter(|run| run.matrix_id == set).map(|run| (run.run_id, message.clone())));
         }

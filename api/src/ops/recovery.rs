@@ -7,6 +7,7 @@ use super::enqueue::firsts;
 use crate::auth::access::{Access, System};
 use crate::error::Result;
 use crate::store;
+use crate::store::claims::Lapsed;
 use crate::store::ends::{Close, Kind};
 use crate::store::housekeeping::Sweep;
 use crate::store::queue::Place;
@@ -53,6 +54,24 @@ impl Ops {
             tx.commit().await?;
             return Ok(0);
         }
+        let (mut found, mut ended) = (lapsed.len(), self.end_lapsed(tx, access, lapsed).await?);
+        // Many were lost together: the next ones need not wait for the next sweep.
+        while found as i64 == REAP_BATCH {
+            let mut tx = self.db().begin().await?;
+            let lapsed = store::claims::lapsed(&mut tx, access, times.reap_after, REAP_BATCH).await?;
+            found = lapsed.len();
+            ended += self.end_lapsed(tx, access, lapsed).await?;
+        }
+        Ok(ended)
+    }
+
+    /// Ends these leases, commits, and tells who waits; returns how many were ended.
+    async fn end_lapsed(
+        &self,
+        mut tx: sqlx::PgTransaction<'static>,
+        access: &Access<System>,
+        lapsed: Vec<Lapsed>,
+    ) -> Result<usize> {
         let mut namespaces: Vec<i32> = lapsed.iter().map(|lease| lease.ns_id).collect();
         namespaces.sort_unstable();
         namespaces.dedup();
@@ -62,7 +81,7 @@ impl Ops {
             .collect();
         let closed = match closes.is_empty() {
             true => Vec::new(),
-            false => store::ends::reap(&mut tx, access, &closes, &namespaces, times.reap_after).await?,
+            false => store::ends::reap(&mut tx, access, &closes, &namespaces, self.0.times.reap_after).await?,
         };
         tx.commit().await?;
         for one in &closed {
@@ -107,12 +126,14 @@ impl Ops {
 
     /// Moves delayed runs whose time has come to where they can be claimed.
     pub async fn move_due(&self, access: &Access<System>) -> Result<usize> {
-        let opened = self.open_due(access).await?;
+        // Whatever becomes of those that meet gates, others are not to wait for it.
+        let opened = self.open_due(access).await;
         let mut conn = self.0.pools.claim.acquire().await?;
         let places = store::queue::move_due(&mut conn, access, MOVE_BATCH).await?;
+        drop(conn);
         let count = places.len();
         self.announce_places(firsts(places));
-        Ok(count + opened)
+        Ok(count + opened?)
     }
 
     /// Looks from where on each lane has runs, and who holds how many leases; claims look when there is anything new.

@@ -4,7 +4,7 @@
 //! keys. A run that ends gives its slots up without a lock; the statement after it takes the locks and hands the slots
 //! on, after it has ordered the cancels that follow, so that no slot goes to a run that is to end. So whoever found a gate full and parked a run has committed before the slot is looked at again, or finds it free.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tstr_shared::ids::{MatrixId, RunId};
 use tstr_shared::permission::TestsWrite;
@@ -91,7 +91,7 @@ pub async fn set_slots(conn: &mut Conn, _: &Access<TestsWrite>, gates: &[NewGate
         &gates.iter().map(|gate| gate.slots as i16).collect::<Vec<_>>(),
     );
     let changed = changed.fetch_all(&mut *conn).await?;
-    lock_known(conn, &changed).await?;
+    lock_all(conn, &changed, &[]).await?;
     promote(conn, changed, Vec::new()).await
 }
 
@@ -131,6 +131,24 @@ pub async fn state<P: Enqueues>(
     );
     let slots = slots.into_iter().map(|row| (row.key, row.slots.unsigned_abs())).collect();
     Ok((slots, known.fetch_all(conn).await?))
+}
+
+/// Reads which slots of matrices are taken. Call under their locks.
+pub async fn taken<P: Enqueues>(
+    conn: &mut Conn,
+    _: &Access<P>,
+    matrices: &[Uuid],
+) -> Result<BTreeMap<MatrixId, BTreeSet<u16>>> {
+    let rows = sqlx::query!(
+        r#"SELECT matrix_id AS "matrix_id: MatrixId", matrix_slot AS "slot!"
+           FROM gated WHERE matrix_id = ANY($1) AND matrix_slot IS NOT NULL"#,
+        matrices
+    );
+    let mut taken: BTreeMap<MatrixId, BTreeSet<u16>> = BTreeMap::new();
+    for row in rows.fetch_all(conn).await? {
+        taken.entry(row.matrix_id).or_default().insert(row.slot.unsigned_abs());
+    }
+    Ok(taken)
 }
 
 /// A run and the slots that it is given.
@@ -316,8 +334,7 @@ pub(super) async fn after_end(conn: &mut Conn, actor: &str, ended: &[Ended]) -> 
     let groups: Vec<Uuid> = ended.iter().filter_map(|one| one.group_key).collect();
     let matrices: Vec<Uuid> = ended.iter().filter_map(|one| one.matrix_key).collect();
     // The locks before the orders, as those who let runs replace others take them.
-    lock_known(conn, &groups).await?;
-    lock_known(conn, &matrices).await?;
+    lock_all(conn, &groups, &matrices).await?;
     let failed: Vec<Uuid> = ended.iter().filter(|one| one.fails_siblings).map(|one| one.run_id.0).collect();
     let ordered = match failed.is_empty() {
         true => 0,
@@ -329,14 +346,13 @@ pub(super) async fn after_end(conn: &mut Conn, actor: &str, ended: &[Ended]) -> 
     Ok(Follows { places: promote(conn, groups, matrices).await?, ordered: ordered > 0 })
 }
 
-/// Hands free slots of these gates, which are locked, on to the runs that wait for them. Returns the places of runs that were let in.
+/// Hands free slots of these gates, which are locked by [`lock_all`], on to the runs that wait for them. Returns the places
+/// of runs that were let in.
 async fn promote(conn: &mut Conn, groups: Vec<Uuid>, mut matrices: Vec<Uuid>) -> Result<Vec<Place>> {
     let mut places = Vec::new();
     if !groups.is_empty() {
         let moved = sqlx::query_file!("src/store/sql/promote_group.sql", &groups).fetch_all(&mut *conn).await?;
-        let passed: Vec<Uuid> = moved.iter().filter(|run| run.parked).map(|run| run.matrix_id).collect();
-        lock_known(conn, &passed).await?;
-        matrices.extend(passed);
+        matrices.extend(moved.iter().filter(|run| run.parked).map(|run| run.matrix_id));
         let entered = moved.iter().filter(|run| !run.parked);
         places.extend(entered.map(|run| Place { lane: run.lane, seq: run.seq }));
     }
@@ -345,6 +361,22 @@ async fn promote(conn: &mut Conn, groups: Vec<Uuid>, mut matrices: Vec<Uuid>) ->
         places.extend(moved.fetch_all(&mut *conn).await?);
     }
     Ok(places)
+}
+
+/// Locks groups and cells, and then the matrices together with those whose cells wait for a slot of them: these meet
+/// their matrix next, and a matrix that was locked later would be locked out of order.
+async fn lock_all(conn: &mut Conn, groups: &[Uuid], matrices: &[Uuid]) -> Result<()> {
+    lock_known(conn, groups).await?;
+    let mut all = matrices.to_vec();
+    if !groups.is_empty() {
+        let next = sqlx::query_scalar!(
+            r#"SELECT DISTINCT matrix_id FROM gated
+               WHERE group_key = ANY($1) AND group_slot IS NULL AND max_parallel IS NOT NULL AND due IS NULL"#,
+            groups
+        );
+        all.extend(next.fetch_all(&mut *conn).await?);
+    }
+    lock_known(conn, &all).await
 }
 
 /// Locks gates. A statement of its own: the next one must see what was committed before the locks were given.
@@ -378,8 +410,7 @@ pub async fn promote_stuck(conn: &mut Conn, _: &Access<System>, limit: i64) -> R
         limit
     );
     let matrices = matrices.fetch_all(&mut *conn).await?;
-    lock_known(conn, &groups).await?;
-    lock_known(conn, &matrices).await?;
+    lock_all(conn, &groups, &matrices).await?;
     promote(conn, groups, matrices).await
 }
 

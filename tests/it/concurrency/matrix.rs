@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use tstr_shared::ids::RunId;
 use tstr_shared::lease::LeaseState;
-use tstr_shared::run::{RunResult, RunState};
-use tstr_tests::contract::Worker;
+use tstr_shared::run::{Reason, RunResult, RunState, TriggerRun};
+use tstr_tests::contract::{Worker, default};
 use tstr_tests::{Lab, factory};
 
 use super::{claimable, trigger, why_cancelled};
@@ -165,5 +165,34 @@ async fn cells_that_expire_or_are_lost_fail_their_matrix_too() {
     assert_eq!(lab.expire().await, 1);
     assert_eq!(lab.carry_out_orders().await, 4);
     assert!(claimable(&lab).await.is_empty());
+    lab.check().await;
+}
+
+#[tokio::test]
+async fn sets_that_were_put_off_are_let_in_whole_although_they_meet_their_gates_in_parts() {
+    let lab = Lab::start().await;
+    let axis = |name: &str| (0..16).map(|n| format!("{name}{n}")).collect::<Vec<_>>();
+    let cells = json!({"labels": {"a": axis("a"), "b": axis("b")}, "max_parallel": 3});
+    lab.test(factory::with(factory::test("t"), "/matrix", cells)).await;
+    let later = TriggerRun { not_before: Some(chrono::Utc::now() + chrono::Duration::hours(1)), ..Default::default() };
+    for _ in 0..2 {
+        lab.ops().trigger(&lab.admin, &default(), "t", later.clone(), None).await.unwrap();
+    }
+    // A run that was lost waits for its next attempt meanwhile.
+    let other = lab.run_of(&[]).await;
+    let worker = lab.worker("w").await;
+    let fence = worker.started().await;
+    assert_eq!(fence.run_id, other);
+    worker.release(fence, Some(Reason::RuntimeLost)).await.unwrap();
+    lab.execute("UPDATE delayed SET due = clock_timestamp() - interval '1 s'").await.unwrap();
+    lab.execute("UPDATE gated SET due = clock_timestamp() - interval '1 s'").await.unwrap();
+    // 512 cells are more than meet their gates in one turn.
+    while lab.move_due().await > 0 {}
+    assert_eq!(claimable(&lab).await.len(), 2 * 3 + 1);
+    lab.check().await;
+    for _ in 0..20 {
+        let fence = worker.started().await;
+        worker.finish(fence, RunResult::Pass).await.unwrap();
+    }
     lab.check().await;
 }
