@@ -120,9 +120,12 @@ impl Ops {
     async fn start_batch(self, batch: Vec<(Access<RunsExecute>, OwnLease)>) -> Vec<Result<DateTime<Utc>>> {
         let Some((access, _)) = batch.first() else { return Vec::new() };
         let leases: Vec<OwnLease> = batch.iter().map(|(_, lease)| lease.clone()).collect();
+        // In the order in which heartbeats and ends take leases, so that they wait for each other and do not deadlock.
+        let mut ordered = leases.clone();
+        ordered.sort_by_key(|lease| lease.fence.run_id);
         let started = async {
             let mut conn = self.0.pools.claim.acquire().await?;
-            store::claims::start(&mut conn, access, &leases).await
+            store::claims::start(&mut conn, access, &ordered).await
         };
         match started.await {
             Ok(started) => {
@@ -155,7 +158,8 @@ impl Ops {
             let closes: Vec<Close> =
                 lost.into_iter().map(|fence| Close::new(fence, Kind::Release).by(runner)).collect();
             drop(conn);
-            let mut tx = self.0.pools.beat.begin().await?;
+            // Not on a connection for heartbeats: what ends a lease is not to be undone by a crash.
+            let mut tx = self.db().begin().await?;
             let closed = store::ends::close(&mut tx, &access, &closes).await?;
             tx.commit().await?;
             self.announce_closed(&closed);
@@ -188,12 +192,22 @@ impl Ops {
     }
 
     async fn finish_batch(self, batch: Vec<Report>) -> Vec<Result<Option<LogOffsets>>> {
-        let count = batch.len();
-        self.try_finish_batch(batch).await.unwrap_or_else(|error| error.to_each(count))
+        match self.try_finish_batch(&batch).await {
+            Ok(answers) => answers,
+            Err(error) if batch.len() == 1 || error.code() == ErrorCode::Unavailable => error.to_each(batch.len()),
+            // One of them cannot be taken. Each by itself, it fails alone.
+            Err(_) => {
+                let mut answers = Vec::with_capacity(batch.len());
+                for report in batch.chunks(1) {
+                    answers.append(&mut self.try_finish_batch(report).await.unwrap_or_else(|error| error.to_each(1)));
+                }
+                answers
+            }
+        }
     }
 
-    /// Ends the leases of all reports in one transaction; a report that cannot be taken holds up no other.
-    async fn try_finish_batch(&self, batch: Vec<Report>) -> Result<Vec<Result<Option<LogOffsets>>>> {
+    /// Ends the leases of all reports in one transaction.
+    async fn try_finish_batch(&self, batch: &[Report]) -> Result<Vec<Result<Option<LogOffsets>>>> {
         let Some(access) = batch.first().map(|report| &report.access) else { return Ok(Vec::new()) };
         let leases: Vec<OwnLease> = batch.iter().map(|report| report.lease.clone()).collect();
         let mut tx = self.db().begin().await?;
@@ -201,7 +215,7 @@ impl Ops {
         let mut closes = Vec::with_capacity(batch.len());
         let mut asked = HashSet::new();
         let mut answers = Vec::with_capacity(batch.len());
-        for report in &batch {
+        for report in batch {
             let fence = report.lease.fence;
             answers.push(match ends.get(&fence) {
                 Some(end) if !report.seal.incomplete && is_short(&report.seal, &end.offsets) => {
@@ -267,6 +281,9 @@ impl Ops {
             return Err(Invalid::one("/reason", "a lease is given back for a loss of the infrastructure only").into());
         }
         check_seal(&release.seal)?;
+        let mut invalid = Invalid::default();
+        check_text(&mut invalid, "/message", release.message.as_deref(), 4096);
+        invalid.into_result()?;
         self.own_runner(&access, runner).await?;
         let mut tx = self.db().begin().await?;
         let lease = own_lease(caller, &access, runner, fence);
@@ -357,11 +374,18 @@ fn check_outcome(outcome: &Outcome) -> Result<()> {
     if outcome.result == RunResult::Fail && outcome.exit_code.is_none_or(|code| code == 0) {
         invalid.add("/outcome/exit_code", "a fail has an exit code other than 0");
     }
-    if outcome.message.as_ref().is_some_and(|message| message.len() > 4096) {
-        invalid.add("/outcome/message", "a message has at most 4096 bytes");
-    }
-    if outcome.image_digest.as_ref().is_some_and(|digest| digest.len() > 256) {
-        invalid.add("/outcome/image_digest", "a digest has at most 256 bytes");
-    }
+    check_text(&mut invalid, "/outcome/message", outcome.message.as_deref(), 4096);
+    check_text(&mut invalid, "/outcome/image_digest", outcome.image_digest.as_deref(), 256);
     Ok(invalid.into_result()?)
+}
+
+/// Refuses a text that is too long, or that the database cannot hold.
+fn check_text(invalid: &mut Invalid, field: &str, text: Option<&str>, most: usize) {
+    let Some(text) = text else { return };
+    if text.len() > most {
+        invalid.add(field, format!("at most {most} bytes"));
+    }
+    if text.contains('\0') {
+        invalid.add(field, "a text holds no NUL character");
+    }
 }

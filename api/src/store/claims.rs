@@ -233,7 +233,8 @@ pub async fn start(
                WHERE EXISTS (SELECT 1 FROM runner w WHERE w.id = a.runner_id AND w.token_id = a.token_id)),
            after AS (
                UPDATE lease l
-               SET started_at = coalesce(l.started_at, clock_timestamp()),
+               -- A clock that was put back must not keep the run from its start.
+               SET started_at = coalesce(l.started_at, greatest(clock_timestamp(), l.leased_at)),
                    hard_deadline = coalesce(l.hard_deadline,
                                             clock_timestamp() + make_interval(secs => l.budget_secs + 60))
                FROM before b WHERE l.run_id = b.run_id

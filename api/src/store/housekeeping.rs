@@ -22,7 +22,7 @@ pub enum Sweep {
     NotNow,
     /// It is our turn.
     Go,
-    /// Nobody has swept for longer than was asked: there was an outage.
+    /// Nobody has swept for longer than was asked, or the clock was put back: there was an outage.
     AfterOutage,
 }
 
@@ -39,8 +39,8 @@ pub async fn begin_sweep(
                SELECT name, clock_timestamp() - at AS since FROM sweep WHERE name = $1 FOR UPDATE SKIP LOCKED)
            UPDATE sweep s SET at = clock_timestamp()
            FROM before b
-           WHERE s.name = b.name AND b.since >= $2::interval
-           RETURNING b.since > $3::interval AS "outage!""#,
+           WHERE s.name = b.name AND (b.since >= $2::interval OR b.since < interval '-1 s')
+           RETURNING (b.since > $3::interval OR b.since < interval '-1 s') AS "outage!""#,
         name,
         interval(every.mul_f64(0.9)),
         interval(outage)
@@ -70,10 +70,12 @@ pub async fn take_brake(conn: &mut Conn, _: &Access<System>, quiet: Duration) ->
 /// its run is tried again instead of being timed out for what was not its doing.
 pub async fn grant_amnesty(conn: &mut Conn, _: &Access<System>, ttl: Duration) -> Result<u64> {
     let done = sqlx::query!(
-        r#"UPDATE lease
-           SET expires_at = greatest(expires_at, clock_timestamp() + $1::interval),
-               hard_deadline = CASE WHEN started_at IS NOT NULL
-                                    THEN greatest(hard_deadline, clock_timestamp() + $2::interval) END"#,
+        r#"UPDATE lease l
+           SET expires_at = greatest(l.expires_at, clock_timestamp() + $1::interval),
+               hard_deadline = CASE WHEN l.started_at IS NOT NULL
+                                    THEN greatest(l.hard_deadline, clock_timestamp() + $2::interval) END
+           FROM (SELECT run_id FROM lease ORDER BY run_id FOR NO KEY UPDATE) held
+           WHERE l.run_id = held.run_id"#,
         interval(ttl),
         interval(ttl * 2)
     );

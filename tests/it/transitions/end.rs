@@ -298,3 +298,19 @@ async fn t12_a_run_that_waited_beyond_its_deadline_ends_with_queue_expired() {
     assert_eq!((lab.expire().await, lab.move_due().await, lab.expire().await), (0, 1, 0));
     lab.check().await;
 }
+
+#[tokio::test]
+async fn t5_a_report_that_cannot_be_stored_is_refused_and_takes_no_other_with_it() {
+    let lab = Lab::start().await;
+    let worker = lab.worker("w").await;
+    let (bad, good) = (lab.run_of(&[]).await, lab.run_of(&[]).await);
+    let (first, second) = (worker.started().await, worker.started().await);
+    assert_eq!((first.run_id, second.run_id), (bad, good));
+    let nul = Outcome { message: Some("a\0b".into()), ..outcome(RunResult::Fail) };
+    let (refused, taken) =
+        tokio::join!(worker.finish_with(first, nul, LogSeal::default()), worker.finish(second, RunResult::Pass));
+    assert_eq!((refused, taken), (Err(ErrorCode::Invalid), Ok(())));
+    worker.finish(first, RunResult::Fail).await.unwrap();
+    assert_eq!(lab.get(bad).await.result, Some(RunResult::Fail));
+    lab.check().await;
+}

@@ -205,3 +205,53 @@ async fn a_sweep_that_would_end_many_leases_at_once_waits_one_life_first() {
     assert_eq!(lab.reap().await, 15);
     lab.check().await;
 }
+
+#[tokio::test]
+async fn a_clock_that_is_put_back_keeps_no_run_from_its_start_or_its_end_and_no_lease_from_the_reaper() {
+    let lab = Lab::start().await;
+    let worker = lab.worker("w").await;
+    let (early, late) = (lab.run_of(&[]).await, lab.run_of(&[]).await);
+    let (first, second) = (worker.one().await, worker.started().await);
+    assert_eq!((first.run_id, second.run_id), (early, late));
+    // All this was written an hour from now.
+    let ahead = "UPDATE lease SET leased_at = leased_at + interval '1 h', started_at = started_at + interval '1 h',
+                                  expires_at = expires_at + interval '1 h'";
+    lab.execute(ahead).await.unwrap();
+    lab.execute("UPDATE sweep SET at = at + interval '1 h'").await.unwrap();
+    worker.start(first).await.unwrap();
+    assert_eq!(worker.beat(&[first, second]).await, [LeaseState::Held, LeaseState::Held]);
+    worker.finish(first, RunResult::Pass).await.unwrap();
+    worker.finish(second, RunResult::Fail).await.unwrap();
+    for run in [early, late] {
+        let run = lab.get(run).await;
+        assert_eq!(run.state, RunState::Finished);
+        assert!(run.leased_at <= run.started_at && run.started_at <= run.finished_at, "{run:?}");
+    }
+    // The next sweep takes it for an outage, and those after it go on as ever.
+    let lost = lab.run_of(&[]).await;
+    worker.started().await;
+    assert_eq!(tstr_api::turns::reap(lab.ops()).await.unwrap(), 0);
+    lab.lapse(lost).await;
+    assert_eq!(lab.reap().await, 1);
+    lab.check().await;
+}
+
+#[tokio::test]
+async fn one_sweep_ends_all_that_were_lost_together() {
+    let lab = Lab::start().await;
+    let worker = lab.worker("w").await;
+    lab.quotas(None, None).await;
+    let axis = |count: u32| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
+    let cells = json!({"labels": {"a": axis(24), "b": axis(10)}});
+    lab.run_of(&[("/matrix", cells)]).await;
+    let mut held = 0;
+    while held < 240 {
+        held += worker.claim(240 - held as u16).await.len();
+    }
+    // The brake has held them up once already.
+    lab.execute("UPDATE lease SET expires_at = clock_timestamp() - interval '10 s'").await.unwrap();
+    assert_eq!(lab.reap().await, 0);
+    lab.execute("UPDATE lease SET expires_at = clock_timestamp() - interval '10 s'").await.unwrap();
+    assert_eq!(lab.reap().await, 240);
+    lab.check().await;
+}

@@ -29,7 +29,9 @@ gone AS (
               a.stdout_dropped, a.stdout_sha256, a.stderr_bytes, a.stderr_dropped, a.stderr_sha256, a.actor
 ),
 weighed AS (
-    SELECT g.*, r.test_id, r.class_id, r.queue_secs, c.fail_fast, clock_timestamp() AS now,
+    SELECT g.*, r.test_id, r.class_id, r.queue_secs, c.fail_fast,
+           -- A clock that was put back must not keep the run from its end.
+           greatest(clock_timestamp(), g.leased_at, g.started_at) AS now,
            CASE
                WHEN g.kind = 'backstop' THEN 'timed_out'
                WHEN g.kind = 'cancelled' THEN 'cancelled'
