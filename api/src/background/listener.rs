@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -12,6 +13,8 @@ use crate::ops::wake::{CHANNEL, News};
 
 /// How long news is gathered before it is told.
 const GATHER: Duration = Duration::from_millis(25);
+/// How long after a look at all lanes the next one is left to the loop.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Starts listening and telling.
 pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken) {
@@ -47,6 +50,7 @@ async fn listen(ops: Ops, stop: CancellationToken) {
 
 async fn hear(ops: &Ops) -> crate::error::Result<()> {
     let mut listener = ops.listener(CHANNEL).await?;
+    let mut looked: Option<Instant> = None;
     loop {
         // `None` says that the connection was lost and made again: something may have been missed.
         let news = match listener.try_recv().await? {
@@ -56,7 +60,9 @@ async fn hear(ops: &Ops) -> crate::error::Result<()> {
         if ops.hear(&news) && news.revoked {
             ops.refresh_revoked(&Access::system("revocations")).await?;
         }
-        if news.more {
+        // A flood is no reason to look without a pause: the loop that looks each second finds the rest.
+        if news.more && looked.is_none_or(|at| at.elapsed() > LOOK_AGAIN) {
+            looked = Some(Instant::now());
             ops.refresh_lanes(&Access::system("lanes")).await?;
         }
     }

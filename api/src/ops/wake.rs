@@ -35,7 +35,7 @@ pub struct News {
     /// A runner takes runs again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub runners: bool,
-    /// There was more than a notification holds: look at everything.
+    /// There were more lanes than a notification holds: look at all of them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
 }
@@ -125,11 +125,12 @@ impl Wake {
     fn post(&self, add: impl FnOnce(&mut News)) {
         if let Ok(mut outbox) = self.0.outbox.lock() {
             add(&mut outbox);
-            if outbox.lanes.len() > MAX_LANES || outbox.runs.len() > MAX_RUNS {
+            if outbox.lanes.len() > MAX_LANES {
                 outbox.more = true;
                 outbox.lanes.clear();
-                outbox.runs.clear();
             }
+            // Who waits for one of them looks by itself.
+            outbox.runs.truncate(MAX_RUNS);
         }
         self.0.filled.notify_one();
     }
