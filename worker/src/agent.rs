@@ -156,7 +156,7 @@ impl Agent {
     /// Sends heartbeats for ever; they also tell the API that the runner is there.
     async fn send_heartbeats(&self, pause: &watch::Sender<bool>) {
         let (shared, every) = (&self.shared, self.shared.book.times().heartbeat);
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::urgent();
         loop {
             let fences = shared.book.fences();
             let asked_at = shared.book.now();
@@ -165,7 +165,7 @@ impl Agent {
                     if backoff.tries() > 0 {
                         info!("the API answers heartbeats again");
                     }
-                    backoff = Backoff::default();
+                    backoff = Backoff::urgent();
                     shared.book.answered(asked_at, &beat.leases);
                     let trusts = shared.book.trusts().into_iter();
                     shared.guard.extend(trusts.map(|(fence, until)| (run::container_name(fence), until)).collect());

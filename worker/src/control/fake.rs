@@ -218,11 +218,14 @@ impl ControlPlane for FakeControl {
     }
 
     async fn start(&self, fence: Fence) -> Result<(), ControlError> {
+        let permitted = self
+            .answer(Some(fence), |state| {
+                state.started.insert(fence);
+            })
+            .await;
+        // The permission is given; its answer may be late.
         self.until(|control| !control.lock().holds_starts).await;
-        self.answer(Some(fence), |state| {
-            state.started.insert(fence);
-        })
-        .await
+        permitted
     }
 
     async fn heartbeat(&self, fences: &[Fence], _: Duration) -> Result<Beat, ControlError> {
@@ -234,7 +237,7 @@ impl ControlPlane for FakeControl {
             let say = |fence: &Fence| {
                 if state.gone.contains(fence) {
                     LeaseState::Gone
-                } else if state.cancelled.contains(fence) {
+                } else if state.cancelled.contains(fence) && state.started.contains(fence) {
                     LeaseState::CancelRequested
                 } else {
                     LeaseState::Held

@@ -4,19 +4,33 @@ use std::time::Duration;
 
 const BASE: Duration = Duration::from_millis(100);
 const CAP: Duration = Duration::from_secs(5);
+/// What a heartbeat may lose by waiting: less than what is left of a lease after the outage that it has to survive.
+const URGENT_CAP: Duration = Duration::from_secs(1);
 
 /// Growing delays with full jitter: a random time up to 0.1 s, 0.2 s, 0.4 s … at most 5 s.
 ///
 /// Full jitter, because many workers lose the same API in the same moment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Backoff {
     tries: u32,
+    cap: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { tries: 0, cap: CAP }
+    }
 }
 
 impl Backoff {
+    /// Returns delays of at most a second, for what cannot wait.
+    pub(crate) fn urgent() -> Self {
+        Self { cap: URGENT_CAP, ..Self::default() }
+    }
+
     /// Returns the next delay.
     pub(crate) fn next_delay(&mut self) -> Duration {
-        let ceiling = BASE.saturating_mul(1 << self.tries.min(16)).min(CAP);
+        let ceiling = BASE.saturating_mul(1 << self.tries.min(16)).min(self.cap);
         self.tries = self.tries.saturating_add(1);
         // A floor of a tenth keeps an unlucky row of draws from hammering the API.
         ceiling.mul_f64(0.1 + 0.9 * random_fraction())

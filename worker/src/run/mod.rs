@@ -331,7 +331,11 @@ impl Steps<'_> {
     async fn start(&self, processes: Option<Processes>) -> Result<(), Ending> {
         let permission = tokio::select! {
             biased;
-            signal = self.lease.graver_than(Signal::Held) => return Err(called_off_unstarted(signal)),
+            signal = self.lease.graver_than(Signal::Held) => return Err(match signal {
+                // Only what was permitted to start is asked to be cancelled: the permission's answer is late.
+                Signal::Cancel => Ending::Finished(result::cancelled_before_start()),
+                Signal::Held | Signal::Lost => called_off_unstarted(signal),
+            }),
             // The permission may have been given, and its answer be lost: a reason is right in both cases.
             () = self.shared.stops.stopping() => {
                 return Err(Ending::Lost(Reason::RuntimeLost, "the worker was stopped".into()));
@@ -454,7 +458,7 @@ impl Steps<'_> {
     }
 }
 
-/// Tells what becomes of a run that is called off before its start was permitted: it has no result of ours then, for
+/// Tells what becomes of a run that is called off before its start was asked for: it has no result of ours then, for
 /// the API itself ends what it cancels so early.
 fn called_off_unstarted(signal: Signal) -> Ending {
     match signal {

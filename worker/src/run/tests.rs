@@ -268,15 +268,19 @@ async fn a_sentence_of_any_length_does_not_cost_the_result() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancel_before_the_permission_leaves_the_end_to_the_api() {
+async fn a_cancel_that_overtakes_the_answer_to_the_start_is_reported_and_nothing_is_started() {
+    // Only what was permitted to start is cancelled by a heartbeat: the answer is on its way.
     let bench = Bench::new(FakeEngine::new().with(IMAGE, Script::runs_on()));
     let run = leased(IMAGE);
     let fence = run.fence;
     bench.control.cancel(fence);
     bench.control.hold_starts(true);
     bench.control.queue(run);
-    bench.control.until(|control| control.released(fence).is_some()).await;
-    assert!(!bench.control.started(fence) && bench.control.finished(fence).is_none());
+    bench.control.until(|control| control.finished(fence).is_some()).await;
+    let (outcome, _) = bench.control.finished(fence).unwrap();
+    assert_eq!((outcome.result, outcome.exit_code), (RunResult::Cancelled, None));
+    assert!(bench.control.released(fence).is_none());
+    bench.cleaned_up(fence).await;
     bench.stop().await;
 }
 
