@@ -300,7 +300,8 @@ impl Arena {
 
     /// Waits until nothing waits or runs any more.
     pub async fn settle(&self, within: Duration) {
-        let live = "(SELECT 1 FROM ready UNION ALL SELECT 1 FROM delayed UNION ALL SELECT 1 FROM lease) t";
+        let live = "(SELECT 1 FROM ready UNION ALL SELECT 1 FROM delayed UNION ALL SELECT 1 FROM lease
+                     UNION ALL SELECT 1 FROM gated UNION ALL SELECT 1 FROM cancel_order) t";
         let deadline = tokio::time::Instant::now() + within;
         while self.count(live).await > 0 {
             if tokio::time::Instant::now() > deadline {

@@ -2,4 +2,5 @@
 
 mod database;
 mod network;
+mod outage;
 mod races;

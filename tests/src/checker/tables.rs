@@ -76,11 +76,13 @@ pub(super) async fn broken(conn: &mut PgConnection) -> Vec<Broken> {
 
 /// I11: nothing waits or runs any more, and nothing was left behind.
 pub(super) async fn alive(conn: &mut PgConnection, leftovers: &[String]) -> Vec<Violation> {
-    let live: Vec<Uuid> =
-        sqlx::query_scalar("SELECT run_id FROM ready UNION SELECT run_id FROM delayed UNION SELECT run_id FROM lease")
-            .fetch_all(&mut *conn)
-            .await
-            .expect("read what is alive");
+    let live: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT run_id FROM ready UNION SELECT run_id FROM delayed UNION SELECT run_id FROM lease
+             UNION SELECT run_id FROM gated UNION SELECT run_id FROM cancel_order",
+    )
+    .fetch_all(&mut *conn)
+    .await
+    .expect("read what is alive");
     let mut found = Vec::new();
     if !live.is_empty() {
         found.push(Violation::new("I11", "nothing waits or runs for ever", rows_of(conn, &live).await));
