@@ -72,6 +72,10 @@ pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken, no_sche
         tokio::time::sleep((begun.elapsed() * 100).min(Duration::from_secs(8))).await;
         Ok(Next::Later)
     });
+    spawn.every("idle lanes", Duration::from_secs(600), async |ops| {
+        ops.forget_idle_lanes();
+        Ok(Next::Later)
+    });
     spawn.every("orders", Duration::from_secs(1), async |ops| {
         ops.carry_out_orders(&Access::system("orders")).await?;
         Ok(Next::Asked)

@@ -60,6 +60,8 @@ struct Lane {
     empty: bool,
     /// When the lane was added last, by the board's clock.
     added: u64,
+    /// It was empty already when idle lanes were looked for last.
+    idle: bool,
 }
 
 /// What a signature may look into.
@@ -101,7 +103,7 @@ impl Placement {
             let lane = board.lanes.get(&place.lane).copied();
             let head = lane.map_or(place.seq, |lane| if lane.empty { place.seq } else { lane.head.min(place.seq) });
             news |= lane.is_none_or(|lane| lane.empty);
-            board.set(place.lane, Lane { head, empty: false, added: now });
+            board.set(place.lane, Lane { head, empty: false, added: now, idle: false });
         }
         news
     }
@@ -136,6 +138,18 @@ impl Placement {
             {
                 board.set(place.lane, Lane { empty: true, ..lane });
             }
+        }
+    }
+
+    /// Forgets lanes that were empty here and already at the last call, and classes that have no lanes any more: labels
+    /// that no run has again must not fill the memory. What is forgotten is learned anew when it is needed.
+    pub fn forget_idle(&self) {
+        let mut board = self.board();
+        board.lanes.retain(|_, lane| !(lane.empty && std::mem::replace(&mut lane.idle, lane.empty)));
+        let used: HashSet<i32> = board.lanes.keys().map(|lane| lane / 4).collect();
+        board.classes.retain(|id, _| used.contains(id));
+        for eligible in &mut board.signatures {
+            eligible.fits.retain(|id, _| used.contains(id));
         }
     }
 
@@ -371,6 +385,30 @@ mod tests {
         assert!(placement.candidates(&signature, &[1], 1).is_empty());
         assert!(placement.add([at(4, 3)]));
         assert_eq!(told(&placement.candidates(&signature, &[1], 1)), [(1, vec![(4, 3)], 1)]);
+    }
+
+    #[test]
+    fn labels_that_no_run_has_any_more_are_forgotten_and_learned_anew() {
+        let placement = Placement::default();
+        let signature = placement.signature(&runner(".*", ".*")).unwrap();
+        placement.add_classes((1..=1000).map(|id| class(id, 1, "nyc")).collect());
+        placement.add((1..=1000).map(|id| at(id * 4, 1)));
+        let gone: Vec<Place> = (2..=1000).map(|id| at(id * 4, 1)).collect();
+        placement.claimed(&[], &gone, u64::MAX);
+        let sizes = || {
+            let board = placement.board();
+            (board.lanes.len(), board.classes.len(), board.signatures[0].fits.len())
+        };
+        placement.forget_idle();
+        assert_eq!(sizes(), (1000, 1000, 1000), "they may come back soon");
+        placement.add([at(8, 5)]);
+        placement.claimed(&[], &[at(8, 5)], u64::MAX);
+        placement.forget_idle();
+        assert_eq!(sizes(), (2, 2, 2), "one has runs, one had some meanwhile");
+        placement.add([at(12, 9)]);
+        assert_eq!(placement.unknown_classes(), [3]);
+        placement.add_classes(vec![class(3, 1, "nyc")]);
+        assert_eq!(told(&placement.candidates(&signature, &[1], 1))[0].1, [(4, 1), (12, 9)]);
     }
 
     #[test]

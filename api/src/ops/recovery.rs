@@ -149,6 +149,11 @@ impl Ops {
         Ok(())
     }
 
+    /// Forgets what this replica remembers of labels that no run has any more.
+    pub fn forget_idle_lanes(&self) {
+        self.0.placement.forget_idle();
+    }
+
     /// Takes in news of another replica; tells whether it is not our own.
     pub fn hear(&self, news: &super::wake::News) -> bool {
         if !self.0.wake.hear(news) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
+use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::{MatrixId, RunId, TestId};
 use tstr_shared::labels::Labels;
 use tstr_shared::permission::{RunsExecute, RunsWrite};
@@ -15,12 +16,23 @@ use uuid::Uuid;
 use super::Conn;
 use super::gates::{Ended, Follows};
 use crate::auth::access::{Access, System};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Permissions under which runs may be put into the queue.
-pub trait Enqueues {}
-impl Enqueues for RunsWrite {}
-impl Enqueues for System {}
+pub trait Enqueues {
+    /// Whether they may not bring a namespace more sets of labels than it may have.
+    const LIMITS_CLASSES: bool;
+}
+impl Enqueues for RunsWrite {
+    const LIMITS_CLASSES: bool = true;
+}
+/// What the schedule runs was registered, with all its cells.
+impl Enqueues for System {
+    const LIMITS_CLASSES: bool = false;
+}
+
+/// How many sets of labels, which are placement classes, triggers may bring a namespace.
+pub const MAX_CLASSES: i64 = 20_000;
 
 /// Permissions under which the queue may be looked at to hand out its runs.
 pub trait ServesQueue {}
@@ -126,7 +138,31 @@ pub async fn intern_classes<P: Enqueues>(
     )
     .execute(&mut *conn)
     .await?;
+    if P::LIMITS_CLASSES {
+        check_classes(conn, fresh.iter().map(|((ns, _), _)| *ns).collect()).await?;
+    }
     known_classes(conn, classes).await
+}
+
+/// Refuses labels that are new with every run: each set of labels is matched with every runner, and remembered.
+async fn check_classes(conn: &mut Conn, namespaces: Vec<i32>) -> Result<()> {
+    let over = sqlx::query_scalar!(
+        r#"SELECT true AS "over!" FROM unnest($1::int[]) AS u(ns_id)
+           WHERE (SELECT count(*) FROM (SELECT FROM class c WHERE c.ns_id = u.ns_id LIMIT $2 + 1) c) > $2
+           LIMIT 1"#,
+        &namespaces,
+        MAX_CLASSES
+    );
+    match over.fetch_optional(conn).await? {
+        None => Ok(()),
+        Some(_) => Err(Error::new(
+            ErrorCode::QuotaExceeded,
+            format!(
+                "the namespace has had {MAX_CLASSES} different sets of labels, which is the most; labels place runs, and \
+                 what only describes them belongs into annotations"
+            ),
+        )),
+    }
 }
 
 async fn known_classes(

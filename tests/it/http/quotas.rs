@@ -143,3 +143,23 @@ async fn room_that_is_made_goes_to_a_claim_that_waits() {
     admin.patch("/api/v1/namespaces/small", &json!({"quotas": {"max_running": 2}})).await.expect(200);
     assert_eq!(worker.claim_within(5, Duration::from_secs(10)).await.len(), 1);
 }
+
+#[tokio::test]
+async fn labels_that_are_new_with_every_run_are_refused_before_they_fill_memories() {
+    let stack = Stack::start().await;
+    let admin = stack.admin();
+    small(&stack, json!({"max_queued": null})).await;
+    admin.trigger_in("small", "a").await;
+    let full = "INSERT INTO class (ns_id, labels_hash, labels)
+                SELECT (SELECT id FROM namespace WHERE name = 'small'), decode(md5(n::text), 'hex'), '{}'
+                FROM generate_series(2, $1) n";
+    let most = tstr_api::store::queue::MAX_CLASSES;
+    sqlx::query(full).bind(most).execute(&mut stack.db.connect().await).await.unwrap();
+    let with_label = json!({"labels": {"commit": "0a1b2c"}});
+    let refused = admin.post(&format!("{TESTS}/a/runs"), &with_label).await.refused(429, "quota_exceeded");
+    assert!(refused["detail"].as_str().unwrap().contains("annotations"), "{refused}");
+    // What places runs as others are placed goes on, and other namespaces are not touched.
+    admin.trigger_in("small", "a").await;
+    admin.register(&factory::test("a")).await;
+    admin.post("/api/v1/namespaces/default/tests/a/runs", &with_label).await.expect(201);
+}
