@@ -25,10 +25,15 @@ impl Replica {
 
     /// Starts a replica on any database, with these lease times.
     pub async fn start_on(dsn: &str, dir: &Path, lease_times: &str) -> Self {
+        Self::start_in(dsn, dir, lease_times, &[]).await
+    }
+
+    /// The same, with more variables in its environment.
+    pub async fn start_in(dsn: &str, dir: &Path, lease_times: &str, env: &[(String, String)]) -> Self {
         let mut start = command(binary());
         start.args(["api", "--json-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--lease-times", lease_times]);
         start.arg("--key-file").arg(dir.join("key")).arg("--bootstrap-token-file").arg(token_file(dir));
-        start.env("TSTR_PG_DSN", dsn).env("RUST_LOG", "info");
+        start.env("TSTR_PG_DSN", dsn).env("RUST_LOG", "info").envs(env.iter().map(|(name, value)| (name, value)));
         let log = dir.join(format!("api-{}.log", uuid::Uuid::new_v4().simple()));
         let mut process = Process::start(start, log);
         let (json, grpc) = eventually("a replica serves", Duration::from_secs(30), async || {
