@@ -31,7 +31,6 @@ impl WrongClock {
             ("FAKETIME_TIMESTAMP_FILE", file),
             ("FAKETIME_CACHE_DURATION", "1".to_owned()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-            ("FAKETIME_DISABLE_SHM", "1".to_owned()),
             ("NO_FAKE_STAT", "1".to_owned()),
         ];
         pairs.map(|(name, value)| (name.to_owned(), value)).to_vec()

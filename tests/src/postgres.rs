@@ -5,7 +5,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::process::{Seen, behind, command, make_dir, run};
+use crate::process::{Seen, behind, command, command_in, make_dir, run};
 
 /// How a server is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,8 +124,7 @@ pub(crate) fn start(dir: &Path, log: &Path, options: &str) {
 
 /// Makes the command that starts the server of a cluster and waits until it answers.
 fn starting(dir: &Path, log: &Path, options: &str, env: &[(String, String)], words: &[String]) -> Command {
-    let mut start = command(bin_dir().join("pg_ctl"));
-    start.envs(env.iter().map(|(name, value)| (name, value)));
+    let mut start = command_in(env, bin_dir().join("pg_ctl"));
     start.args(["-w", "-t", "60", "-D"]).arg(dir).arg("-l").arg(log).args(["-o", options, "start"]);
     let mut start = behind(words, start);
     // Its standard output is inherited by the server; reading it to its end would wait for the server's end.

@@ -42,6 +42,17 @@ pub fn command(program: impl AsRef<Path>) -> Command {
     command
 }
 
+/// Makes such a command with more variables in its environment. Only the program gets them: what is loaded before it
+/// must not be loaded before those who start it, as another user.
+pub fn command_in(env: &[(String, String)], program: impl AsRef<Path>) -> Command {
+    if env.is_empty() {
+        return command(program);
+    }
+    let mut command = command("/usr/bin/env");
+    command.args(env.iter().map(|(name, value)| format!("{name}={value}"))).arg(program.as_ref());
+    command
+}
+
 /// Puts words in front of a command, for instance those that let it enter a namespace.
 pub fn behind(words: &[String], command: Command) -> Command {
     let [program, arguments @ ..] = words else { return command };

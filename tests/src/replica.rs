@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::process::{Process, command};
+use crate::process::{Process, command_in};
 use crate::{TestDb, binary, eventually};
 
 /// A replica in a process of its own.
@@ -30,10 +30,10 @@ impl Replica {
 
     /// The same, with more variables in its environment.
     pub async fn start_in(dsn: &str, dir: &Path, lease_times: &str, env: &[(String, String)]) -> Self {
-        let mut start = command(binary());
+        let mut start = command_in(env, binary());
         start.args(["api", "--json-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--lease-times", lease_times]);
         start.arg("--key-file").arg(dir.join("key")).arg("--bootstrap-token-file").arg(token_file(dir));
-        start.env("TSTR_PG_DSN", dsn).env("RUST_LOG", "info").envs(env.iter().map(|(name, value)| (name, value)));
+        start.env("TSTR_PG_DSN", dsn).env("RUST_LOG", "info");
         let log = dir.join(format!("api-{}.log", uuid::Uuid::new_v4().simple()));
         let mut process = Process::start(start, log);
         let (json, grpc) = eventually("a replica serves", Duration::from_secs(30), async || {

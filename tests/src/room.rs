@@ -79,12 +79,12 @@ impl Room {
         ));
     }
 
-    /// Fills the disk at a place but for some KiB.
-    pub fn fill(&self, at: &Path, left_kib: u32) {
+    /// Fills the disk at a place to its last block.
+    pub fn fill(&self, at: &Path) {
         let at = at.display();
         self.run(&format!(
-            "free=$(df --output=avail -k {at} | tail -n 1); free=$((free - {left_kib}))
-             [ $free -le 0 ] || fallocate -l ${{free}}K {at}/filler || dd if=/dev/zero of={at}/filler bs=1K count=$free status=none"
+            "for size in 1M 4K; do dd if=/dev/zero bs=$size status=none >>{at}/filler 2>/dev/null || sync -f {at}; done
+             free=$(df --output=avail -k {at} | tail -n 1); [ $free -le 64 ]"
         ));
     }
 

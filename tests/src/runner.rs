@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tstr_shared::permission::Scope;
 
-use crate::process::{Process, Seen, behind, command, make_dir, run, write_private};
+use crate::process::{Process, Seen, behind, command, command_in, make_dir, run, write_private};
 use crate::{Person, Stack, binary, eventually, images};
 
 /// A worker process.
@@ -62,13 +62,10 @@ impl Site {
 
     /// Starts the worker; returns when its log says that it is registered.
     pub async fn start(&self, grpc_url: &str, flags: &[&str]) -> Runner {
-        let mut start = command(binary());
+        let mut start = command_in(&self.env, binary());
         start.args(["run", "--grpc-addr", grpc_url, "--name", &self.name, "--data-dir"]).arg(&self.dir);
         start.arg("--token-file").arg(&self.token_file).args(flags).env("RUST_LOG", "info,tstr_worker=debug");
-        let start = behind(&self.behind, {
-            start.envs(self.env.iter().map(|(name, value)| (name, value)));
-            start
-        });
+        let start = behind(&self.behind, start);
         let log = self.dir.join(format!("log-{}", uuid::Uuid::new_v4().simple()));
         Runner { process: Process::start(start, log), dir: self.dir.clone(), name: self.name.clone() }
     }
