@@ -1,5 +1,8 @@
 //! The rows that take longer, or whose faults are rarer: `just faults-all`.
 
 mod database;
+mod images;
 mod network;
 mod races;
+mod wild;
+mod workers;
