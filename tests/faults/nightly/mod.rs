@@ -4,5 +4,6 @@ mod database;
 mod images;
 mod network;
 mod races;
+mod storage;
 mod wild;
 mod workers;
