@@ -340,7 +340,9 @@ CREATE TABLE public.runner (
     draining boolean DEFAULT false NOT NULL,
     registered_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     last_seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT runner_slots_check CHECK (((slots >= 1) AND (slots <= 1024)))
+    unfit text,
+    CONSTRAINT runner_slots_check CHECK (((slots >= 1) AND (slots <= 1024))),
+    CONSTRAINT runner_unfit_check CHECK ((unfit = ANY (ARRAY['disk_low'::text, 'breaker'::text])))
 )
 WITH (fillfactor='30', autovacuum_vacuum_scale_factor='0.05', autovacuum_vacuum_cost_delay='0');
 

@@ -84,6 +84,9 @@ ensure_podman() {
   fi
 }
 
+# What rows of tests/faults break things with: wrong clocks, failing disks, packet filters, small file systems.
+ensure_faults() { need_packages faketime fiu-utils nftables iproute2 e2fsprogs; }
+
 # newuidmap and newgidmap lose their setuid bit in some machine images; file capabilities do as well.
 ensure_setuid_maps() {
   local name path

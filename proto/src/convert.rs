@@ -35,6 +35,7 @@ use tstr_shared::page::PageRequest;
 use uuid::Uuid;
 
 pub use json::{json, structure};
+pub use runner::unfit;
 pub use words::{Word, number, word};
 
 /// The first and the last second that a timestamp of protobuf can name: the years 1 to 9999.

@@ -14,7 +14,7 @@ use crate::ids::{RunId, RunnerId};
 use crate::labels::Labels;
 use crate::namespace::Namespace;
 use crate::run::{Attempt, Reason, Run, RunResult, RunState, words};
-use crate::runner::{Runner, RunnerState};
+use crate::runner::{Runner, RunnerState, Unfit};
 use crate::selector::Misfit;
 use crate::testdef::Priority;
 
@@ -79,6 +79,10 @@ words!(
         NotLive = "not_live",
         /// It finishes what it has and takes nothing new.
         Draining = "draining",
+        /// The disk that it keeps logs on has too little room.
+        DiskLow = "disk_low",
+        /// Its machine broke several runs in a row; one is tried now and then.
+        Breaker = "breaker",
         /// All its slots are used.
         AtCapacity = "at_capacity",
     }
@@ -178,6 +182,8 @@ impl RunnerVerdict {
             (Err(Misfit::NotAccepted { .. }), _) => Verdict::NotAccepted,
             (Ok(()), RunnerState::Offline) => Verdict::NotLive,
             (Ok(()), RunnerState::Draining) => Verdict::Draining,
+            (Ok(()), RunnerState::Live) if runner.unfit == Some(Unfit::DiskLow) => Verdict::DiskLow,
+            (Ok(()), RunnerState::Live) if runner.unfit == Some(Unfit::Breaker) => Verdict::Breaker,
             (Ok(()), RunnerState::Live) if runner.slots_used >= runner.slots => Verdict::AtCapacity,
             (Ok(()), RunnerState::Live) => Verdict::CouldTake,
         };
@@ -206,7 +212,7 @@ impl Verdict {
     /// Tells whether the runner could take the run at another time, as it is registered now.
     pub fn is_passing(self) -> bool {
         match self {
-            Self::CouldTake | Self::NotLive | Self::Draining | Self::AtCapacity => true,
+            Self::CouldTake | Self::NotLive | Self::Draining | Self::DiskLow | Self::Breaker | Self::AtCapacity => true,
             Self::Namespace | Self::Rejected | Self::NotAccepted => false,
         }
     }

@@ -1,9 +1,12 @@
 //! Runners: places where runs execute, and what is known of them.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::RunnerId;
+use crate::run::words;
 use crate::selector::SelectorSources;
 
 /// What a worker says of itself when it registers.
@@ -55,6 +58,16 @@ pub enum RunnerState {
     Offline,
 }
 
+words!(
+    /// Why a runner that is live takes nothing new until that has passed.
+    Unfit {
+        /// The disk that it keeps logs on has too little room.
+        DiskLow = "disk_low",
+        /// Its machine broke several runs in a row; one is tried now and then.
+        Breaker = "breaker",
+    }
+);
+
 /// A registered runner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -67,6 +80,9 @@ pub struct Runner {
     pub state: RunnerState,
     /// Somebody asked it to drain.
     pub draining: bool,
+    /// Why it takes nothing new, by its last heartbeat; absent while it is fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfit: Option<Unfit>,
     /// The namespaces whose runs it takes: the selectors of its token.
     pub namespaces: Vec<String>,
     /// Labels that it takes.

@@ -76,7 +76,8 @@ impl Wire {
 
     /// Sends a heartbeat for one lease.
     pub async fn beat(&self, fence: &pb::Fence) -> Result<pb::LeaseState, Refused> {
-        let beat = pb::HeartbeatRequest { runner_id: self.runner.clone(), fences: vec![fence.clone()] };
+        let beat =
+            pb::HeartbeatRequest { runner_id: self.runner.clone(), fences: vec![fence.clone()], unfit: String::new() };
         let told = self.client.clone().heartbeat(beat).await.map_err(word)?.into_inner();
         Ok(told.leases[0].state())
     }

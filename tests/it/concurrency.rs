@@ -4,6 +4,7 @@ mod ends;
 mod matrix;
 mod policies;
 mod race;
+mod sweep;
 
 use serde_json::{Value, json};
 use tstr_shared::error::ErrorCode;

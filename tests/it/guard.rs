@@ -235,6 +235,11 @@ async fn a_worker_without_room_on_its_disk_takes_nothing_and_says_so() {
     .await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(run(&admin, &id).await["state"], "queued");
+    let listed = admin.get("/api/v1/namespaces/default/runners").await.expect(200);
+    assert_eq!((&listed["items"][0]["state"], &listed["items"][0]["unfit"]), (&"live".into(), &"disk_low".into()));
+    let told = admin.get(&format!("/api/v1/runs/{id}/explain")).await.expect(200);
+    assert_eq!(told["reasons"][0]["why"], "no_live_runner", "{told}");
+    assert!(told["summary"].as_str().unwrap().contains("1 is not fit: disk_low"), "{told}");
     let roomy = Runner::start(&stack, "roomy", &["--slots", "1"]).await;
     assert_eq!(finished(&admin, &id).await["runner_name"], "roomy");
     drop(roomy);

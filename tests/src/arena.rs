@@ -17,8 +17,9 @@ use crate::balancer::Balancer;
 use crate::checker::{Cancel, Evidence, Snapshot, boot_nanos};
 use crate::driver::Driver;
 use crate::postgres::Postgres;
-use crate::process::make_dir;
+use crate::process::{command, make_dir, run};
 use crate::replica::{Replica, token_file};
+use crate::room::Room;
 use crate::runner::{Runner, Site};
 use crate::sightings::Watcher;
 use crate::{Person, eventually, factory};
@@ -58,8 +59,10 @@ pub struct Post {
     pub token: String,
     /// Names its token.
     pub token_id: Uuid,
-    site: Site,
-    flags: Vec<String>,
+    /// Where it is.
+    pub site: Site,
+    /// How it is started.
+    pub flags: Vec<String>,
 }
 
 impl Post {
@@ -71,6 +74,24 @@ impl Post {
     /// Returns its data directory.
     pub fn dir(&self) -> &Path {
         self.site.dir()
+    }
+
+    /// Makes a folder of the worker's before the worker does.
+    pub fn make_dir(&self, name: &str) -> PathBuf {
+        let dir = self.dir().join(name);
+        run(command("/bin/mkdir").args(["-p", "-m", "700"]).arg(&dir));
+        dir
+    }
+
+    /// Puts the store of its Podman on a disk of its own in a room, before the worker is started.
+    pub fn store_on(&mut self, room: &Room, mib: u32) -> PathBuf {
+        let store = self.make_dir("podman/storage");
+        // What the preparation left behind holds namespaces in which the disk is not seen.
+        end::end_processes_of(self.dir());
+        room.ext4(&store, mib);
+        self.site.behind = room.with_disks();
+        crate::images::import_behind(&self.site.behind, self.dir());
+        store
     }
 
     /// Kills the worker as a crash would.
@@ -111,6 +132,13 @@ pub struct Arena {
 impl Arena {
     /// Makes a world; returns when its workers are registered.
     pub async fn start(plan: Plan) -> Self {
+        let mut arena = Self::prepare(plan).await;
+        arena.start_workers().await;
+        arena
+    }
+
+    /// Makes a world whose workers have still to be started.
+    pub async fn prepare(plan: Plan) -> Self {
         let (pg, dir) = tokio::task::spawn_blocking(|| (Postgres::start(), make_dir("f"))).await.expect("a database");
         let mut conn = PgConnection::connect(&pg.dsn("postgres")).await.expect("connect");
         sqlx::query("CREATE DATABASE tstr").execute(&mut conn).await.expect("make the database");
@@ -157,6 +185,17 @@ impl Arena {
             self.posts.push(Post { runner: None, link, token, token_id, site, flags: flags.to_vec() });
         }
         self.point();
+    }
+
+    /// Lets the worker at a post call the API at another address, on which the harness listens.
+    pub async fn link_at(&mut self, post: usize, address: &str) {
+        self.posts[post].link = Balancer::start_at(address, Vec::new()).await;
+        self.point();
+    }
+
+    /// Starts the workers; returns when they are registered.
+    pub async fn start_workers(&mut self) {
+        let admin = self.admin();
         for post in &mut self.posts {
             post.start_again().await;
         }
@@ -201,6 +240,13 @@ impl Arena {
     /// The same, with another road to the database.
     pub async fn start_replica_on(&mut self, index: usize, dsn: &str) {
         self.replicas[index] = Some(Replica::start_on(dsn, &self.dir, self.plan.lease_times).await);
+        self.point();
+    }
+
+    /// The same, with more variables in its environment.
+    pub async fn start_replica_in(&mut self, index: usize, env: &[(String, String)]) {
+        let (dsn, times) = (self.dsn(), self.plan.lease_times);
+        self.replicas[index] = Some(Replica::start_in(&dsn, &self.dir, times, env).await);
         self.point();
     }
 
@@ -264,6 +310,22 @@ impl Arena {
         .await
     }
 
+    /// Reads what is told of the worker at a post.
+    pub async fn told_of(&self, post: usize) -> Value {
+        let (listed, name) = (self.admin().get("/api/v1/namespaces/default/runners").await.expect(200), post + 1);
+        let name = format!("w{name}");
+        let found = listed["items"].as_array().expect("a list").iter().find(|one| one["name"] == name.as_str());
+        found.cloned().unwrap_or_default()
+    }
+
+    /// Waits until the worker at a post says that it takes nothing new for this reason, or that it is fit.
+    pub async fn says_unfit(&self, post: usize, why: Option<&str>) {
+        eventually(&format!("the worker at post {post} says {why:?}"), Duration::from_secs(60), async || {
+            (self.told_of(post).await["unfit"].as_str() == why).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until as many runs as this are running.
     pub async fn running(&self, least: i64) {
         eventually(&format!("{least} runs are running"), Duration::from_secs(60), async || {
@@ -274,14 +336,22 @@ impl Arena {
 
     /// Waits until a run is running; returns the place of its worker among the posts.
     pub async fn held_by(&self, run: Uuid) -> usize {
+        self.holder(run, "the run is running", "l.started_at IS NOT NULL").await
+    }
+
+    /// Waits until a run is leased and nothing of it has started; returns the place of its worker among the posts.
+    pub async fn prepared_by(&self, run: Uuid) -> usize {
+        self.holder(run, "the run is leased", "l.started_at IS NULL").await
+    }
+
+    async fn holder(&self, run: Uuid, what: &str, so: &str) -> usize {
         let query = format!(
             "SELECT (SELECT to_jsonb(w.name) FROM lease l JOIN runner w ON w.id = l.runner_id
-                     WHERE l.run_id = '{run}' AND l.started_at IS NOT NULL)"
+                     WHERE l.run_id = '{run}' AND {so})"
         );
-        let name = eventually("the run is running", Duration::from_secs(60), async || {
-            self.value(&query).await.as_str().map(str::to_owned)
-        })
-        .await;
+        let name =
+            eventually(what, Duration::from_secs(60), async || self.value(&query).await.as_str().map(str::to_owned))
+                .await;
         name.trim_start_matches('w').parse::<usize>().expect("workers are numbered") - 1
     }
 

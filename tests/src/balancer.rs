@@ -68,7 +68,12 @@ pub struct Balancer {
 impl Balancer {
     /// Starts a balancer in front of these addresses.
     pub async fn start(upstreams: Vec<SocketAddr>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen");
+        Self::start_at("127.0.0.1:0", upstreams).await
+    }
+
+    /// Starts a balancer that listens at an address.
+    pub async fn start_at(at: &str, upstreams: Vec<SocketAddr>) -> Self {
+        let listener = TcpListener::bind(at).await.expect("listen");
         let addr = listener.local_addr().expect("an address");
         let upstreams = Arc::new(Mutex::new(upstreams));
         let connections = Arc::new(Mutex::new(Vec::new()));

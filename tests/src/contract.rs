@@ -313,7 +313,7 @@ impl Worker {
 
     /// Sends a heartbeat.
     pub async fn beat(&self, fences: &[Fence]) -> Vec<LeaseState> {
-        let beat = self.ops.heartbeat(&self.caller, self.id, fences.to_vec()).await.expect("beat");
+        let beat = self.ops.heartbeat(&self.caller, self.id, fences.to_vec(), None).await.expect("beat");
         beat.leases.iter().map(|(_, state, _)| *state).collect()
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::process::{command, run};
+use crate::process::{behind, command, run};
 use crate::{binary, test_dir};
 
 /// A shell and the tools of busybox.
@@ -12,10 +12,15 @@ pub const SHELL: &str = "localhost/tstr-test-shell:1";
 
 /// Puts the test images into the store of a worker's data directory.
 pub fn import(data_dir: &Path) {
+    import_behind(&[], data_dir);
+}
+
+/// The same, with words in front of the command: where the store is another disk for those who enter a namespace.
+pub fn import_behind(words: &[String], data_dir: &Path) {
     let mut import = command(binary());
     import.args(["podman", "--data-dir"]).arg(data_dir).args(["--", "import", "-q"]);
     import.args(["--change", "CMD=[\"/bin/sh\"]", "--change", "ENV=PATH=/bin"]).arg(root_fs()).arg(SHELL);
-    run(&mut import);
+    run(&mut behind(words, import));
 }
 
 /// An image of another machine: nothing in it can be executed here.

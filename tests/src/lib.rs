@@ -8,6 +8,7 @@
 pub mod arena;
 pub mod balancer;
 pub mod checker;
+pub mod clock;
 pub mod contract;
 pub mod ctl;
 pub mod db;
@@ -20,6 +21,7 @@ pub mod postgres;
 pub mod process;
 pub mod registry;
 pub mod replica;
+pub mod room;
 pub mod runner;
 pub mod sightings;
 pub mod stack;

@@ -1,8 +1,11 @@
 //! A PostgreSQL in a folder of its own, which can be stopped as a crash would stop it.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::process::{command, make_dir, run};
+use rustix::process::Signal;
+
+use crate::process::{Seen, behind, command, command_in, make_dir, run};
 
 /// How a server is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +18,12 @@ pub enum Stop {
 
 /// A server; stopped when it is dropped.
 pub struct Postgres {
+    /// More variables of its environment, from its next start on.
+    pub env: Vec<(String, String)>,
+    /// Words in front of its command, from its next start on.
+    pub behind: Vec<String>,
+    /// More settings, `name=value` each, from its next start on.
+    pub settings: Vec<String>,
     dir: PathBuf,
 }
 
@@ -23,9 +32,14 @@ impl Postgres {
     pub fn start() -> Self {
         let dir = make_dir("p");
         init(&dir);
-        let server = Self { dir };
+        let server = Self::at(dir);
         server.start_again();
         server
+    }
+
+    /// Names a server whose cluster is in a folder.
+    pub fn at(dir: PathBuf) -> Self {
+        Self { env: Vec::new(), behind: Vec::new(), settings: Vec::new(), dir }
     }
 
     /// Starts it after a stop.
@@ -34,7 +48,16 @@ impl Postgres {
             "-c listen_addresses= -c unix_socket_directories={} -c max_connections=120 -c shared_buffers=64MB",
             self.dir.display()
         );
-        start(&self.dir, &self.dir.join("log"), &options);
+        let more: String = self.settings.iter().map(|setting| format!(" -c {setting}")).collect();
+        let log = self.dir.join("log");
+        let status = starting(&self.dir, &log, &(options + &more), &self.env, &self.behind).status();
+        assert!(status.expect("start pg_ctl").success(), "PostgreSQL did not start; see {}", log.display());
+    }
+
+    /// Tells whether it runs.
+    pub fn is_running(&self) -> bool {
+        let pid = std::fs::read_to_string(self.dir.join("postmaster.pid")).unwrap_or_default();
+        pid.lines().next().and_then(|line| line.parse().ok()).and_then(Seen::with_pid).is_some()
     }
 
     /// Stops it.
@@ -51,7 +74,19 @@ impl Postgres {
         dsn(&self.dir, database)
     }
 
-    /// Returns the folder of its socket.
+    /// Kills it as a machine would that loses its power: the server and all that it has forked.
+    pub fn kill(&self) {
+        let pid = std::fs::read_to_string(self.dir.join("postmaster.pid")).expect("it runs");
+        let pid: u32 = pid.lines().next().and_then(|line| line.parse().ok()).expect("a process id");
+        let (server, backends) = (Seen::with_pid(pid).expect("it runs"), Seen::children_of(pid));
+        server.signal(Signal::KILL);
+        backends.iter().for_each(|backend| backend.signal(Signal::KILL));
+        while server.is_alive() || backends.iter().any(|backend| backend.is_alive()) {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
+    /// Returns the folder of its socket, which is that of its cluster.
     pub fn socket_dir(&self) -> &Path {
         &self.dir
     }
@@ -83,11 +118,18 @@ pub(crate) fn init(dir: &Path) {
 
 /// Starts the server of a cluster.
 pub(crate) fn start(dir: &Path, log: &Path, options: &str) {
-    let mut start = command(bin_dir().join("pg_ctl"));
-    start.args(["-w", "-t", "60", "-D"]).arg(dir).arg("-l").arg(log).args(["-o", options, "start"]);
-    // Its standard output is inherited by the server; reading it to its end would wait for the server's end.
-    let status = start.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).status();
+    let status = starting(dir, log, options, &[], &[]).status();
     assert!(status.expect("start pg_ctl").success(), "PostgreSQL did not start; see {}", log.display());
+}
+
+/// Makes the command that starts the server of a cluster and waits until it answers.
+fn starting(dir: &Path, log: &Path, options: &str, env: &[(String, String)], words: &[String]) -> Command {
+    let mut start = command_in(env, bin_dir().join("pg_ctl"));
+    start.args(["-w", "-t", "60", "-D"]).arg(dir).arg("-l").arg(log).args(["-o", options, "start"]);
+    let mut start = behind(words, start);
+    // Its standard output is inherited by the server; reading it to its end would wait for the server's end.
+    start.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    start
 }
 
 /// Returns the address of a database of the server with this socket folder.

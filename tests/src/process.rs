@@ -42,6 +42,38 @@ pub fn command(program: impl AsRef<Path>) -> Command {
     command
 }
 
+/// Makes such a command with more variables in its environment. Only the program gets them: what is loaded before it
+/// must not be loaded before those who start it, as another user.
+pub fn command_in(env: &[(String, String)], program: impl AsRef<Path>) -> Command {
+    if env.is_empty() {
+        return command(program);
+    }
+    let mut command = command("/usr/bin/env");
+    command.args(env.iter().map(|(name, value)| format!("{name}={value}"))).arg(program.as_ref());
+    command
+}
+
+/// Puts words in front of a command, for instance those that let it enter a namespace.
+pub fn behind(words: &[String], command: Command) -> Command {
+    let [program, arguments @ ..] = words else { return command };
+    let mut whole = Command::new(program);
+    whole.args(arguments).arg(command.get_program()).args(command.get_args());
+    // Commands of the test user begin with an empty environment.
+    whole.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    whole.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    if let Some(dir) = command.get_current_dir() {
+        whole.current_dir(dir);
+    }
+    whole.stdin(Stdio::null());
+    whole
+}
+
+/// The ids of the test user and of its group.
+pub fn test_ids() -> (u32, u32) {
+    let folder = std::fs::metadata(test_dir()).expect("look at the folder of the tests");
+    (std::os::unix::fs::MetadataExt::uid(&folder), std::os::unix::fs::MetadataExt::gid(&folder))
+}
+
 /// Runs a command of the test user to its end; fails with what it printed when it fails.
 pub fn run(command: &mut Command) -> String {
     let output = command.output().expect("start the command");

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::images;
@@ -27,8 +29,20 @@ pub struct Registry {
     /// The digest of the image that it serves.
     pub digest: String,
     asked: Asked,
+    pace: watch::Sender<Pace>,
     task: JoinHandle<()>,
 }
+
+/// How fast the parts of images arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    AtOnce,
+    /// A few bytes now and then: it would take days.
+    Drips,
+}
+
+/// How often a byte drips.
+const DRIP: Duration = Duration::from_millis(200);
 
 /// What was asked for: method and path.
 type Asked = Arc<Mutex<Vec<String>>>;
@@ -53,6 +67,18 @@ impl Registry {
         Self::answering(Answers::Image(image), digest).await
     }
 
+    /// Starts one of which images only drip until it is opened.
+    pub async fn dripping() -> Self {
+        let registry = Self::start().await;
+        registry.pace.send_replace(Pace::Drips);
+        registry
+    }
+
+    /// Lets images arrive at once from now on, also those that are on their way.
+    pub fn open(&self) {
+        self.pace.send_replace(Pace::AtOnce);
+    }
+
     /// Starts one that answers every request with a status and a text.
     pub async fn failing(status: u16, text: &'static str) -> Self {
         Self::answering(Answers::Status(StatusCode::from_u16(status).expect("a status"), text), String::new()).await
@@ -68,18 +94,19 @@ impl Registry {
                 noted.lock().expect("not poisoned").push(format!("a connection from {from}"));
             }
         });
-        Self { addr, digest: String::new(), asked, task }
+        Self { addr, digest: String::new(), asked, pace: watch::channel(Pace::AtOnce).0, task }
     }
 
     async fn answering(answers: Answers, digest: String) -> Self {
         let (listener, addr) = listen().await;
         let asked = Asked::default();
-        let state = (Arc::new(answers), asked.clone());
+        let (pace, seen) = watch::channel(Pace::AtOnce);
+        let state = (Arc::new(answers), asked.clone(), seen);
         let router = Router::new().fallback(answer).with_state(state);
         let task = tokio::spawn(async move {
             axum::serve(listener, router).await.expect("serve");
         });
-        Self { addr, digest, asked, task }
+        Self { addr, digest, asked, pace, task }
     }
 
     /// Returns what an image of it is called.
@@ -105,7 +132,9 @@ async fn listen() -> (TcpListener, SocketAddr) {
     (listener, addr)
 }
 
-async fn answer(State((answers, asked)): State<(Arc<Answers>, Asked)>, method: Method, uri: Uri) -> Response<Body> {
+type Known = (Arc<Answers>, Asked, watch::Receiver<Pace>);
+
+async fn answer(State((answers, asked, pace)): State<Known>, method: Method, uri: Uri) -> Response<Body> {
     asked.lock().expect("not poisoned").push(format!("{method} {}", uri.path()));
     let of = |status: StatusCode, kind: &str, body: Bytes| {
         Response::builder().status(status).header("content-type", kind).body(body.into()).expect("a response")
@@ -135,9 +164,31 @@ async fn answer(State((answers, asked)): State<(Arc<Answers>, Asked)>, method: M
     let blob =
         path.strip_prefix("app/blobs/").and_then(|wanted| image.blobs.iter().find(|(digest, _)| digest == wanted));
     match blob {
-        Some((_, content)) => of(StatusCode::OK, "application/octet-stream", content.clone()),
+        Some((_, content)) if method == Method::HEAD || *pace.borrow() == Pace::AtOnce => {
+            of(StatusCode::OK, "application/octet-stream", content.clone())
+        }
+        Some((_, content)) => {
+            let body = Body::from_stream(dripping(content.clone(), pace));
+            let builder = Response::builder().header("content-type", "application/octet-stream");
+            builder.header("content-length", content.len()).body(body).expect("a response")
+        }
         None => missing("BLOB_UNKNOWN", "blob unknown to registry"),
     }
+}
+
+/// Gives a byte now and then, and the rest once the registry is open.
+fn dripping(
+    content: Bytes,
+    pace: watch::Receiver<Pace>,
+) -> impl futures_util::Stream<Item = Result<Bytes, std::io::Error>> {
+    futures_util::stream::unfold((content, pace), |(mut rest, mut pace)| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        let opened = tokio::time::timeout(DRIP, pace.wait_for(|pace| *pace == Pace::AtOnce)).await.is_ok();
+        let piece = if opened { std::mem::take(&mut rest) } else { rest.split_to(1) };
+        Some((Ok(piece), (rest, pace)))
+    })
 }
 
 impl Image {

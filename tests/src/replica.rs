@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::process::{Process, command};
+use crate::process::{Process, command_in};
 use crate::{TestDb, binary, eventually};
 
 /// A replica in a process of its own.
@@ -25,7 +25,12 @@ impl Replica {
 
     /// Starts a replica on any database, with these lease times.
     pub async fn start_on(dsn: &str, dir: &Path, lease_times: &str) -> Self {
-        let mut start = command(binary());
+        Self::start_in(dsn, dir, lease_times, &[]).await
+    }
+
+    /// The same, with more variables in its environment.
+    pub async fn start_in(dsn: &str, dir: &Path, lease_times: &str, env: &[(String, String)]) -> Self {
+        let mut start = command_in(env, binary());
         start.args(["api", "--json-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--lease-times", lease_times]);
         start.arg("--key-file").arg(dir.join("key")).arg("--bootstrap-token-file").arg(token_file(dir));
         start.env("TSTR_PG_DSN", dsn).env("RUST_LOG", "info");

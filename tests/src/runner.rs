@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tstr_shared::permission::Scope;
 
-use crate::process::{Process, Seen, command, make_dir, run, write_private};
+use crate::process::{Process, Seen, behind, command, command_in, make_dir, run, write_private};
 use crate::{Person, Stack, binary, eventually, images};
 
 /// A worker process.
@@ -22,6 +22,10 @@ pub struct Runner {
 
 /// Where a worker is, and how it is started; can be started again on the same data directory.
 pub struct Site {
+    /// More variables of its environment.
+    pub env: Vec<(String, String)>,
+    /// Words in front of its command.
+    pub behind: Vec<String>,
     dir: PathBuf,
     token_file: PathBuf,
     name: String,
@@ -39,7 +43,7 @@ impl Site {
         let token_file = dir.join("token");
         write_private(&token_file, token);
         images::import(&dir);
-        Self { dir, token_file, name: name.to_owned() }
+        Self { env: Vec::new(), behind: Vec::new(), dir, token_file, name: name.to_owned() }
     }
 
     /// Returns its data directory.
@@ -58,9 +62,10 @@ impl Site {
 
     /// Starts the worker; returns when its log says that it is registered.
     pub async fn start(&self, grpc_url: &str, flags: &[&str]) -> Runner {
-        let mut start = command(binary());
+        let mut start = command_in(&self.env, binary());
         start.args(["run", "--grpc-addr", grpc_url, "--name", &self.name, "--data-dir"]).arg(&self.dir);
         start.arg("--token-file").arg(&self.token_file).args(flags).env("RUST_LOG", "info,tstr_worker=debug");
+        let start = behind(&self.behind, start);
         let log = self.dir.join(format!("log-{}", uuid::Uuid::new_v4().simple()));
         Runner { process: Process::start(start, log), dir: self.dir.clone(), name: self.name.clone() }
     }

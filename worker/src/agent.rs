@@ -160,7 +160,8 @@ impl Agent {
         loop {
             let fences = shared.book.fences();
             let asked_at = shared.book.now();
-            match shared.control.heartbeat(&fences, every.min(BEAT_PATIENCE)).await {
+            let unfit = shared.health.unfit();
+            match shared.control.heartbeat(&fences, unfit, every.min(BEAT_PATIENCE)).await {
                 Ok(beat) => {
                     if backoff.tries() > 0 {
                         info!("the API answers heartbeats again");
@@ -183,6 +184,7 @@ impl Agent {
                     tokio::select! {
                         () = tokio::time::sleep(every) => {}
                         () = shared.book.hurried() => {}
+                        () = shared.health.is_other_than(unfit) => {}
                     }
                     continue;
                 }

@@ -85,6 +85,10 @@ pub struct Config {
     #[arg(long, env = "TSTR_MIN_FREE", value_name = "SIZE")]
     pub min_free: Option<Bytes>,
 
+    /// How long an image may take to arrive; then the run ends as an error
+    #[arg(long, env = "TSTR_PULL_TIMEOUT", value_name = "DURATION", default_value = "30m")]
+    pub pull_timeout: Seconds,
+
     /// The program that guards containers when it is started with the argument `guard`: this one
     #[arg(skip = PathBuf::from(Config::THIS_PROGRAM))]
     pub guard_program: PathBuf,
@@ -122,6 +126,7 @@ impl Config {
             drain_timeout: Seconds(30),
             allow_root: false,
             min_free: None,
+            pull_timeout: Seconds(30 * 60),
             guard_program: PathBuf::from(Self::THIS_PROGRAM),
         }
     }

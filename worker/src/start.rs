@@ -81,7 +81,8 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         }
     };
     info!(socket = %socket.display(), "using Podman at {}", socket.display());
-    bring_up(config, identity, Place { engine: Arc::new(Podman::new(socket)), service, has_processes: true }).await
+    let engine = Podman::new(socket).pull_within(config.pull_timeout.duration());
+    bring_up(config, identity, Place { engine: Arc::new(engine), service, has_processes: true }).await
 }
 
 /// Brings a worker up on any engine.

@@ -1,7 +1,7 @@
 //! `RunnerService`: what a worker speaks.
 
 use tonic::{Request, async_trait};
-use tstr_proto::convert::{id, millis, narrow, number, part, parts, required_part, text, time};
+use tstr_proto::convert::{id, millis, narrow, number, part, parts, required_part, text, time, unfit};
 use tstr_proto::v1 as pb;
 use tstr_proto::v1::runner_service_server::RunnerService;
 use tstr_shared::error::Invalid;
@@ -38,7 +38,8 @@ impl RunnerService for Service {
     async fn heartbeat(&self, request: Request<pb::HeartbeatRequest>) -> Answer<pb::HeartbeatResponse> {
         answer(request, async |caller, req| {
             let (runner, fences) = (id("/runner_id", &req.runner_id)?, parts("/fences", req.fences)?);
-            Ok(self.ops.heartbeat(&caller, runner, fences).await?.into())
+            let unfit = unfit(&req.unfit);
+            Ok(self.ops.heartbeat(&caller, runner, fences, unfit).await?.into())
         })
         .await
     }

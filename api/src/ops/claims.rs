@@ -11,6 +11,7 @@ use tstr_shared::lease::{Fence, LeaseState, LeasedRun};
 use tstr_shared::logs::{LogOffsets, LogSeal, Stream};
 use tstr_shared::permission::RunsExecute;
 use tstr_shared::run::{Outcome, Reason, RunResult};
+use tstr_shared::runner::Unfit;
 use uuid::Uuid;
 
 use super::Ops;
@@ -136,8 +137,15 @@ impl Ops {
         }
     }
 
-    /// Extends leases; says of each whether it holds, and whether its run is to be cancelled.
-    pub async fn heartbeat(&self, caller: &Caller, runner: RunnerId, fences: Vec<Fence>) -> Result<Heartbeat> {
+    /// Extends leases; says of each whether it holds, and whether its run is to be cancelled. Notes why the runner takes
+    /// nothing new.
+    pub async fn heartbeat(
+        &self,
+        caller: &Caller,
+        runner: RunnerId,
+        fences: Vec<Fence>,
+        unfit: Option<Unfit>,
+    ) -> Result<Heartbeat> {
         let access = self.reach::<RunsExecute>(caller).await?;
         if fences.len() > 1024 {
             return Err(Invalid::one("/fences", "at most 1024 leases in one heartbeat").into());
@@ -145,8 +153,12 @@ impl Ops {
         let times = self.0.times;
         let mut conn = self.0.pools.beat.acquire().await?;
         let own = store::runners::selectors(&mut conn, &access, runner).await?;
-        let draining = own.ok_or_else(|| Error::not_found("runner"))?.draining;
+        let own = own.ok_or_else(|| Error::not_found("runner"))?;
+        let draining = own.draining;
         self.saw_runner(runner);
+        if own.unfit != unfit {
+            store::runners::set_unfit(&mut conn, &access, runner, unfit).await?;
+        }
         let held = match fences.is_empty() {
             true => Vec::new(),
             false => store::claims::renew(&mut conn, &access, runner, &fences, times.ttl).await?,

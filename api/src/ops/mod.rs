@@ -5,6 +5,7 @@
 
 mod admission;
 pub mod claims;
+mod clock;
 mod combine;
 mod cursor;
 mod desk;
@@ -77,6 +78,7 @@ struct Inner {
     namespaces: RwLock<NamespaceCache>,
     days: Mutex<HashSet<NaiveDate>>,
     seen: Mutex<Seen>,
+    clock: clock::DatabaseClock,
     closing: CancellationToken,
     /// Wakes the loop that carries out ordered cancels.
     orders: tokio::sync::Notify,
@@ -119,6 +121,7 @@ impl Ops {
             namespaces: RwLock::default(),
             days: Mutex::default(),
             seen: Mutex::default(),
+            clock: clock::DatabaseClock::default(),
             closing: CancellationToken::new(),
             orders: tokio::sync::Notify::new(),
         }))
@@ -126,7 +129,7 @@ impl Ops {
 
     /// Turns a bearer into a caller.
     pub async fn authenticate(&self, bearer: &str) -> Result<Caller> {
-        let caller = self.0.tokens.verify(bearer, Utc::now())?;
+        let caller = self.0.tokens.verify(bearer, self.0.clock.now())?;
         if let Ok(mut seen) = self.0.seen.lock() {
             seen.tokens.insert(caller.token_id());
         }
@@ -135,7 +138,7 @@ impl Ops {
 
     /// Refuses a caller whose token was revoked or has expired since its request began. For requests that last.
     fn still_holds(&self, caller: &Caller) -> Result<()> {
-        self.0.tokens.still_holds(caller, Utc::now())
+        self.0.tokens.still_holds(caller, self.0.clock.now())
     }
 
     /// Tells whether this replica can serve: the database answers and takes writes.

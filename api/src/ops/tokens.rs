@@ -1,6 +1,5 @@
 //! Tokens: issue, list, read, revoke; and who the caller is.
 
-use chrono::Utc;
 use tstr_shared::error::{ErrorCode, Invalid};
 use tstr_shared::ids::TokenId;
 use tstr_shared::namespace::NamespacePatterns;
@@ -116,9 +115,10 @@ impl Ops {
         Ok(token)
     }
 
-    /// Reads which tokens are revoked.
+    /// Reads which tokens are revoked, and the clock by which the others are judged.
     pub async fn refresh_revoked(&self, access: &Access<System>) -> Result<()> {
         let mut conn = self.db().acquire().await?;
+        self.0.clock.set(store::housekeeping::now(&mut conn).await?);
         self.0.tokens.add_revoked(store::tokens::revoked(&mut conn, access).await?);
         Ok(())
     }
@@ -141,7 +141,7 @@ impl Ops {
 
     /// Tells whether a bearer is one of this server's, valid now, and on record.
     pub async fn accepts(&self, bearer: &str) -> Result<bool> {
-        let Ok(caller) = self.0.tokens.verify(bearer, Utc::now()) else { return Ok(false) };
+        let Ok(caller) = self.0.tokens.verify(bearer, self.0.clock.now()) else { return Ok(false) };
         let mut conn = self.db().acquire().await?;
         Ok(store::tokens::own(&mut conn, &caller).await?.is_some_and(|token| token.revoked_at.is_none()))
     }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use tstr_shared::ids::{RunnerId, TokenId};
 use tstr_shared::permission::{RunnersRead, RunnersWrite, RunsExecute, TestsWrite};
-use tstr_shared::runner::{NewRunner, OFFLINE_AFTER_SECS, Runner, RunnerAbout, RunnerState};
+use tstr_shared::runner::{NewRunner, OFFLINE_AFTER_SECS, Runner, RunnerAbout, RunnerState, Unfit};
 use tstr_shared::selector::SelectorSources;
 
 use super::Conn;
@@ -24,6 +24,7 @@ struct RunnerRow {
     slots_used: i64,
     about: Json<RunnerAbout>,
     draining: bool,
+    unfit: Option<Unfit>,
     live: bool,
     registered_at: DateTime<Utc>,
     last_seen_at: DateTime<Utc>,
@@ -41,6 +42,7 @@ impl From<RunnerRow> for Runner {
             name: row.name,
             state,
             draining: row.draining,
+            unfit: row.unfit,
             namespaces: row.namespaces,
             accept: row.accept.0,
             reject: row.reject.0,
@@ -61,7 +63,7 @@ macro_rules! runner_query {
                       w.accept AS "accept: Json<BTreeMap<String, String>>",
                       w.reject AS "reject: Json<BTreeMap<String, String>>", w.slots,
                       (SELECT count(*) FROM lease l WHERE l.runner_id = w.id) AS "slots_used!",
-                      w.about AS "about: Json<RunnerAbout>", w.draining,
+                      w.about AS "about: Json<RunnerAbout>", w.draining, w.unfit AS "unfit: Unfit",
                       w.last_seen_at > clock_timestamp() - make_interval(secs => $1) AS "live!",
                       w.registered_at, w.last_seen_at
                FROM runner w "# + $tail,
@@ -109,6 +111,8 @@ pub struct RunnerSelectors {
     pub selectors: SelectorSources,
     /// Somebody asked it to drain.
     pub draining: bool,
+    /// Why it takes nothing new, as it said last.
+    pub unfit: Option<Unfit>,
     /// When it registered last.
     pub registered_at: DateTime<Utc>,
 }
@@ -150,7 +154,7 @@ pub async fn unable(
 pub async fn selectors(conn: &mut Conn, access: &Access<RunsExecute>, id: RunnerId) -> Result<Option<RunnerSelectors>> {
     let row = sqlx::query!(
         r#"SELECT namespaces, accept AS "accept: Json<BTreeMap<String, String>>",
-                  reject AS "reject: Json<BTreeMap<String, String>>", draining, registered_at
+                  reject AS "reject: Json<BTreeMap<String, String>>", draining, unfit AS "unfit: Unfit", registered_at
            FROM runner WHERE id = $1 AND token_id = $2"#,
         id.0,
         access.token_id().map(|id| id.0)
@@ -159,6 +163,7 @@ pub async fn selectors(conn: &mut Conn, access: &Access<RunsExecute>, id: Runner
         namespaces: row.namespaces,
         selectors: SelectorSources { accept: row.accept.0, reject: row.reject.0 },
         draining: row.draining,
+        unfit: row.unfit,
         registered_at: row.registered_at,
     }))
 }
@@ -219,7 +224,7 @@ pub async fn register(
            ON CONFLICT (id) DO UPDATE
            SET name = EXCLUDED.name, token_id = EXCLUDED.token_id, namespaces = EXCLUDED.namespaces,
                accept = EXCLUDED.accept, reject = EXCLUDED.reject, slots = EXCLUDED.slots, about = EXCLUDED.about,
-               registered_at = clock_timestamp(), last_seen_at = clock_timestamp()
+               unfit = NULL, registered_at = clock_timestamp(), last_seen_at = clock_timestamp()
            WHERE runner.token_id = EXCLUDED.token_id
               OR runner.last_seen_at < clock_timestamp() - make_interval(secs => $9)
            RETURNING id AS "id: RunnerId""#,
@@ -234,6 +239,19 @@ pub async fn register(
         within_secs
     );
     Ok(row.fetch_optional(conn).await?)
+}
+
+/// Notes whether a runner is fit to take runs.
+pub async fn set_unfit(
+    conn: &mut Conn,
+    access: &Access<RunsExecute>,
+    id: RunnerId,
+    unfit: Option<Unfit>,
+) -> Result<()> {
+    let (token, unfit) = (access.token_id().map(|id| id.0), unfit.map(Unfit::word));
+    let noted = sqlx::query!("UPDATE runner SET unfit = $3 WHERE id = $1 AND token_id = $2", id.0, token, unfit);
+    noted.execute(conn).await?;
+    Ok(())
 }
 
 /// Notes that runners were heard of.

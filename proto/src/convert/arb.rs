@@ -20,7 +20,7 @@ use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, LogStatus, LogSummary, St
 use tstr_shared::namespace::{Namespace, NamespaceInfo, NewNamespace, Quotas};
 use tstr_shared::permission::Scope;
 use tstr_shared::run::{Attempt, Outcome, Reason, Run, RunEvent, RunResult, RunState, Trigger};
-use tstr_shared::runner::{NewRunner, Runner, RunnerAbout, RunnerState};
+use tstr_shared::runner::{NewRunner, Runner, RunnerAbout, RunnerState, Unfit};
 use tstr_shared::testdef::{NewTestDef, Priority, RunConfig, TestDef};
 use tstr_shared::token::{Identity, IssuedToken, NewToken, Token};
 use uuid::Uuid;
@@ -272,12 +272,15 @@ pub(super) fn new_runner() -> impl Strategy<Value = NewRunner> {
 pub(super) fn runner() -> impl Strategy<Value = Runner> {
     let states = &[RunnerState::Live, RunnerState::Draining, RunnerState::Offline];
     let rest = (one_of(states), any::<bool>(), vec("\\PC{0,9}", 0..3), any::<u16>(), instant(), instant());
-    (new_runner(), rest).prop_map(|(new, (state, draining, namespaces, slots_used, registered_at, last_seen_at))| {
+    let unfit = option::of(one_of(Unfit::ALL));
+    (new_runner(), rest, unfit).prop_map(|(new, rest, unfit)| {
+        let (state, draining, namespaces, slots_used, registered_at, last_seen_at) = rest;
         Runner {
             id: new.id,
             name: new.name,
             state,
             draining,
+            unfit,
             namespaces,
             accept: new.selectors.accept,
             reject: new.selectors.reject,

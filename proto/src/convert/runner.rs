@@ -2,7 +2,7 @@
 
 use tstr_shared::error::Invalid;
 use tstr_shared::page::Page;
-use tstr_shared::runner::{NewRunner, Runner, RunnerAbout};
+use tstr_shared::runner::{NewRunner, Runner, RunnerAbout, Unfit};
 use tstr_shared::selector::SelectorSources;
 
 use super::words::{Text, read};
@@ -77,6 +77,7 @@ impl From<Runner> for pb::Runner {
             about: Some(runner.about.into()),
             registered_at: Some(time(runner.registered_at)),
             last_seen_at: Some(time(runner.last_seen_at)),
+            unfit: runner.unfit.map(Unfit::word).unwrap_or_default().to_owned(),
         }
     }
 }
@@ -89,6 +90,7 @@ impl TryFrom<pb::Runner> for Runner {
             name: message.name,
             state: read("/state", &message.state)?,
             draining: message.draining,
+            unfit: unfit(&message.unfit),
             namespaces: message.namespaces,
             accept: message.accept.into_iter().collect(),
             reject: message.reject.into_iter().collect(),
@@ -99,6 +101,12 @@ impl TryFrom<pb::Runner> for Runner {
             last_seen_at: instant("/last_seen_at", message.last_seen_at)?,
         })
     }
+}
+
+/// Reads why a runner takes nothing new. A word that is not known here says nothing: it comes from a newer release, and
+/// neither a heartbeat nor a list may fail for it.
+pub fn unfit(word: &str) -> Option<Unfit> {
+    Unfit::from_word(word)
 }
 
 impl From<Page<Runner>> for pb::ListRunnersResponse {

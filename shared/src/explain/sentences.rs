@@ -32,6 +32,10 @@ pub(super) fn verdict_words(runner: &Runner, verdict: Verdict, fits: &Result<(),
         (Err(misfit), _) => misfit.to_string(),
         (Ok(()), Verdict::NotLive) => format!("it is not live: last heard of at {}", at(runner.last_seen_at)),
         (Ok(()), Verdict::Draining) => "it is draining: it takes nothing new".to_owned(),
+        (Ok(()), Verdict::DiskLow) => "it is not fit (disk_low): its disk has too little room for logs".to_owned(),
+        (Ok(()), Verdict::Breaker) => {
+            "it is not fit (breaker): its machine broke several runs in a row; one is tried now and then".to_owned()
+        }
         (Ok(()), Verdict::AtCapacity) => format!("it is at capacity: {slots} used"),
         (Ok(()), Verdict::CouldTake | Verdict::Namespace | Verdict::Rejected | Verdict::NotAccepted) => {
             format!("it could take it: {slots} used")

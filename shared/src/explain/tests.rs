@@ -91,6 +91,9 @@ fn where_no_runner_takes_it_the_verdicts_are_counted() {
     assert_eq!(with(&gone), Some((Why::NoLiveRunner, words.to_owned())));
     let words = "the only runner that could take it does not now: 1 is not live";
     assert_eq!(with(&[count(Verdict::NotLive, None, 1)]), Some((Why::NoLiveRunner, words.to_owned())));
+    let words = "none of the 2 runners that could take it does now: 1 is not fit: disk_low, 1 is not fit: breaker";
+    let unfit = [count(Verdict::DiskLow, None, 1), count(Verdict::Breaker, None, 1)];
+    assert_eq!(with(&unfit), Some((Why::NoLiveRunner, words.to_owned())));
     assert_eq!(with(&[count(Verdict::AtCapacity, None, 1), count(Verdict::NotLive, None, 9)]), None);
     assert_eq!(with(&[count(Verdict::CouldTake, None, 1)]), None);
 }

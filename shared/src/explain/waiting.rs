@@ -113,7 +113,7 @@ pub fn why_no_runner(counts: &[VerdictCount], namespace: &Namespace) -> Option<B
         };
         return Some(Because::new(Why::NoRunnerCould, sentence));
     }
-    if could == of(counts, Verdict::NotLive) + of(counts, Verdict::Draining) {
+    if could == sum(&|verdict| verdict.is_passing() && !matches!(verdict, Verdict::CouldTake | Verdict::AtCapacity)) {
         let sentence = match could {
             1 => format!("the only runner that could take it does not now: {}", listed(counts)),
             _ => format!("none of the {could} runners that could take it does now: {}", listed(counts)),
@@ -137,6 +137,8 @@ fn listed(counts: &[VerdictCount]) -> String {
             Verdict::NotAccepted => format!("{n} {does} not accept the label {key}"),
             Verdict::NotLive => format!("{n} {is} not live"),
             Verdict::Draining => format!("{n} {is} draining"),
+            Verdict::DiskLow => format!("{n} {is} not fit: disk_low"),
+            Verdict::Breaker => format!("{n} {is} not fit: breaker"),
             Verdict::AtCapacity => format!("{n} {is} at capacity"),
             Verdict::CouldTake => format!("{n} could take it"),
             Verdict::Namespace => format!("{} of other namespaces", some(n, "runner")),

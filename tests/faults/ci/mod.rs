@@ -3,6 +3,7 @@
 mod api;
 mod containers;
 mod database;
+mod disk;
 mod flood;
 mod schedule;
 mod workers;

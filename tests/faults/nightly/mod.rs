@@ -1,6 +1,10 @@
 //! The rows that take longer, or whose faults are rarer: `just faults-all`.
 
 mod database;
+mod images;
 mod network;
 mod outage;
 mod races;
+mod storage;
+mod wild;
+mod workers;

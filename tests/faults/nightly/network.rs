@@ -6,6 +6,7 @@ use serde_json::json;
 use tstr_tests::arena::{Arena, Plan};
 use tstr_tests::balancer::{Road, Weather};
 use tstr_tests::checker::boot_nanos;
+use tstr_tests::room::Room;
 use tstr_tests::{eventually, factory};
 
 use crate::load;
@@ -59,5 +60,39 @@ async fn row_11_a_slow_network_and_half_open_connections_lose_no_attempt() {
         0,
         "no attempt is lost"
     );
+    arena.finish(Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_10_a_network_that_loses_three_packets_of_ten_loses_no_run_and_no_byte() {
+    let mut arena = Arena::prepare(Plan::ordinary(2, 2)).await;
+    let mut roads = Vec::new();
+    for post in 0..2 {
+        let room = Room::open();
+        let cable = room.cable();
+        arena.link_at(post, &format!("{}:0", cable.here)).await;
+        arena.posts[post].site.behind = room.with_network();
+        roads.push((room, cable));
+    }
+    arena.start_workers().await;
+    for (room, cable) in &roads {
+        room.spoil(cable, 30, 256);
+    }
+    let chatty = "for i in 1 2 3 4; do head -c 4000 /dev/urandom | base64; sleep 0.5; done";
+    arena.driver.register(&factory::witness("t", chatty)).await;
+    load::trigger(&arena.driver, "t", 16, Duration::from_millis(500)).await.unwrap();
+    arena.settle(Duration::from_secs(240)).await;
+    let lost: Vec<u64> = roads.iter().map(|(room, _)| room.lost()).collect();
+    eprintln!("packets lost: {lost:?}");
+    assert!(lost.iter().all(|lost| *lost > 50), "the networks were bad: {lost:?}");
+    assert_eq!(
+        arena.count("attempt WHERE attempt > 1 OR result IS DISTINCT FROM 'pass'").await,
+        0,
+        "no attempt is lost"
+    );
+    assert_eq!(arena.count("attempt WHERE log_status <> 'complete'").await, 0, "no byte is lost");
+    for (room, cable) in &roads {
+        room.mend(cable);
+    }
     arena.finish(Duration::from_secs(10)).await;
 }

@@ -170,7 +170,7 @@ pub fn table() -> Vec<Row> {
                 runner_id: t.worker.clone(), max: 1, wait_ms: 0, claim_id: Uuid::new_v4().to_string(), only_repeat: false, first: false,
             }.encode_to_vec()),
         row(("", "Heartbeat"), "runs:execute", Object, Nothing, nothing,
-            |t| pb::HeartbeatRequest { runner_id: t.worker.clone(), fences: Vec::new() }.encode_to_vec()),
+            |t| pb::HeartbeatRequest { runner_id: t.worker.clone(), fences: Vec::new(), unfit: String::new() }.encode_to_vec()),
         row(("", "StartRun"), "runs:execute", Fenced, Lease, nothing,
             |t| pb::StartRunRequest { runner_id: t.own_worker.clone(), fence: fence(t) }.encode_to_vec()),
         row(("", "AppendLogs"), "runs:execute", Fenced, Lease, nothing,

@@ -76,6 +76,7 @@ async fn a_run_goes_over_the_wire_from_claim_to_result() {
     let started = runner.start_run(start.clone()).await.unwrap().into_inner();
     assert_eq!(runner.start_run(start).await.unwrap().into_inner(), started);
     let beat = pb::HeartbeatRequest {
+        unfit: String::new(),
         runner_id: wish.id.clone(),
         fences: vec![fence.clone(), pb::Fence { attempt: 9, ..fence.clone() }],
     };
@@ -182,7 +183,11 @@ async fn the_runner_the_fence_and_the_claim_of_another_token_are_worth_nothing()
             let append = pb::AppendLogsRequest { runner_id: runner_id.clone(), fence: Some(fence.clone()), chunks };
             assert!(thief.append_logs(append).await.is_err());
         }
-        let beat = |runner_id: &str| pb::HeartbeatRequest { runner_id: runner_id.into(), fences: vec![fence.clone()] };
+        let beat = |runner_id: &str| pb::HeartbeatRequest {
+            runner_id: runner_id.into(),
+            fences: vec![fence.clone()],
+            unfit: String::new(),
+        };
         refused(thief.heartbeat(beat(&mine.id)).await, Code::NotFound, ErrorCode::NotFound);
         let told = thief.heartbeat(beat(&own.id)).await.unwrap().into_inner();
         assert_eq!(told.leases[0].state(), pb::LeaseState::Gone);

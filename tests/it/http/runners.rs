@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 use tstr_shared::permission::Scope;
+use tstr_shared::runner::Unfit;
 use tstr_shared::selector::SelectorSources;
 use tstr_tests::worker::Worker;
 use tstr_tests::{Stack, factory};
@@ -81,7 +82,7 @@ async fn a_draining_runner_keeps_what_it_has_and_gets_nothing_until_it_is_resume
     assert_eq!((&drained["state"], &drained["draining"]), (&json!("draining"), &json!(true)));
     admin.trigger("a").await;
     assert!(worker.claim_within(1, Duration::from_millis(300)).await.is_empty());
-    let beat = worker.ops.heartbeat(&worker.caller, worker.id, vec![fence]).await.unwrap();
+    let beat = worker.ops.heartbeat(&worker.caller, worker.id, vec![fence], None).await.unwrap();
     assert!(beat.draining && beat.leases.len() == 1);
     worker.finish(fence, tstr_shared::run::RunResult::Pass).await.unwrap();
     assert!(worker.claim(1).await.is_empty());
@@ -94,6 +95,26 @@ async fn a_draining_runner_keeps_what_it_has_and_gets_nothing_until_it_is_resume
     let resumed = there.post(&format!("{path}/resume"), &json!({})).await.expect(200);
     assert_eq!((&resumed["state"], &resumed["draining"]), (&json!("live"), &json!(false)));
     assert_eq!(tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("it is woken").unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_runner_that_is_not_fit_is_live_and_says_why_until_it_is_fit_or_begins_anew() {
+    let stack = Stack::start().await;
+    let admin = stack.admin();
+    let worker = Worker::register(&stack, 0, "w").await;
+    let path = format!("/api/v1/runners/{}", worker.id);
+    let beat = async |unfit| worker.ops.heartbeat(&worker.caller, worker.id, Vec::new(), unfit).await.map(drop);
+    assert!(admin.get(&path).await.expect(200).get("unfit").is_none(), "a fit runner has no such field");
+    for unfit in [Unfit::DiskLow, Unfit::Breaker] {
+        beat(Some(unfit)).await.unwrap();
+        let told = admin.get(&path).await.expect(200);
+        assert_eq!((&told["state"], &told["unfit"]), (&json!("live"), &json!(unfit.word())));
+    }
+    beat(None).await.unwrap();
+    assert!(admin.get(&path).await.expect(200).get("unfit").is_none());
+    beat(Some(Unfit::Breaker)).await.unwrap();
+    worker.register_again(&worker.ops, SelectorSources::default()).await;
+    assert!(admin.get(&path).await.expect(200).get("unfit").is_none(), "a worker that starts anew is not judged yet");
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ async fn try_everything(lab: &Lab, run: RunId, who: &str, worker: &Worker, fence
     for result in RunResult::ALL {
         refused(result.word(), worker.finish(fence, *result).await);
     }
-    match worker.ops.heartbeat(&worker.caller, worker.id, vec![fence]).await {
+    match worker.ops.heartbeat(&worker.caller, worker.id, vec![fence], None).await {
         Ok(beat) => assert_eq!(beat.leases[0].1, LeaseState::Gone, "{who}"),
         Err(error) => refused("heartbeat", Err(error.code())),
     }

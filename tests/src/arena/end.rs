@@ -111,12 +111,17 @@ fn left_behind(dir: &Path) -> Vec<String> {
     found.extend(spool.map(|entry| format!("the spool {}", entry.path().display())));
     found.extend(containers(dir).into_iter().map(|name| format!("the container {name}")));
     // To ask Podman leaves the process behind that holds its namespaces.
+    end_processes_of(dir);
+    found
+}
+
+/// Kills the processes that have to do with a folder.
+pub(super) fn end_processes_of(dir: &Path) {
     for (pid, _) in processes_of(dir) {
         if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, Signal::KILL);
         }
     }
-    found
 }
 
 /// Lists the processes that name a folder in their arguments or their environment, or work in it.

@@ -54,6 +54,11 @@ impl History {
         self.0.lock().expect("not poisoned").push(Request { asked, mark: mark.into(), known });
     }
 
+    /// Forgets a request: what it made was lost as it may be.
+    pub fn forget(&self, mark: &str) {
+        self.0.lock().expect("not poisoned").retain(|request| request.mark != mark);
+    }
+
     /// Returns all requests.
     pub fn requests(&self) -> Vec<Request> {
         self.0.lock().expect("not poisoned").clone()

@@ -76,6 +76,8 @@ pub struct Evidence {
     pub snapshots: Vec<Snapshot>,
     /// Cancels of running runs that were answered.
     pub cancels: Vec<Cancel>,
+    /// Attempts whose whole machine stood still, guard and all: only they may be alive beside another attempt.
+    pub frozen: Vec<(Uuid, i16)>,
     /// Runs that were shown to people with limited rights.
     pub seen: Vec<Seen>,
     /// Secrets that may stand nowhere.
@@ -95,7 +97,7 @@ pub async fn violations(conn: &mut PgConnection, evidence: &Evidence) -> Vec<Vio
         found.push(Violation::new(invariant, claim, rows));
     }
     found.extend(logs::violations(conn).await);
-    found.extend(witness::violations(conn, &evidence.witness, &evidence.cancels).await);
+    found.extend(witness::violations(conn, &evidence.witness, &evidence.cancels, &evidence.frozen).await);
     found.extend(snapshot::violations(conn, &evidence.snapshots).await);
     found.extend(tables::foreign(conn, &evidence.seen).await);
     found.extend(tables::secrets(conn, &evidence.secrets, &evidence.texts).await);

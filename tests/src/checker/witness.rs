@@ -168,7 +168,12 @@ async fn attempts(conn: &mut PgConnection) -> BTreeMap<(Uuid, i16), Attempt> {
     rows.into_iter().map(|row| ((row.run_id, row.attempt), row)).collect()
 }
 
-pub(super) async fn violations(conn: &mut PgConnection, witness: &Witness, cancels: &[Cancel]) -> Vec<Violation> {
+pub(super) async fn violations(
+    conn: &mut PgConnection,
+    witness: &Witness,
+    cancels: &[Cancel],
+    frozen: &[(Uuid, i16)],
+) -> Vec<Violation> {
     let (told, attempts) = (lines(conn).await, attempts(conn).await);
     let known: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM run").fetch_all(&mut *conn).await.expect("read the runs");
     let mut spans: BTreeMap<(Uuid, i16), Span> = BTreeMap::new();
@@ -187,7 +192,7 @@ pub(super) async fn violations(conn: &mut PgConnection, witness: &Witness, cance
         ("I6", "a log holds the lines of its own attempt", mixed_up(&told)),
         ("I6", "a container that passed or failed said so itself, with the same exit code", unsaid(&told, &attempts)),
         ("I7", "what is stored and dropped is what the container wrote", miscounted(&told, &attempts)),
-        ("I8", "two attempts of a run are never alive at once", overlapping(&spans)),
+        ("I8", "two attempts of a run are never alive at once", overlapping(&spans, frozen)),
         ("I14", "a run that was cancelled before its start never starts", revived(conn, &spans, &attempts).await),
         ("I14", "a cancelled container is dead within its bound", outlived(&spans, cancels)),
     ] {
@@ -264,10 +269,13 @@ fn miscounted(told: &BTreeMap<Key, Told>, attempts: &BTreeMap<Key, Attempt>) -> 
     broken
 }
 
-fn overlapping(spans: &BTreeMap<Key, Span>) -> Broken {
+fn overlapping(spans: &BTreeMap<Key, Span>, frozen: &[Key]) -> Broken {
     let mut broken = Vec::new();
     for ((run, attempt), span) in spans {
         for ((_, other), second) in spans.range((*run, attempt + 1)..=(*run, i16::MAX)) {
+            if frozen.contains(&(*run, *attempt)) || frozen.contains(&(*run, *other)) {
+                continue;
+            }
             let (first, later) = if span.from <= second.from { (span, second) } else { (second, span) };
             if later.from + CLOCK_TICK < first.to {
                 let both = (first.to.min(later.to) - later.from) as f64 / 1e9;
@@ -330,7 +338,7 @@ mod tests {
         let spans = |a: (i64, i64), b: (i64, i64)| {
             let second = 1_000_000_000;
             let span = |(from, to): (i64, i64)| Span { from: from * second, to: to * second };
-            overlapping(&BTreeMap::from([((run, 1), span(a)), ((run, 2), span(b))])).len()
+            overlapping(&BTreeMap::from([((run, 1), span(a)), ((run, 2), span(b))]), &[]).len()
         };
         assert_eq!(spans((1, 5), (5, 9)), 0, "one after the other");
         assert_eq!(spans((1, 5), (4, 9)), 1);

@@ -10,7 +10,7 @@ use tstr_shared::error::ErrorCode;
 use tstr_shared::lease::{Fence, LeaseState, LeaseTimes, LeasedRun};
 use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, Stream};
 use tstr_shared::run::{Outcome, RunResult};
-use tstr_shared::runner::NewRunner;
+use tstr_shared::runner::{NewRunner, Unfit};
 
 use super::{Backoff, Beat, Claim, ControlError, ControlPlane, Registration, Release};
 
@@ -32,6 +32,7 @@ struct State {
     released: HashMap<Fence, Release>,
     logs: HashMap<Fence, Vec<LogChunk>>,
     heartbeats: Vec<Vec<Fence>>,
+    unfit: Option<Unfit>,
     cancelled: HashSet<Fence>,
     gone: HashSet<Fence>,
     lost_tails: HashMap<Fence, usize>,
@@ -136,6 +137,11 @@ impl FakeControl {
         self.lock().heartbeats.clone()
     }
 
+    /// Returns why nothing new is taken, as the last heartbeat said.
+    pub fn unfit(&self) -> Option<Unfit> {
+        self.lock().unfit
+    }
+
     /// Waits until something holds.
     pub async fn until(&self, holds: impl Fn(&Self) -> bool) {
         loop {
@@ -228,12 +234,13 @@ impl ControlPlane for FakeControl {
         permitted
     }
 
-    async fn heartbeat(&self, fences: &[Fence], _: Duration) -> Result<Beat, ControlError> {
+    async fn heartbeat(&self, fences: &[Fence], unfit: Option<Unfit>, _: Duration) -> Result<Beat, ControlError> {
         if self.lock().away {
             return Err(ControlError::Unavailable("away".into()));
         }
         self.answer(None, |state| {
             state.heartbeats.push(fences.to_vec());
+            state.unfit = unfit;
             let say = |fence: &Fence| {
                 if state.gone.contains(fence) {
                     LeaseState::Gone

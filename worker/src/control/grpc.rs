@@ -21,7 +21,7 @@ use tstr_shared::ids::RunnerId;
 use tstr_shared::lease::{Fence, LeasedRun};
 use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal};
 use tstr_shared::run::Outcome;
-use tstr_shared::runner::NewRunner;
+use tstr_shared::runner::{NewRunner, Unfit};
 
 use super::{Backoff, Beat, Claim, ControlError, ControlPlane, Registration, Release};
 
@@ -211,9 +211,10 @@ impl ControlPlane for GrpcControl {
         .map(|_| ())
     }
 
-    async fn heartbeat(&self, fences: &[Fence], within: Duration) -> Result<Beat, ControlError> {
+    async fn heartbeat(&self, fences: &[Fence], unfit: Option<Unfit>, within: Duration) -> Result<Beat, ControlError> {
         let fences = fences.iter().copied().map(Into::into).collect();
-        let message = pb::HeartbeatRequest { runner_id: self.runner(), fences };
+        let unfit = unfit.map(Unfit::word).unwrap_or_default().to_owned();
+        let message = pb::HeartbeatRequest { runner_id: self.runner(), fences, unfit };
         let call = |mut client: RunnerServiceClient<Channel>, request| async move { client.heartbeat(request).await };
         let answer = self.once(&message, within, &call).await.map_err(|status| classify(&status))?;
         let mut leases = Vec::with_capacity(answer.leases.len());

@@ -16,7 +16,7 @@ use tstr_shared::ids::RunnerId;
 use tstr_shared::lease::{Fence, LeaseState, LeaseTimes, LeasedRun};
 use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal};
 use tstr_shared::run::{Outcome, Reason};
-use tstr_shared::runner::NewRunner;
+use tstr_shared::runner::{NewRunner, Unfit};
 use uuid::Uuid;
 
 pub use grpc::GrpcControl;
@@ -100,8 +100,8 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// Asks for the permission to start the container (T3).
     async fn start(&self, fence: Fence) -> Result<(), ControlError>;
 
-    /// Extends leases. Does not repeat itself.
-    async fn heartbeat(&self, fences: &[Fence], within: Duration) -> Result<Beat, ControlError>;
+    /// Extends leases, and says why nothing new is taken, if that is so. Does not repeat itself.
+    async fn heartbeat(&self, fences: &[Fence], unfit: Option<Unfit>, within: Duration) -> Result<Beat, ControlError>;
 
     /// Stores pieces of a log; answers how far the log is stored.
     async fn append_logs(&self, fence: Fence, chunks: &[LogChunk]) -> Result<LogOffsets, ControlError>;

@@ -31,7 +31,7 @@ use super::{
 const ASK: Duration = Duration::from_secs(30);
 /// How long making, starting or removing a container may take on a busy machine.
 const ACT: Duration = Duration::from_secs(120);
-/// How long an image may take to arrive.
+/// How long an image may take to arrive when nobody says how long.
 const PULL: Duration = Duration::from_secs(30 * 60);
 /// The directory for artifacts inside a container's volume.
 const ARTIFACTS: &str = "artifacts";
@@ -42,13 +42,20 @@ pub struct Podman {
     api: Api,
     libpod: Libpod,
     host: OnceLock<Host>,
+    pull: Duration,
 }
 
 impl Podman {
     /// Makes a handle; talks to nobody.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
         let socket = socket.into();
-        Self { api: Api::unix(&socket), libpod: Libpod::new(socket), host: OnceLock::new() }
+        Self { api: Api::unix(&socket), libpod: Libpod::new(socket), host: OnceLock::new(), pull: PULL }
+    }
+
+    /// Says how long an image may take to arrive.
+    #[must_use]
+    pub fn pull_within(self, pull: Duration) -> Self {
+        Self { pull, ..self }
     }
 
     /// Tells whether a Podman service answers at a socket.
@@ -165,9 +172,8 @@ impl Engine for Podman {
             }
             Ok(())
         };
-        tokio::time::timeout(PULL, pulling)
-            .await
-            .unwrap_or_else(|_| Err(EngineError::Refused(format!("the image did not arrive within {PULL:?}"))))
+        let refusal = || EngineError::Refused(format!("the image did not arrive within {:?}", self.pull));
+        tokio::time::timeout(self.pull, pulling).await.unwrap_or_else(|_| Err(refusal()))
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<Vec<String>, EngineError> {

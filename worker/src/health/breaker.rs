@@ -83,6 +83,15 @@ impl<Run: Copy + PartialEq> Breaker<Run> {
         }
     }
 
+    /// Tells whether nothing is taken now, or nothing but a probe that is under way.
+    pub(crate) fn is_open(&self, now: Duration) -> bool {
+        match self.state {
+            State::Closed { .. } | State::Probing { run: None, .. } => false,
+            State::Open { until, .. } => now < until,
+            State::Probing { run: Some(_), .. } => true,
+        }
+    }
+
     /// Notes that a run was taken.
     pub(crate) fn taken(&mut self, taken: Run) {
         if let State::Probing { run, .. } = &mut self.state {
@@ -152,6 +161,7 @@ mod tests {
     fn three_losses_in_a_row_open_it() {
         let mut breaker = opened();
         assert_eq!(breaker.permit(secs(9)), Permit::NotBefore(secs(10)));
+        assert!(breaker.is_open(secs(9)) && !breaker.is_open(secs(10)));
         assert_eq!(breaker.permit(secs(10)), Permit::One);
     }
 
@@ -173,6 +183,7 @@ mod tests {
         assert_eq!(breaker.permit(secs(10)), Permit::One);
         breaker.taken(9);
         assert_eq!(breaker.permit(secs(11)), Permit::Probing);
+        assert!(breaker.is_open(secs(11)), "of others nothing is taken");
         assert_eq!(breaker.ended(4, Sign::Good, secs(12), 0.0), None, "not the probe");
         assert_eq!(breaker.permit(secs(12)), Permit::Probing);
         assert_eq!(breaker.ended(9, Sign::Good, secs(13), 0.0), Some(Change::Closed));

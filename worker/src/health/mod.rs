@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 use tstr_shared::lease::Fence;
+use tstr_shared::runner::Unfit;
 
 use crate::clock::Clock;
 pub(crate) use breaker::Sign;
@@ -52,6 +53,21 @@ impl Health {
     /// Waits until no runs may be taken.
     pub(crate) async fn is_unfit(&self) {
         while matches!(self.permit(), Some(Permit::All | Permit::One)) {
+            self.pause().await;
+        }
+    }
+
+    /// Says why nothing new is taken now; `None` while runs are taken.
+    pub(crate) fn unfit(&self) -> Option<Unfit> {
+        match self.is_disk_low() {
+            true => Some(Unfit::DiskLow),
+            false => lock(&self.breaker).is_open(self.clock.now()).then_some(Unfit::Breaker),
+        }
+    }
+
+    /// Waits until that is another reason than `known`, or none.
+    pub(crate) async fn is_other_than(&self, known: Option<Unfit>) {
+        while self.unfit() == known {
             self.pause().await;
         }
     }

@@ -114,7 +114,7 @@ impl Show for Explanation {
             facts.extend(waiting.runners.iter().map(|runner| {
                 let tint = match runner.verdict {
                     Verdict::CouldTake => Tint::Good,
-                    Verdict::AtCapacity | Verdict::Draining => Tint::Warn,
+                    Verdict::AtCapacity | Verdict::Draining | Verdict::DiskLow | Verdict::Breaker => Tint::Warn,
                     Verdict::NotLive | Verdict::Namespace | Verdict::Rejected | Verdict::NotAccepted => Tint::Dim,
                 };
                 ("RUNNER", Cell::new(format!("{}: {}", runner.runner_name, runner.sentence), tint))

@@ -7,7 +7,7 @@ use tstr_shared::ledger::{LedgerEntry, LedgerOutcome};
 use tstr_shared::namespace::NamespaceInfo;
 use tstr_shared::permission::Scope;
 use tstr_shared::run::{Attempt, Run, RunEvent, RunResult, RunState};
-use tstr_shared::runner::{Runner, RunnerState};
+use tstr_shared::runner::{Runner, RunnerState, Unfit};
 use tstr_shared::schedule::Upcoming;
 use tstr_shared::testdef::TestDef;
 use tstr_shared::token::{Identity, Token};
@@ -316,7 +316,12 @@ impl Show for Runner {
 
     fn row(&self, look: &Look) -> Vec<Cell> {
         let (word, tint) = match self.state {
-            RunnerState::Live => ("live", Tint::Good),
+            // Live, and yet it takes nothing new.
+            RunnerState::Live => match self.unfit {
+                None => ("live", Tint::Good),
+                Some(Unfit::DiskLow) => ("not fit: disk_low", Tint::Bad),
+                Some(Unfit::Breaker) => ("not fit: breaker", Tint::Bad),
+            },
             RunnerState::Draining => ("draining", Tint::Warn),
             RunnerState::Offline => ("offline", Tint::Dim),
         };
