@@ -100,11 +100,11 @@ impl Script {
                 SELECT ctid AS tid FROM ready WHERE lane = :lane AND seq >= :head ORDER BY seq LIMIT 1
                 FOR UPDATE SKIP LOCKED
             ),
-            gone AS (DELETE FROM ready WHERE ctid = ANY(ARRAY(SELECT tid FROM pick)) RETURNING lane, seq, run_id),
+            gone AS (DELETE FROM ready WHERE ctid = ANY(ARRAY(SELECT tid FROM pick)) RETURNING lane, seq, run_id, config_id),
             back AS (
-                INSERT INTO ready (lane, seq, run_id, expires_at)
+                INSERT INTO ready (lane, seq, run_id, expires_at, config_id)
                 SELECT lane, ((extract(epoch FROM clock_timestamp()) * 1000)::bigint << 20)
-                             | (nextval('ready_seq') & 1048575), run_id, now() + interval '1 day' FROM gone
+                             | (nextval('ready_seq') & 1048575), run_id, now() + interval '1 day', config_id FROM gone
             )
             SELECT seq AS head FROM gone
             \\aset\n";

@@ -164,8 +164,8 @@ async fn load(conn: &mut PgConnection, seeds: &[Uuid], classes: &[i32], depth: u
         noted AS (
             INSERT INTO run_event (run_id, state_to, attempt, actor) SELECT id, 'queued', 0, created_by FROM new
         )
-        INSERT INTO ready (lane, seq, run_id, expires_at)
-        SELECT class_id * 4 + priority, seq, id, now() + interval '1 day' FROM new";
+        INSERT INTO ready (lane, seq, run_id, expires_at, config_id)
+        SELECT class_id * 4 + priority, seq, id, now() + interval '1 day', config_id FROM new";
     let depth = i64::try_from(depth)?;
     let mut next = i64::try_from(seeds.len())? + 1;
     if !classes.is_empty() {
@@ -238,11 +238,11 @@ impl Keeper {
     /// Puts claimed runs back; notes the first place in each lane.
     async fn put_back(&mut self, first: &mut BTreeMap<i32, i64>) -> Result<u64> {
         const PUT_BACK: &str = "
-            WITH gone AS (DELETE FROM lease RETURNING run_id, lane)
-            INSERT INTO ready (lane, seq, run_id, expires_at)
+            WITH gone AS (DELETE FROM lease RETURNING run_id, lane, config_id)
+            INSERT INTO ready (lane, seq, run_id, expires_at, config_id)
             SELECT lane,
                    ((extract(epoch FROM clock_timestamp()) * 1000)::bigint << 20) | (nextval('ready_seq') & 1048575),
-                   run_id, now() + interval '1 day'
+                   run_id, now() + interval '1 day', config_id
             FROM gone
             RETURNING lane, seq";
         let places: Vec<(i32, i64)> = sqlx::query_as(PUT_BACK).fetch_all(&mut self.conn).await?;

@@ -157,8 +157,8 @@ async fn copy(server: &Server, conn: &mut PgConnection, at: DateTime<Utc>) -> Re
         ),
         runs AS (INSERT INTO bench_run SELECT * FROM made),
         waits AS (
-            INSERT INTO bench_ready (lane, seq, run_id, expires_at)
-            SELECT class_id * 4 + priority, seq, id, clock_timestamp() + make_interval(secs => queue_secs) FROM made
+            INSERT INTO bench_ready (lane, seq, run_id, expires_at, config_id)
+            SELECT class_id * 4 + priority, seq, id, clock_timestamp() + make_interval(secs => queue_secs), config_id FROM made
         ),
         gates AS (
             INSERT INTO bench_gated (run_id, ns_id, matrix_id, group_key, group_slot, policy, depth, overflow, max_parallel,

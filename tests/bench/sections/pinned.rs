@@ -64,10 +64,10 @@ fn at(queue: usize, max: u32) -> Point {
 /// Takes all that waits out of the queue and puts it back at its end, until so many rows are dead.
 async fn recycle(conn: &mut PgConnection, rows: u64) -> Result<u64> {
     const RECYCLE: &str = "
-        WITH gone AS (DELETE FROM ready RETURNING lane, seq, run_id)
-        INSERT INTO ready (lane, seq, run_id, expires_at)
+        WITH gone AS (DELETE FROM ready RETURNING lane, seq, run_id, config_id)
+        INSERT INTO ready (lane, seq, run_id, expires_at, config_id)
         SELECT lane, ((extract(epoch FROM clock_timestamp()) * 1000)::bigint << 20) | (nextval('ready_seq') & 1048575),
-               run_id, now() + interval '1 day'
+               run_id, now() + interval '1 day', config_id
         FROM (SELECT * FROM gone ORDER BY lane, seq) AS gone";
     let mut dead = 0;
     while dead < rows {
