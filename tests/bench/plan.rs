@@ -109,7 +109,7 @@ pub struct Plan {
     /// `lives`: how often runs are triggered; each makes 250.
     pub triggers: u32,
     /// `lives`: how many jobs graphile-worker drains.
-    pub jobs: u32,
+    pub drained: u32,
     /// `wake`: how often a waiting claim is woken.
     pub wake_ups: u32,
     /// `start`: how many containers are started.
@@ -179,7 +179,7 @@ impl Plan {
             pinned_depth: 100_000,
             dead_rows: 1_000_000,
             triggers: 40,
-            jobs: 50_000,
+            drained: 50_000,
             wake_ups: 300,
             starts: 100,
             due_tests: 20_000,
@@ -211,7 +211,7 @@ impl Plan {
             pinned_depth: 4_000,
             dead_rows: 20_000,
             triggers: 3,
-            jobs: 2_000,
+            drained: 2_000,
             wake_ups: 10,
             starts: 4,
             due_tests: 250,

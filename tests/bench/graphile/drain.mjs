@@ -51,4 +51,4 @@ const used = process.cpuUsage(cpu);
 const { rows } = await pgPool.query("SELECT count(*)::int AS left FROM graphile_worker._private_jobs");
 await pgPool.end();
 if (rows[0].left !== 0) throw new Error(`${rows[0].left} jobs are left`);
-console.log(JSON.stringify({ jobs: done, per_s: done / seconds, node_us: (used.user + used.system) / done }));
+console.log(JSON.stringify({ done, per_s: done / seconds, node_us: (used.user + used.system) / done }));

@@ -18,8 +18,8 @@ pub struct Graphile {
 /// What a run of it tells.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct Drained {
-    jobs: u32,
-    /// Jobs per second, from the first that was taken to the end of the worker.
+    done: u32,
+    /// How many per second, from the first that was taken to the end of the worker.
     pub per_s: f64,
     /// Processor time of Node.js for each job, in microseconds.
     pub node_us: f64,
@@ -35,16 +35,16 @@ impl Graphile {
     }
 
     /// Adds jobs and lets it drain them.
-    pub async fn drain(&self, server: &Server, jobs: u32) -> Result<Drained> {
+    pub async fn drain(&self, server: &Server, count: u32) -> Result<Drained> {
         let mut node = server.client_of("node", DATABASE);
-        node.arg(&self.script).arg(jobs.to_string());
+        node.arg(&self.script).arg(count.to_string());
         let output = tokio::process::Command::from(node).kill_on_drop(true).output().await.context("run node")?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let faults = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure!(output.status.success(), "graphile-worker: {}\n{text}{faults}", output.status);
         let last = text.lines().last().unwrap_or_default();
         let drained: Drained = serde_json::from_str(last).with_context(|| format!("graphile-worker said\n{text}"))?;
-        ensure!(drained.jobs == jobs, "graphile-worker did {} jobs of {jobs}", drained.jobs);
+        ensure!(drained.done == count, "graphile-worker did {} jobs of {count}", drained.done);
         Ok(drained)
     }
 

@@ -61,22 +61,22 @@ pub async fn run(bench: &Bench) -> Result<Found> {
     let graphile = Graphile::prepare(&bench.server).await?;
     // Once for the connections and plans of both.
     lives.round(2, true).await?;
-    graphile.drain(&bench.server, plan.jobs / 10).await?;
+    graphile.drain(&bench.server, plan.drained / 10).await?;
     let mut rounds = Vec::new();
     for round in 0..plan.rounds {
         bench.say(&format!("lives, round {} of {}", round + 1, plan.rounds));
-        let jobs = async || {
+        let others = async || {
             let cpu = bench.server.cpu_us(&[]);
-            let drained = graphile.drain(&bench.server, plan.jobs).await?;
-            let db_us = (bench.server.cpu_us(&[]) - cpu) / f64::from(plan.jobs);
+            let drained = graphile.drain(&bench.server, plan.drained).await?;
+            let db_us = (bench.server.cpu_us(&[]) - cpu) / f64::from(plan.drained);
             anyhow::Ok(Lived { per_s: drained.per_s, db_us, api_us: drained.node_us })
         };
-        let first = if round % 2 == 1 { Some(jobs().await?) } else { None };
+        let first = if round % 2 == 1 { Some(others().await?) } else { None };
         let whole = lives.round(plan.triggers, true).await?;
         let drained = lives.round(plan.triggers, false).await?;
         let graphile = match first {
-            Some(jobs) => jobs,
-            None => jobs().await?,
+            Some(drained) => drained,
+            None => others().await?,
         };
         rounds.push(Round { whole, drained, graphile });
     }
