@@ -48,6 +48,6 @@ gen:
 verify:
     ./scripts/test
 
-# measure claims and logs against bare PostgreSQL, on a quiet machine; `just bench --quick` only shows that it works
+# measure everything, or the sections that are named, on a quiet machine; `just bench --quick` only shows that it works
 bench *ARGS:
     ./scripts/bench "$@"

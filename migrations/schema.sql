@@ -1,5 +1,12 @@
 -- The schema that the migrations make, for reviewers. Written by ./scripts/gen; never edited.
 
+CREATE FUNCTION public.config_of(run uuid) RETURNS bigint
+    LANGUAGE plpgsql STABLE STRICT
+    AS $$
+BEGIN
+    RETURN (SELECT r.config_id FROM run r WHERE r.id = config_of.run);
+END $$;
+
 CREATE FUNCTION public.ensure_partitions(first date, last date) RETURNS integer
     LANGUAGE plpgsql
     AS $$
@@ -183,6 +190,7 @@ CREATE TABLE public.lease (
     test_retries smallint NOT NULL,
     releases smallint NOT NULL,
     cancel_note text,
+    config_id bigint,
     CONSTRAINT lease_cancel_check CHECK (((cancel_requested_at IS NULL) OR (started_at IS NOT NULL))),
     CONSTRAINT lease_deadline_check CHECK (((started_at IS NULL) = (hard_deadline IS NULL))),
     CONSTRAINT lease_order_check CHECK ((started_at >= leased_at))
@@ -248,7 +256,8 @@ CREATE TABLE public.ready (
     infra_losses smallint DEFAULT 0 NOT NULL,
     test_retries smallint DEFAULT 0 NOT NULL,
     releases smallint DEFAULT 0 NOT NULL,
-    expires_at timestamp with time zone NOT NULL
+    expires_at timestamp with time zone NOT NULL,
+    config_id bigint
 )
 WITH (autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
 

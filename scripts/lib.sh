@@ -73,6 +73,15 @@ ensure_postgres() {
   return "$status"
 }
 
+# Node.js of version 18 or newer, with npm: only the benchmark beside graphile-worker needs it.
+ensure_node() {
+  local have
+  have=$(node --version 2>/dev/null | sed -n 's/^v\([0-9]*\)\..*/\1/p')
+  if [ "${have:-0}" -lt 18 ] || ! command -v npm >/dev/null; then
+    need_packages nodejs npm
+  fi
+}
+
 ensure_podman() {
   need_packages podman runc conmon catatonit slirp4netns uidmap fuse-overlayfs busybox-static
   ensure_setuid_maps

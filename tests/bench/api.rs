@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -11,6 +12,7 @@ use tonic::Request;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tstr_proto::v1 as pb;
+use tstr_proto::v1::control_service_client::ControlServiceClient;
 use tstr_proto::v1::runner_service_client::RunnerServiceClient;
 use tstr_shared::permission::Scope;
 use tstr_tests::process::{Process, command};
@@ -29,6 +31,8 @@ pub struct Api {
     admin: Person,
     grpc_url: String,
     runner_token: String,
+    control_bearer: MetadataValue<Ascii>,
+    channel: Channel,
 }
 
 impl Api {
@@ -49,14 +53,19 @@ impl Api {
         admin.post("/api/v1/namespaces/default/tests", &test).await.expect(201);
         let issued = admin.post("/api/v1/tokens", &factory::token(&[Scope::Runner], &[".*"])).await.expect(201);
         let runner_token = issued["token"].as_str().context("the token")?.to_owned();
-        Ok(Self { process, admin, grpc_url, runner_token })
+        let issued = admin.post("/api/v1/tokens", &factory::token(&[Scope::Control], &[".*"])).await.expect(201);
+        let control_bearer = format!("Bearer {}", issued["token"].as_str().context("the token")?).parse()?;
+        let channel = connect(&grpc_url).await?;
+        Ok(Self { process, admin, grpc_url, runner_token, control_bearer, channel })
     }
 
     /// Starts another replica on the same database.
     pub async fn replica(&self, server: &Server, database: &str) -> Result<Self> {
-        let log = server.dir().join(format!("{database}.second.log"));
+        let log = server.dir().join(format!("{database}.{}.log", Uuid::new_v4().simple()));
         let (process, json_url, grpc_url) = serve(server, database, log).await?;
-        Ok(Self { process, admin: self.admin.at(json_url), grpc_url, runner_token: self.runner_token.clone() })
+        let channel = connect(&grpc_url).await?;
+        let (runner_token, control_bearer) = (self.runner_token.clone(), self.control_bearer.clone());
+        Ok(Self { process, admin: self.admin.at(json_url), grpc_url, runner_token, control_bearer, channel })
     }
 
     /// Registers a test.
@@ -71,11 +80,39 @@ impl Api {
         Ok(())
     }
 
+    /// Returns somebody who triggers runs through gRPC.
+    pub fn controller(&self) -> Controller {
+        Controller { client: ControlServiceClient::new(self.channel.clone()), bearer: self.control_bearer.clone() }
+    }
+
+    /// Returns where it listens for workers.
+    pub fn grpc_url(&self) -> &str {
+        &self.grpc_url
+    }
+
+    /// Returns a token for workers.
+    pub fn runner_token(&self) -> &str {
+        &self.runner_token
+    }
+
+    /// Returns the administrator.
+    pub fn admin(&self) -> &Person {
+        &self.admin
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn kill(self) {
+        self.process.signal(Signal::KILL);
+    }
+
+    /// Returns the id of the process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Returns how much memory the process has, in MiB.
     pub fn resident_mib(&self) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+        cpu::resident_mib(self.process.pid())
     }
 
     /// Triggers the test once; returns the ids of its runs, one for each of its four placement classes.
@@ -86,9 +123,15 @@ impl Api {
         runs.iter().map(|run| Ok(run["id"].as_str().context("an id")?.parse()?)).collect()
     }
 
-    /// Registers a worker with a connection of its own.
+    /// Registers a worker with a connection of its own that takes everything.
     pub async fn worker(&self, name: &str) -> Result<Worker> {
-        let channel = Endpoint::from_shared(self.grpc_url.clone())?.tcp_nodelay(true).connect().await?;
+        self.worker_for(name, "").await
+    }
+
+    /// Registers a worker with a connection of its own that takes runs whose label `n` is matched; everything, when the
+    /// text is empty.
+    pub async fn worker_for(&self, name: &str, n: &str) -> Result<Worker> {
+        let channel = connect(&self.grpc_url).await?;
         let client = RunnerServiceClient::new(channel).max_decoding_message_size(64 << 20);
         let bearer = format!("Bearer {}", self.runner_token).parse()?;
         let mut worker = Worker { client, bearer, id: Uuid::new_v4().to_string() };
@@ -97,6 +140,7 @@ impl Api {
             id: worker.id.clone(),
             name: name.into(),
             slots: 1024,
+            accept: (!n.is_empty()).then(|| ("n".to_owned(), n.to_owned())).into_iter().collect(),
             about: Some(about),
             ..Default::default()
         };
@@ -115,6 +159,29 @@ impl Api {
         let status = self.process.terminate(Duration::from_secs(30));
         ensure!(status.success(), "the API ended with {status}:\n{}", self.process.log_text());
         Ok(())
+    }
+}
+
+async fn connect(grpc_url: &str) -> Result<Channel> {
+    Ok(Endpoint::from_shared(grpc_url.to_owned())?.tcp_nodelay(true).connect().await?)
+}
+
+/// Somebody who triggers runs.
+#[derive(Clone)]
+pub struct Controller {
+    client: ControlServiceClient<Channel>,
+    bearer: MetadataValue<Ascii>,
+}
+
+impl Controller {
+    /// Runs a test now; returns how many runs that made.
+    pub async fn trigger(&mut self, test: &str) -> Result<usize> {
+        let asked = pb::TriggerRunRequest { namespace: "default".into(), test: test.into(), ..Default::default() };
+        let mut request = Request::new(asked);
+        request.metadata_mut().insert("authorization", self.bearer.clone());
+        let triggered = self.client.trigger_run(request).await.context("trigger a test")?.into_inner();
+        ensure!(!triggered.runs.is_empty(), "a trigger made no runs");
+        Ok(triggered.runs.len())
     }
 }
 

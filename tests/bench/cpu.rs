@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+use anyhow::{Context, Result};
+
 /// `/proc/PID/stat` counts in hundredths of a second, whatever the kernel ticks by.
 const TICK_US: f64 = 10_000.0;
 
@@ -22,6 +24,13 @@ pub fn server_us(postmaster: u32, ignored: &[u32]) -> f64 {
 /// Returns the microseconds of user and system time of a process, with all its threads.
 pub fn process_us(pid: u32) -> f64 {
     stat(pid).map_or(0.0, |stat| stat.own_us)
+}
+
+/// Returns how much memory a process has, in MiB.
+pub fn resident_mib(pid: u32) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
 }
 
 /// The time of a process of one thread. `schedstat` says the sum of what `stat` says as user and system time, without

@@ -1,33 +1,46 @@
-//! How fast runs are claimed and logs are stored, as ratios to bare PostgreSQL on the same machine in the same minute.
+//! How fast runs are put into the queue, claimed and ended and logs are stored, as ratios to bare PostgreSQL on the same
+//! machine in the same minute.
 //!
 //! `./scripts/bench` builds and runs this; docs/benchmarks.md says what is measured and keeps the results. Progress
 //! goes to the standard error, the results as Markdown to the standard output. All that is started here is ended here.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "the harness fails by panicking; printing is the purpose")]
 
 mod api;
-mod claims;
+mod claiming;
 mod cpu;
-mod life;
-mod logs;
+mod goals;
 mod pgbench;
 mod plan;
 mod queue;
-mod report;
 mod samples;
+mod sections;
 mod server;
+mod table;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use tokio::time::Instant;
 
-use crate::claims::Claims;
-use crate::life::Life;
-use crate::logs::Logs;
-use crate::plan::Plan;
-use crate::queue::Queue;
-use crate::samples::{Series, take_off_idle};
+use crate::plan::{Plan, Section};
+use crate::sections::Found;
 use crate::server::Server;
+
+/// What all sections work with.
+pub struct Bench {
+    /// The PostgreSQL that is measured.
+    pub server: Server,
+    /// How much is measured.
+    pub plan: Plan,
+    begun: Instant,
+}
+
+impl Bench {
+    /// Tells how far it is.
+    pub fn say(&self, what: &str) {
+        eprintln!("bench: {:>4.0} s  {what}", self.begun.elapsed().as_secs_f64());
+    }
+}
 
 fn main() -> ExitCode {
     let outcome = Plan::from_args(std::env::args().skip(1)).map_err(anyhow::Error::msg).and_then(|plan| {
@@ -36,9 +49,7 @@ fn main() -> ExitCode {
         }
         // The measuring itself stays on this thread: the processes that it starts end with the thread that did.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let limit = plan.limit;
-        let measured = runtime.block_on(async { tokio::time::timeout(limit, measure(&plan)).await });
-        measured.with_context(|| format!("the benchmark was not done within {limit:?}"))?
+        runtime.block_on(measure(plan))
     });
     match outcome {
         Ok(results) => {
@@ -52,47 +63,27 @@ fn main() -> ExitCode {
     }
 }
 
-async fn measure(plan: &Plan) -> Result<String> {
+async fn measure(plan: Plan) -> Result<String> {
     let begun = Instant::now();
-    let say = |what: &str| eprintln!("bench: {:>4.0} s  {what}", begun.elapsed().as_secs_f64());
     let load_before = load();
-    say("starting PostgreSQL");
-    let server = Server::start().await?;
-    let mut queues = Vec::new();
-    let workers = plan.claimers.iter().chain(&plan.writers).copied().max().unwrap_or(1) as usize;
-    for depth in &plan.depths {
-        say(&format!("filling a queue with {depth} runs"));
-        queues.push(Queue::fill(&server, *depth, workers).await?);
+    let bench = Bench { server: Server::start().await?, plan, begun };
+    bench.say("PostgreSQL runs");
+    let version = bench.server.version().await?;
+    let (mut texts, mut goals) = (Vec::new(), Vec::new());
+    for section in bench.plan.sections.clone() {
+        let word = section.word();
+        bench.say(&format!("{word}: begins"));
+        let began = Instant::now();
+        let found = tokio::time::timeout(bench.plan.limit, run(section, &bench)).await;
+        let Found { text, goals: reached } = found
+            .with_context(|| format!("it was not done within {:?}", bench.plan.limit))
+            .flatten()
+            .with_context(|| word.to_owned())?;
+        bench.say(&format!("{word}: done in {:.0} s", began.elapsed().as_secs_f64()));
+        texts.push(text);
+        goals.extend(reached);
     }
-
-    let mut claimed = Series::new();
-    let mut claims = Claims::prepare(&server, plan, &mut queues).await?;
-    for round in 0..plan.rounds {
-        say(&format!("claims, round {} of {}", round + 1, plan.rounds));
-        claims.round(round, &mut claimed).await?;
-    }
-    let idle_us_per_s = claims.idle_us_per_s();
-    take_off_idle(&mut claimed, idle_us_per_s);
-
-    while queues.len() > 1 {
-        queues.pop().context("a queue")?.api.stop()?;
-    }
-    let mut queue = queues.pop().context("a queue")?;
-    let mut logged = Series::new();
-    let mut logs = Logs::prepare(&server, plan, &mut queue).await?;
-    for round in 0..plan.rounds {
-        say(&format!("logs, round {} of {}", round + 1, plan.rounds));
-        logs.round(round, &mut logged).await?;
-    }
-    take_off_idle(&mut logged, logs.idle_us_per_s());
-    drop(logs);
-    let version: String = sqlx::query_scalar("SHOW server_version").fetch_one(&mut queue.conn).await?;
-    queue.api.stop()?;
-    say("whole lives, wake-ups, and workers that wait");
-    let lived = Life::prepare(&server).await?.measure(&server, plan).await?;
-    say("done");
-
-    let build = match (cfg!(debug_assertions), plan.is_quick) {
+    let build = match (cfg!(debug_assertions), bench.plan.is_quick) {
         (false, false) => "release build".to_owned(),
         (debug, quick) => {
             let what = if debug { "DEBUG BUILD" } else { "release build" };
@@ -100,18 +91,34 @@ async fn measure(plan: &Plan) -> Result<String> {
         }
     };
     let head = format!(
-        "tstr {}, {build}; PostgreSQL {version}, fsync and synchronous_commit on; {} cores; medians of {} rounds of \
-         {} s; load average {load_before} before, {} after; {:.0} s in all. With both APIs idle PostgreSQL uses {:.1} ms of \
-         processor time per second, which is taken off.",
+        "tstr {}, {build}; PostgreSQL {version}, fsync and synchronous_commit on; {} cores; medians of {} rounds; load \
+         average {load_before} before, {} after; {:.0} s in all; sections: {}.",
         env!("CARGO_PKG_VERSION"),
         std::thread::available_parallelism()?,
-        plan.rounds,
-        plan.window().as_secs_f64(),
+        bench.plan.rounds,
         load(),
         begun.elapsed().as_secs_f64(),
-        idle_us_per_s / 1000.0,
+        bench.plan.sections.iter().map(|section| section.word()).collect::<Vec<_>>().join(", "),
     );
-    Ok(format!("{head}\n\n{}\n{}\n{lived}", report::claims(plan, &claimed), report::logs(plan, &logged)))
+    Ok(format!("{head}\n\n{}\n{}", goals::write(&goals), texts.join("\n")))
+}
+
+async fn run(section: Section, bench: &Bench) -> Result<Found> {
+    match section {
+        Section::Claims => sections::claims::run(bench).await,
+        Section::Depth => sections::depth::run(bench).await,
+        Section::Classes => sections::classes::run(bench).await,
+        Section::Pinned => sections::pinned::run(bench).await,
+        Section::Lives => sections::lives::run(bench).await,
+        Section::Wake => sections::wake::run(bench).await,
+        Section::Start => sections::start::run(bench).await,
+        Section::Enqueue => sections::enqueue::run(bench).await,
+        Section::Cron => sections::cron::run(bench).await,
+        Section::Notify => sections::notify::run(bench).await,
+        Section::Logs => sections::logs::run(bench).await,
+        Section::Volume => sections::volume::run(bench).await,
+        Section::Waiting => sections::waiting::run(bench).await,
+    }
 }
 
 /// Returns the load average of the last minute.

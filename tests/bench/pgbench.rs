@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use sqlx::PgConnection;
 
+use tstr_api::ops::wake::CHANNEL;
+
 use crate::server::Server;
 
 /// The product's own statement.
@@ -48,8 +50,7 @@ impl Script {
         for (parameter, value) in [
             ("$10::interval", "interval '60 s'"),
             ("$1::int[]", order),
-            // Where a lane's runs begin is what the API remembers from claim to claim; a script cannot.
-            ("$2::bigint[]", "ARRAY[0, 0, 0, 0]::bigint[]"),
+            ("$2::bigint[]", "ARRAY[:ha, :hb, :hc, :hd]::bigint[]"),
             ("$3::bigint", ":max"),
             ("$4::uuid[]", &format!("ARRAY['{runner}'::uuid]")),
             ("$5::uuid[]", &format!("ARRAY(SELECT token_id FROM runner WHERE id = '{runner}')")),
@@ -64,14 +65,52 @@ impl Script {
             ensure!(statement.contains(parameter), "the claim has no parameter {parameter} any more");
             statement = statement.replace(parameter, value);
         }
+        // Where a lane's runs begin is what the API remembers from claim to claim; a client of pgbench remembers it from
+        // the last row that it was given.
+        for column in ["h.lane AS lane", "h.seq AS seq"] {
+            ensure!(statement.contains(column), "the claim does not give out '{column}' any more");
+            let (value, name) = column.split_once(" AS ").context("a name")?;
+            statement = statement.replace(column, &format!("coalesce({value}, 0) AS {name}"));
+        }
         ensure!(!statement.contains('$'), "the claim has parameters that are not known here:\n{statement}");
-        // Lanes take turns at being first, as in the API.
-        let turns = ["a", "b", "c", "d"].iter().enumerate();
-        let turns: String = turns.map(|(i, name)| format!("\\set {name} :lane + 4 * ((:turn + {i}) % 4)\n")).collect();
-        let text = format!("\\set turn random(0, 3)\n{turns}{};\n", statement.trim());
+        // Lanes take turns at being first, as in the API; `h0` to `h3` are the places where they begin.
+        let mut text = String::from("\\set turn random(0, 3)\n");
+        for (i, name) in ["a", "b", "c", "d"].iter().enumerate() {
+            text += &format!("\\set i (:turn + {i}) % 4\n\\set {name} :lane + 4 * :i\n");
+            text += &format!(
+                "\\set h{name} case when :i = 0 then :h0 when :i = 1 then :h1 when :i = 2 then :h2 else :h3 end\n"
+            );
+        }
+        text += &format!("{}\n\\aset last_\n\\set i (:last_lane - :lane) / 4\n", statement.trim());
+        for i in 0..4 {
+            text += &format!("\\if :last_seq > 0 and :i = {i}\n\\set h{i} :last_seq\n\\endif\n");
+        }
         let file = server.dir().join(format!("claim_{database}.sql"));
         std::fs::write(&file, text).context("write a script")?;
-        let variables = vec![format!("lane={}", lanes[0])];
+        let mut variables = vec![format!("lane={}", lanes[0])];
+        variables.extend((0..4).map(|i| format!("h{i}=0")));
+        Ok(Self { file, database: database.into(), options: claim_options()?, variables })
+    }
+
+    /// Writes what a claim does to `ready` alone: it takes the first row of a lane from where its runs begin, and puts it
+    /// back at the end.
+    pub fn probe(server: &Server, database: &str, lane: i32) -> Result<Self> {
+        const PROBE: &str = "
+            WITH pick AS MATERIALIZED (
+                SELECT ctid AS tid FROM ready WHERE lane = :lane AND seq >= :head ORDER BY seq LIMIT 1
+                FOR UPDATE SKIP LOCKED
+            ),
+            gone AS (DELETE FROM ready WHERE ctid = ANY(ARRAY(SELECT tid FROM pick)) RETURNING lane, seq, run_id, config_id),
+            back AS (
+                INSERT INTO ready (lane, seq, run_id, expires_at, config_id)
+                SELECT lane, ((extract(epoch FROM clock_timestamp()) * 1000)::bigint << 20)
+                             | (nextval('ready_seq') & 1048575), run_id, now() + interval '1 day', config_id FROM gone
+            )
+            SELECT seq AS head FROM gone
+            \\aset\n";
+        let file = server.dir().join(format!("probe_{database}.sql"));
+        std::fs::write(&file, PROBE).context("write a script")?;
+        let variables = vec![format!("lane={lane}"), "head=0".into()];
         Ok(Self { file, database: database.into(), options: claim_options()?, variables })
     }
 
@@ -86,6 +125,18 @@ impl Script {
         }
         let file = server.dir().join("insert.sql");
         let text = "\\set c random(0, 9999)\nINSERT INTO bench_insert (run_id, class_id, prio) VALUES (1, :c, 3);\n";
+        std::fs::write(&file, text).context("write a script")?;
+        Ok(Self { file, database: database.into(), options: String::new(), variables: Vec::new() })
+    }
+
+    /// Writes that INSERT with a notification in its transaction, which the product never sends there.
+    pub fn notifying_insert(server: &Server, database: &str) -> Result<Self> {
+        let file = server.dir().join("notifying.sql");
+        let text = format!(
+            "\\set c random(0, 9999)\n\
+             WITH made AS (INSERT INTO bench_insert (run_id, class_id, prio) VALUES (1, :c, 3) RETURNING seq)\n\
+             SELECT pg_notify('{CHANNEL}', '{{\"from\":1}}') FROM made;\n"
+        );
         std::fs::write(&file, text).context("write a script")?;
         Ok(Self { file, database: database.into(), options: String::new(), variables: Vec::new() })
     }

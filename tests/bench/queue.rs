@@ -23,6 +23,8 @@ const REFILL_EVERY: Duration = Duration::from_millis(10);
 const REFILL_SOON: Duration = Duration::from_millis(1);
 /// How often the replicas are told of refilled lanes, as a replica that enqueues would do it.
 const TELL_EVERY: Duration = Duration::from_millis(25);
+/// How many lanes one notification names.
+const LANES_TOLD: usize = 60;
 
 /// A database with a queue.
 pub struct Queue {
@@ -32,8 +34,8 @@ pub struct Queue {
     pub database: String,
     /// Its API.
     pub api: Api,
-    /// Registered runners, each with a connection of its own.
-    pub workers: Vec<Worker>,
+    /// Registered runners in groups that take the same runs, each with a connection of its own.
+    pub groups: Vec<Vec<Worker>>,
     /// The lanes that the runs are in; one for each placement class of the test.
     pub lanes: Vec<i32>,
     /// A connection for upkeep between the measurements.
@@ -41,26 +43,57 @@ pub struct Queue {
     keeper: Option<Keeper>,
 }
 
+/// What a queue is to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape<'a> {
+    /// The name of its database.
+    pub database: &'a str,
+    /// How many runs wait.
+    pub depth: u64,
+    /// Into so many placement classes they are spread evenly, with the label `n` from 0; without it into the four cells of
+    /// the test's matrix.
+    pub classes: Option<u32>,
+    /// For each group of runners the label `n` that they accept; an empty text accepts everything.
+    pub groups: &'a [String],
+    /// How many runners each group has.
+    pub workers: usize,
+}
+
 impl Queue {
     /// Makes the database, starts its API, fills the queue and registers runners.
-    pub async fn fill(server: &Server, depth: u64, workers: usize) -> Result<Self> {
-        let database = format!("queue_{depth}");
-        let api = Api::start(server, &database).await?;
+    pub async fn fill(server: &Server, shape: Shape<'_>) -> Result<Self> {
+        let Shape { database, depth, .. } = shape;
+        let api = Api::start(server, database).await?;
         let seeds = api.trigger().await?;
-        let mut conn = server.connect(&database).await?;
+        let mut conn = server.connect(database).await?;
         sqlx::query("SET synchronous_commit = off").execute(&mut conn).await?;
+        let classes = match shape.classes {
+            Some(count) => make_classes(&mut conn, count).await?,
+            None => Vec::new(),
+        };
+        load(&mut conn, &seeds, &classes, depth).await?;
         let lanes: Vec<i32> =
             sqlx::query_scalar("SELECT DISTINCT lane FROM ready ORDER BY lane").fetch_all(&mut conn).await?;
-        load(&mut conn, &seeds, depth).await?;
         for statement in ["VACUUM (ANALYZE) run, ready, run_event, lease", "CHECKPOINT"] {
             sqlx::query(statement).execute(&mut conn).await?;
         }
-        let mut registered = Vec::new();
-        for number in 0..workers {
-            registered.push(api.worker(&format!("worker-{number}")).await?);
+        let mut groups = Vec::new();
+        for (group, accept) in shape.groups.iter().enumerate() {
+            let mut registered = Vec::new();
+            for number in 0..shape.workers {
+                registered.push(api.worker_for(&format!("worker-{group}-{number}"), accept).await?);
+            }
+            groups.push(registered);
         }
-        let keeper = Some(Keeper::connect(server, &database, lanes.clone(), depth).await?);
-        Ok(Self { depth, database, api, workers: registered, lanes, conn, keeper })
+        let keeper = Some(Keeper::connect(server, database, depth).await?);
+        Ok(Self { depth, database: database.into(), api, groups, lanes, conn, keeper })
+    }
+
+    /// Stops the API and removes the database.
+    pub async fn remove(self, server: &Server) -> Result<()> {
+        self.api.stop()?;
+        drop((self.conn, self.keeper));
+        server.drop_database(&self.database).await
     }
 
     /// Removes dead rows, so that every measurement begins with the same tables.
@@ -91,8 +124,19 @@ impl Queue {
     }
 }
 
-/// Clones the seeds until `depth` runs wait. What follows is `enqueue.sql` without its look for duplicates.
-async fn load(conn: &mut PgConnection, seeds: &[Uuid], depth: u64) -> Result<()> {
+/// Makes placement classes that are told apart by the label `n`.
+async fn make_classes(conn: &mut PgConnection, count: u32) -> Result<Vec<i32>> {
+    const MAKE: &str = "
+        INSERT INTO class (ns_id, labels_hash, labels)
+        SELECT (SELECT min(ns_id) FROM class), decode(md5(n::text), 'hex'), jsonb_build_object('n', n::text)
+        FROM generate_series(0, $1 - 1) AS n
+        RETURNING id";
+    Ok(sqlx::query_scalar(MAKE).bind(i32::try_from(count)?).fetch_all(conn).await?)
+}
+
+/// Clones the seeds until `depth` runs wait, in the classes of the seeds or evenly in the given ones. What follows is
+/// `enqueue.sql` without its look for duplicates.
+async fn load(conn: &mut PgConnection, seeds: &[Uuid], classes: &[i32], depth: u64) -> Result<()> {
     const LOAD: &str = "
         WITH seed AS (
             SELECT r.*, row_number() OVER (ORDER BY r.class_id) - 1 AS place FROM run r WHERE r.id = ANY($1)
@@ -101,8 +145,10 @@ async fn load(conn: &mut PgConnection, seeds: &[Uuid], depth: u64) -> Result<()>
             -- Ids of version 7, a thousand to the millisecond, the last of them now.
             SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - ($3 - n) / 1000), 12, '0')
                     || '7' || lpad(to_hex(n % 1000), 3, '0') || '8' || substr(md5(n::text), 1, 15))::uuid AS id,
-                   s.ns_id, s.test_id, s.matrix_id, s.class_id, s.config_id, s.priority, s.queue_secs, s.trigger,
-                   s.scheduled_at, s.created_by,
+                   s.ns_id, s.test_id, s.matrix_id, s.config_id, s.priority, s.queue_secs, s.trigger, s.scheduled_at,
+                   s.created_by,
+                   CASE WHEN cardinality($4::int[]) > 0 THEN ($4::int[])[1 + n % cardinality($4::int[])]
+                        ELSE s.class_id END AS class_id,
                    ((extract(epoch FROM clock_timestamp()) * 1000)::bigint << 20)
                    | (nextval('ready_seq') & 1048575) AS seq
             FROM generate_series($2::bigint, $3::bigint) AS n
@@ -118,13 +164,18 @@ async fn load(conn: &mut PgConnection, seeds: &[Uuid], depth: u64) -> Result<()>
         noted AS (
             INSERT INTO run_event (run_id, state_to, attempt, actor) SELECT id, 'queued', 0, created_by FROM new
         )
-        INSERT INTO ready (lane, seq, run_id, expires_at)
-        SELECT class_id * 4 + priority, seq, id, now() + interval '1 day' FROM new";
-    let mut next = i64::try_from(seeds.len())? + 1;
+        INSERT INTO ready (lane, seq, run_id, expires_at, config_id)
+        SELECT class_id * 4 + priority, seq, id, now() + interval '1 day', config_id FROM new";
     let depth = i64::try_from(depth)?;
+    let mut next = i64::try_from(seeds.len())? + 1;
+    if !classes.is_empty() {
+        // The seeds are in classes of their own, which nobody is to claim from.
+        sqlx::query("DELETE FROM ready").execute(&mut *conn).await?;
+        next = 1;
+    }
     while next <= depth {
         let last = depth.min(next + LOAD_STEP - 1);
-        sqlx::query(LOAD).bind(seeds).bind(next).bind(last).execute(&mut *conn).await?;
+        sqlx::query(LOAD).bind(seeds).bind(next).bind(last).bind(classes).execute(&mut *conn).await?;
         next = last + 1;
     }
     let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM ready").fetch_one(conn).await?;
@@ -136,7 +187,6 @@ async fn load(conn: &mut PgConnection, seeds: &[Uuid], depth: u64) -> Result<()>
 struct Keeper {
     conn: PgConnection,
     pid: u32,
-    lanes: Vec<i32>,
     depth: u64,
 }
 
@@ -158,11 +208,11 @@ pub struct Kept {
 }
 
 impl Keeper {
-    async fn connect(server: &Server, database: &str, lanes: Vec<i32>, depth: u64) -> Result<Self> {
+    async fn connect(server: &Server, database: &str, depth: u64) -> Result<Self> {
         let mut conn = server.connect(database).await?;
         sqlx::query("SET synchronous_commit = off").execute(&mut conn).await?;
         let pid = backend_pid(&mut conn).await?;
-        Ok(Self { conn, pid, lanes, depth })
+        Ok(Self { conn, pid, depth })
     }
 
     async fn run(mut self, stop: Arc<AtomicBool>) -> Result<(Self, Kept)> {
@@ -188,14 +238,14 @@ impl Keeper {
     /// Puts claimed runs back; notes the first place in each lane.
     async fn put_back(&mut self, first: &mut BTreeMap<i32, i64>) -> Result<u64> {
         const PUT_BACK: &str = "
-            WITH gone AS (DELETE FROM lease WHERE lane = ANY($1) RETURNING run_id, lane)
-            INSERT INTO ready (lane, seq, run_id, expires_at)
+            WITH gone AS (DELETE FROM lease RETURNING run_id, lane, config_id)
+            INSERT INTO ready (lane, seq, run_id, expires_at, config_id)
             SELECT lane,
                    ((extract(epoch FROM clock_timestamp()) * 1000)::bigint << 20) | (nextval('ready_seq') & 1048575),
-                   run_id, now() + interval '1 day'
+                   run_id, now() + interval '1 day', config_id
             FROM gone
             RETURNING lane, seq";
-        let places: Vec<(i32, i64)> = sqlx::query_as(PUT_BACK).bind(&self.lanes).fetch_all(&mut self.conn).await?;
+        let places: Vec<(i32, i64)> = sqlx::query_as(PUT_BACK).fetch_all(&mut self.conn).await?;
         for (lane, seq) in &places {
             let known = first.entry(*lane).or_insert(*seq);
             *known = (*known).min(*seq);
@@ -204,6 +254,9 @@ impl Keeper {
     }
 
     async fn tell(&mut self, lanes: BTreeMap<i32, i64>) -> Result<()> {
+        // A lane that had runs all the time needs no news, and of many lanes nearly all had: what is left out is found by
+        // the replica's own look at the queue, as it is of those that a notification has no room for.
+        let lanes = lanes.into_iter().take(LANES_TOLD).collect();
         let news = News { lanes, ..News::default() };
         let notify = format!("NOTIFY {CHANNEL}, '{}'", serde_json::to_string(&news)?);
         sqlx::query(AssertSqlSafe(notify)).execute(&mut self.conn).await?;

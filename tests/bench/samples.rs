@@ -18,6 +18,8 @@ pub struct Sample {
     pub api_us: f64,
     /// The fewest runs that waited meanwhile.
     pub least_depth: u64,
+    /// How long 99 of 100 calls took at most, in milliseconds.
+    pub p99_ms: f64,
 }
 
 /// What clients did that worked side by side: each ended with its own last answer, so their rates are added, not their
@@ -44,6 +46,15 @@ impl AddAssign for Done {
     }
 }
 
+/// Claims, transactions or calls per second.
+pub const PER_S: fn(&Sample) -> f64 = |sample| sample.per_s;
+/// PostgreSQL's processor time for each, in microseconds.
+pub const DB_US: fn(&Sample) -> f64 = |sample| sample.db_us;
+/// The API's.
+pub const API_US: fn(&Sample) -> f64 = |sample| sample.api_us;
+/// How long 99 of 100 calls took at most, in milliseconds.
+pub const P99_MS: fn(&Sample) -> f64 = |sample| sample.p99_ms;
+
 /// The samples of each point, in the order of the rounds.
 pub type Series<P> = BTreeMap<P, Vec<Sample>>;
 
@@ -57,6 +68,13 @@ pub fn take_off_idle<P: Ord>(series: &mut Series<P>, idle_us_per_s: f64) {
 /// Returns the least of the values: of what an idle server uses, the rest is vacuum's late work for what was measured.
 pub fn least(values: &[f64]) -> f64 {
     values.iter().copied().reduce(f64::min).unwrap_or(0.0)
+}
+
+/// Returns the value below which this part of all lies; sorts them.
+pub fn quantile(values: &mut [f64], part: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let place = values.len().saturating_sub(1) as f64 * part;
+    values.get(place.round() as usize).copied().unwrap_or(f64::NAN)
 }
 
 /// Returns the median over the rounds.

@@ -1,6 +1,6 @@
 //! A PostgreSQL of the benchmark's own, durable like the one of `tstr up`: fsync on, synchronous_commit on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -64,6 +64,19 @@ impl Server {
         Ok(())
     }
 
+    /// Removes a database, so that sections do not fill the disk together.
+    pub async fn drop_database(&self, name: &str) -> Result<()> {
+        let mut conn = self.connect("postgres").await?;
+        sqlx::query(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).execute(&mut conn).await?;
+        Ok(())
+    }
+
+    /// Returns PostgreSQL's version.
+    pub async fn version(&self) -> Result<String> {
+        let mut conn = self.connect("postgres").await?;
+        Ok(sqlx::query_scalar("SHOW server_version").fetch_one(&mut conn).await?)
+    }
+
     /// Returns the address of a database.
     pub fn dsn(&self, database: &str) -> String {
         let socket = self.dir.display().to_string().replace('/', "%2F");
@@ -82,7 +95,12 @@ impl Server {
 
     /// Begins a command that finds a database of this server.
     pub fn client(&self, program: &str, database: &str) -> Command {
-        let mut client = command(bin_dir().join(program));
+        self.client_of(bin_dir().join(program), database)
+    }
+
+    /// The same for a program that is not PostgreSQL's own.
+    pub fn client_of(&self, program: impl AsRef<Path>, database: &str) -> Command {
+        let mut client = command(program);
         client.env("PGHOST", &self.dir).env("PGPORT", "5432").env("PGUSER", "postgres").env("PGDATABASE", database);
         client
     }

@@ -34,6 +34,24 @@ async fn a_run_goes_from_trigger_to_result() {
 }
 
 #[tokio::test]
+async fn a_run_whose_place_does_not_say_what_it_executes_is_claimed_like_any_other() {
+    let stack = Stack::start().await;
+    let admin = stack.admin();
+    let worker = Worker::register(&stack, 0, "w1").await;
+    let test = factory::with(factory::test("a"), "/run_config/args", serde_json::json!(["one", "two"]));
+    admin.register(&test).await;
+    admin.trigger("a").await;
+    let first = worker.next().await;
+    admin.trigger("a").await;
+    // As the release before this one puts it there.
+    let mut conn = stack.db.connect().await;
+    sqlx::query("UPDATE ready SET config_id = NULL").execute(&mut conn).await.unwrap();
+    let second = worker.next().await;
+    assert_eq!(first.run_config.args, ["one", "two"]);
+    assert_eq!((second.run_config, second.log_limit_bytes), (first.run_config, first.log_limit_bytes));
+}
+
+#[tokio::test]
 async fn a_waiting_claim_is_woken_on_every_replica() {
     let stack = Stack::start_with(2, |_| {}).await;
     let admin = stack.admin();

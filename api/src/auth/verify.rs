@@ -13,6 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::TokenId;
 use tstr_shared::namespace::NamespacePatterns;
@@ -27,6 +28,8 @@ const ISSUER: &str = "tstr";
 const TYPE: &str = "tstr+jwt";
 /// The longest token, in bytes.
 const MAX_TOKEN: usize = 4096;
+/// How many verified bearers are kept.
+const MOST_KNOWN: usize = 10_000;
 /// How far clocks may differ, in seconds.
 const LEEWAY: u64 = 30;
 
@@ -62,6 +65,19 @@ struct Keys {
     signing: Option<(String, EncodingKey)>,
     verifying: HashMap<String, DecodingKey>,
     revoked: RwLock<HashSet<TokenId>>,
+    known: RwLock<HashMap<Digest32, Known>>,
+}
+
+/// The SHA-256 of a bearer: tokens themselves are not kept.
+type Digest32 = [u8; 32];
+
+/// A bearer whose signature was found to be good, and whose patterns are compiled. Only what time and revocation change
+/// is looked at again.
+#[derive(Clone)]
+struct Known {
+    caller: Caller,
+    /// The second from which on it holds.
+    from: i64,
 }
 
 impl Tokens {
@@ -72,7 +88,7 @@ impl Tokens {
             .map(|pair| (pair.kid.clone(), DecodingKey::from_ed_der(&pair.public)))
             .collect::<HashMap<_, _>>();
         let signing = pairs.last().map(|pair| (pair.kid.clone(), EncodingKey::from_ed_der(&pair.private)));
-        Self(Arc::new(Keys { signing, verifying, revoked: RwLock::default() }))
+        Self(Arc::new(Keys { signing, verifying, revoked: RwLock::default(), known: RwLock::default() }))
     }
 
     /// Signs the token of a record.
@@ -98,17 +114,37 @@ impl Tokens {
 
     /// Turns a bearer into a caller.
     pub fn verify(&self, bearer: &str, now: DateTime<Utc>) -> Result<Caller> {
+        if bearer.len() > MAX_TOKEN {
+            return Err(refused());
+        }
+        let digest: Digest32 = Sha256::digest(bearer).into();
+        let known = self.0.known.read().ok().and_then(|known| known.get(&digest).cloned());
+        if let Some(Known { caller, from }) = known {
+            if from.saturating_sub(LEEWAY as i64) > now.timestamp() {
+                return Err(refused());
+            }
+            return self.still_holds(&caller, now).map(|()| caller);
+        }
         let claims = self.claims(bearer, now).ok_or_else(refused)?;
         let namespaces = NamespacePatterns::parse(&claims.ns).map_err(|_| refused())?;
         let expires_at = DateTime::from_timestamp(claims.exp, 0).ok_or_else(refused)?;
-        let inner = Inner { token_id: claims.jti, scopes: claims.scopes, namespaces, expires_at };
-        Ok(Caller(Arc::new(inner)))
+        let from = claims.nbf.max(claims.iat);
+        let caller = Caller(Arc::new(Inner { token_id: claims.jti, scopes: claims.scopes, namespaces, expires_at }));
+        self.remember(digest, Known { caller: caller.clone(), from });
+        Ok(caller)
+    }
+
+    /// Keeps a verified bearer, so that those who call often are not verified anew each time.
+    fn remember(&self, digest: Digest32, known: Known) {
+        let Ok(mut all) = self.0.known.write() else { return };
+        if all.len() >= MOST_KNOWN {
+            // Those that are in use come back with their next calls.
+            all.clear();
+        }
+        all.insert(digest, known);
     }
 
     fn claims(&self, bearer: &str, now: DateTime<Utc>) -> Option<Claims> {
-        if bearer.len() > MAX_TOKEN {
-            return None;
-        }
         let (kind_word, jwt) = bearer.strip_prefix("tstr_")?.split_once('_')?;
         let header = URL_SAFE_NO_PAD.decode(jwt.split('.').next()?).ok()?;
         let header: TokenHeader = serde_json::from_slice(&header).ok()?;
@@ -232,6 +268,41 @@ pub(crate) mod tests {
         let id = tokens.verify(&text, now()).unwrap().token_id();
         tokens.revoke(id);
         assert_eq!(tokens.verify(&text, now()).unwrap_err().code(), ErrorCode::Unauthenticated);
+    }
+
+    #[test]
+    fn a_token_that_is_known_is_judged_anew_by_time_and_revocation() {
+        let tokens = Tokens::new(&[SigningPair::generate().unwrap()]);
+        let text = tokens.sign(&record()).unwrap();
+        let first = tokens.verify(&text, now()).unwrap();
+        let second = tokens.verify(&text, now()).unwrap();
+        assert!(Arc::ptr_eq(&first.0, &second.0), "the second time it was known");
+        for outside in ["2026-02-01T00:00:31Z", "2025-12-31T23:59:00Z"] {
+            assert!(tokens.verify(&text, outside.parse().unwrap()).is_err(), "{outside}");
+        }
+        // The last character carries bits that are not part of the signature: another text is another token all the same.
+        let (kept, last) = text.split_at(text.len() - 1);
+        for other in ["A", "B", "Q", "g", "w"].iter().filter(|other| **other != last) {
+            let changed = tokens.verify(&format!("{kept}{other}"), now());
+            assert!(changed.is_err(), "{other} for {last}");
+        }
+        tokens.revoke(first.token_id());
+        assert_eq!(tokens.verify(&text, now()).unwrap_err().code(), ErrorCode::Unauthenticated);
+    }
+
+    #[test]
+    fn the_tokens_that_are_known_are_bounded_and_what_is_refused_is_not_kept() {
+        let tokens = Tokens::new(&[SigningPair::generate().unwrap()]);
+        let caller = caller(&[Scope::Data], &["prod"]);
+        for i in 0..=MOST_KNOWN {
+            let mut digest = [0; 32];
+            digest[..8].copy_from_slice(&(i as u64).to_be_bytes());
+            tokens.remember(digest, Known { caller: caller.clone(), from: 0 });
+        }
+        let count = || tokens.0.known.read().unwrap().len();
+        assert_eq!(count(), 1);
+        assert!(tokens.verify("tstr_pat_x.y.z", now()).is_err());
+        assert_eq!(count(), 1);
     }
 
     #[test]

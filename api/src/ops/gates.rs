@@ -114,6 +114,7 @@ pub(super) fn placed(run: &NewRun, gates: &Gates, slots: Place, at: store::queue
         seq: at.seq,
         queue_secs: run.queue_secs,
         due: run.due,
+        config_id: run.config_id,
     }
 }
 

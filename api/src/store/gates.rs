@@ -178,6 +178,8 @@ pub struct Placed {
     pub queue_secs: i32,
     /// It meets its gates only then.
     pub due: Option<chrono::DateTime<chrono::Utc>>,
+    /// What it executes.
+    pub config_id: i64,
 }
 
 /// Lets runs into the queue that have their slots, and parks the others. Returns the places of runs that were let in.
@@ -199,6 +201,7 @@ pub async fn settle<P: Enqueues>(conn: &mut Conn, _: &Access<P>, runs: &[Placed]
         &runs.iter().map(|run| run.seq).collect::<Vec<_>>(),
         &runs.iter().map(|run| run.queue_secs).collect::<Vec<_>>(),
         &runs.iter().map(|run| run.due).collect::<Vec<_>>() as &[Option<chrono::DateTime<chrono::Utc>>],
+        &runs.iter().map(|run| run.config_id).collect::<Vec<_>>(),
     );
     Ok(places.fetch_all(conn).await?)
 }

@@ -6,7 +6,8 @@
 -- evaluation of the pick; ctid is safe because rows of `ready` are only inserted and deleted.
 --
 -- What belongs to a run is looked up row by row: OFFSET 0 keeps the planner from joining instead, which on tables that
--- it believes to be empty would read all of `run`, and a prepared statement would go on doing so.
+-- it believes to be empty would read all of them, and a prepared statement would go on doing so. `run` is not among them:
+-- a prepared statement locks every partition that its plan names, whether it looks there or not.
 WITH asker AS MATERIALIZED (
     -- Who asks, and which of the places that are found are whose: those behind `upto - want`, up to `upto`.
     SELECT a.runner_id, a.claim_id, a.actor, a.want, sum(a.want) OVER (ROWS UNBOUNDED PRECEDING) AS upto
@@ -34,21 +35,21 @@ pick AS MATERIALIZED (
 ),
 gone AS (
     DELETE FROM ready WHERE ctid = ANY(ARRAY(SELECT tid FROM pick))
-    RETURNING run_id, lane, seq, attempt, infra_losses, test_retries, releases
+    RETURNING run_id, lane, seq, attempt, infra_losses, test_retries, releases, config_id AS known_config
 ),
 placed AS MATERIALIZED (
-    SELECT g.*, row_number() OVER () AS place FROM gone g
+    SELECT g.*, coalesce(g.known_config, config_of(g.run_id)) AS config_id, row_number() OVER () AS place FROM gone g
 ),
 held AS (
     INSERT INTO lease (run_id, attempt, runner_id, ns_id, lane, seq, claim_id, expires_at, budget_secs, infra_losses,
-                       test_retries, releases)
-    SELECT g.run_id, g.attempt + 1, a.runner_id, r.ns_id, g.lane, g.seq, a.claim_id,
-           clock_timestamp() + $10::interval, c.budget_secs, g.infra_losses, g.test_retries, g.releases
+                       test_retries, releases, config_id)
+    SELECT g.run_id, g.attempt + 1, a.runner_id, k.ns_id, g.lane, g.seq, a.claim_id,
+           clock_timestamp() + $10::interval, c.budget_secs, g.infra_losses, g.test_retries, g.releases, g.config_id
     FROM placed g
     JOIN asker a ON g.place > a.upto - a.want AND g.place <= a.upto
-    CROSS JOIN LATERAL (SELECT ns_id, config_id FROM run WHERE id = g.run_id OFFSET 0) r
-    CROSS JOIN LATERAL (SELECT budget_secs FROM config WHERE id = r.config_id OFFSET 0) c
-    RETURNING run_id, attempt, lease_id, runner_id, claim_id, expires_at, lane, seq
+    CROSS JOIN LATERAL (SELECT ns_id FROM class WHERE id = g.lane / 4 OFFSET 0) k
+    CROSS JOIN LATERAL (SELECT budget_secs FROM config WHERE id = g.config_id OFFSET 0) c
+    RETURNING run_id, attempt, lease_id, runner_id, claim_id, expires_at, lane, seq, config_id
 ),
 noted AS (
     INSERT INTO run_event (run_id, state_from, state_to, attempt, lease_id, actor)
@@ -68,8 +69,7 @@ LEFT JOIN (
     SELECT h.run_id, h.attempt, h.lease_id, h.runner_id, h.claim_id, h.lane, h.seq,
            extract(epoch FROM h.expires_at - clock_timestamp())::float8 AS ttl_secs, n.name AS namespace, k.labels, c.body
     FROM held h
-    CROSS JOIN LATERAL (SELECT ns_id, class_id, config_id FROM run WHERE id = h.run_id OFFSET 0) r
-    CROSS JOIN LATERAL (SELECT name FROM namespace WHERE id = r.ns_id OFFSET 0) n
-    CROSS JOIN LATERAL (SELECT labels FROM class WHERE id = r.class_id OFFSET 0) k
-    CROSS JOIN LATERAL (SELECT body FROM config WHERE id = r.config_id OFFSET 0) c
+    CROSS JOIN LATERAL (SELECT ns_id, labels FROM class WHERE id = h.lane / 4 OFFSET 0) k
+    CROSS JOIN LATERAL (SELECT name FROM namespace WHERE id = k.ns_id OFFSET 0) n
+    CROSS JOIN LATERAL (SELECT body FROM config WHERE id = h.config_id OFFSET 0) c
 ) h ON true

@@ -29,7 +29,7 @@ gone AS (
               a.stdout_dropped, a.stdout_sha256, a.stderr_bytes, a.stderr_dropped, a.stderr_sha256, a.actor
 ),
 weighed AS (
-    SELECT g.*, r.test_id, r.class_id, r.queue_secs, c.fail_fast,
+    SELECT g.*, r.test_id, r.class_id, r.queue_secs, c.id AS of_config, c.fail_fast,
            -- A clock that was put back must not keep the run from its end.
            greatest(clock_timestamp(), g.leased_at, g.started_at) AS now,
            CASE
@@ -98,9 +98,9 @@ freed AS (
     RETURNING run_id, group_key, CASE WHEN matrix_slot IS NOT NULL THEN matrix_id END AS matrix_key
 ),
 again AS (
-    INSERT INTO ready (lane, seq, run_id, attempt, infra_losses, test_retries, releases, expires_at)
+    INSERT INTO ready (lane, seq, run_id, attempt, infra_losses, test_retries, releases, expires_at, config_id)
     SELECT lane, seq, run_id, attempt, infra_losses, test_retries + (kind = 'outcome')::int,
-           releases + (kind <> 'outcome')::int, now + make_interval(secs => queue_secs)
+           releases + (kind <> 'outcome')::int, now + make_interval(secs => queue_secs), of_config
     FROM judged
     WHERE verdict IS NULL AND (kind = 'outcome' OR started_at IS NULL)
 ),

@@ -18,8 +18,8 @@ made AS (
     RETURNING id, class_id * 4 + priority AS lane, seq
 ),
 waits AS (
-    INSERT INTO ready (lane, seq, run_id, expires_at)
-    SELECT n.class_id * 4 + n.priority, n.seq, n.id, clock_timestamp() + make_interval(secs => n.queue_secs)
+    INSERT INTO ready (lane, seq, run_id, expires_at, config_id)
+    SELECT n.class_id * 4 + n.priority, n.seq, n.id, clock_timestamp() + make_interval(secs => n.queue_secs), n.config_id
     FROM new n JOIN made m ON m.id = n.id
     WHERE n.due IS NULL AND NOT n.gated
 ),
