@@ -67,13 +67,17 @@ impl Ops {
         let asked = ("queue", ns);
         let after = self.0.cursor_key.read::<i32>(&page, &asked)?.unwrap_or_default();
         let limit = page.limit().min(MAX_CLASSES);
-        let mut tx = self.db().begin().await?;
-        store::explain::of_one_moment(&mut tx).await?;
-        let (aside, more_aside) = store::explain::aside(&mut tx, &access, MAX_ASIDE).await?;
-        let also: Vec<i32> = aside.keys().copied().collect();
+        let (seen, seen_fleet) = (&access, &fleet_access);
         let (classes, count) = (i64::from(limit) + 1, i64::from(MAX_COUNT) + 1);
-        let rows = store::explain::lanes(&mut tx, &access, after, &also, classes, count).await?;
-        let fleet = Fleet::read(&mut tx, &fleet_access, &[ns.to_string()]).await?;
+        let read = self.read(|mut tx| async move {
+            store::explain::of_one_moment(&mut tx).await?;
+            let (aside, more_aside) = store::explain::aside(&mut tx, seen, MAX_ASIDE).await?;
+            let also: Vec<i32> = aside.keys().copied().collect();
+            let rows = store::explain::lanes(&mut tx, seen, after, &also, classes, count).await?;
+            let fleet = Fleet::read(&mut tx, seen_fleet, &[ns.to_string()]).await?;
+            Ok((rows, aside, more_aside, fleet))
+        });
+        let (rows, aside, more_aside, fleet) = read.await?;
         let listed = rows.chunk_by(|left, right| left.class_id == right.class_id).filter_map(|lanes| {
             let first = lanes.first()?;
             let aside = aside.get(&first.class_id).copied().unwrap_or_default();
