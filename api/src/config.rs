@@ -41,6 +41,23 @@ pub struct Config {
     #[arg(long, env = "TSTR_PG_CONNECTIONS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(4..=1000))]
     pub pg_connections: u32,
 
+    /// `--pg-dsn` leads to pgbouncer in transaction mode, which knows the database three times: under its name, and with
+    /// `_claim` and `_beat` behind it
+    #[arg(long, env = "TSTR_PG_POOLED")]
+    pub pg_pooled: bool,
+
+    /// The way past the pooler, for notifications and migrations. Without it replicas find by looking what others do
+    #[arg(long, env = "TSTR_PG_DIRECT_DSN", hide_env_values = true)]
+    pub pg_direct_dsn: Option<String>,
+
+    /// A streaming standby of the database, which lists are read from
+    #[arg(long, env = "TSTR_PG_REPLICA_DSN", hide_env_values = true)]
+    pub pg_replica_dsn: Option<String>,
+
+    /// Read lists from the primary while the standby is further behind than this many seconds
+    #[arg(long, env = "TSTR_PG_REPLICA_LAG_SECS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub pg_replica_lag_secs: u32,
+
     /// The durations that leases go by: `default` replaces a lost worker within 67 s, `test` within 7.5 s
     #[arg(long, env = "TSTR_LEASE_TIMES", default_value = "default", hide = true)]
     pub lease_times: LeaseProfile,
@@ -85,16 +102,47 @@ impl Config {
             no_scheduler: false,
             no_migrate: false,
             pg_connections: 20,
+            pg_pooled: false,
+            pg_direct_dsn: None,
+            pg_replica_dsn: None,
+            pg_replica_lag_secs: 10,
             lease_times: LeaseProfile::Default,
             insecure_plaintext: false,
         }
     }
 
+    /// Returns the address of the database past a pooler, if there is one.
+    pub fn direct_dsn(&self) -> &str {
+        self.pg_direct_dsn.as_deref().unwrap_or(&self.pg_dsn)
+    }
+
     /// Checks the settings; reports all faults at once.
     pub fn check(&self) -> anyhow::Result<()> {
         let mut faults = Vec::new();
-        if let Err(error) = self.pg_dsn.parse::<sqlx::postgres::PgConnectOptions>() {
-            faults.push(format!("--pg-dsn is not a PostgreSQL address: {error}"));
+        let dsns = [
+            ("--pg-dsn", Some(&self.pg_dsn)),
+            ("--pg-direct-dsn", self.pg_direct_dsn.as_ref()),
+            ("--pg-replica-dsn", self.pg_replica_dsn.as_ref()),
+        ];
+        for (flag, dsn) in dsns.into_iter().filter_map(|(flag, dsn)| Some((flag, dsn?))) {
+            match dsn.parse::<sqlx::postgres::PgConnectOptions>() {
+                Err(error) => faults.push(format!("{flag} is not a PostgreSQL address: {error}")),
+                Ok(options) if flag == "--pg-dsn" && self.pg_pooled && options.get_database().is_none() => {
+                    faults.push(
+                        "--pg-dsn must name the database, for --pg-pooled puts _claim and _beat behind it".to_owned(),
+                    );
+                }
+                Ok(_) => {}
+            }
+        }
+        match (self.pg_pooled, &self.pg_direct_dsn) {
+            (false, Some(_)) => faults.push("--pg-direct-dsn is of no use without --pg-pooled".to_owned()),
+            (true, None) if !self.no_migrate => faults.push(
+                "--pg-pooled needs --pg-direct-dsn to migrate the database, or --no-migrate and `tstr migrate` past the \
+                 pooler"
+                    .to_owned(),
+            ),
+            (true, _) | (false, None) => {}
         }
         for (flag, addr) in [("--json-addr", self.json_addr), ("--grpc-addr", self.grpc_addr)] {
             if !addr.ip().is_loopback() && !self.insecure_plaintext {
@@ -126,5 +174,28 @@ mod tests {
             "{text}"
         );
         assert!(Config::new("postgres://localhost/x", "key").check().is_ok());
+    }
+
+    #[test]
+    fn a_pooler_needs_a_way_past_it_or_somebody_else_who_migrates() {
+        let pooled = |change: &dyn Fn(&mut Config)| {
+            let mut config = Config { pg_pooled: true, ..Config::new("postgres://localhost/x", "key") };
+            change(&mut config);
+            config.check().err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert!(pooled(&|_| {}).contains("--no-migrate"));
+        assert_eq!(pooled(&|config| config.no_migrate = true), "");
+        assert_eq!(pooled(&|config| config.pg_direct_dsn = Some("postgres://db/x".into())), "");
+        let useless = pooled(&|config| {
+            config.pg_pooled = false;
+            config.pg_direct_dsn = Some("postgres://db/x".into());
+        });
+        assert!(useless.contains("--pg-direct-dsn"), "{useless}");
+        let nameless = pooled(&|config| {
+            config.no_migrate = true;
+            config.pg_dsn = "postgres://localhost".into();
+            config.pg_replica_dsn = Some("nowhere".into());
+        });
+        assert!(nameless.contains("must name the database") && nameless.contains("--pg-replica-dsn"), "{nameless}");
     }
 }

@@ -7,7 +7,8 @@
 //!             │
 //!           store/ + migrations/    the only SQL
 //! ```
-//! `auth` proves who may do what; `error` says what went wrong on either transport; `server` puts it all together.
+//! `auth` proves who may do what; `error` says what went wrong on either transport; `pools` opens the
+//! connections; `server` puts it all together.
 
 pub mod auth;
 mod background;
@@ -16,6 +17,7 @@ pub mod error;
 pub mod grpc;
 pub mod http;
 pub mod ops;
+mod pools;
 pub mod server;
 pub mod store;
 pub mod telemetry;

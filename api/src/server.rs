@@ -21,7 +21,8 @@ use crate::auth::access::Access;
 use crate::auth::keys::{SealingKey, SigningPair};
 use crate::auth::verify::Tokens;
 use crate::config::Config;
-use crate::ops::{Ops, Pools};
+use crate::ops::Ops;
+pub use crate::pools::connect;
 use crate::store::tokens::SealedPair;
 use crate::{background, grpc, http, store, telemetry};
 
@@ -92,7 +93,8 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let pools = connect(&config).await?;
     check_database(&pools.main).await?;
     if !config.no_migrate {
-        run_migrations(&pools.main).await?;
+        // On a connection of its own: migrations hold a lock of the session, and may take their time.
+        migrate(config.direct_dsn()).await?;
     }
     let pairs = signing_pairs(&pools.main, &config.key_file).await?;
     let secret = pairs.first().map(|pair| pair.private.clone()).ok_or_else(|| anyhow!("there is no signing key"))?;
@@ -149,31 +151,6 @@ async fn upkeep(stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(5))).await.is_some() {
         metrics.run_upkeep();
     }
-}
-
-/// Opens the connections of a replica.
-pub async fn connect(config: &Config) -> anyhow::Result<Pools> {
-    let base = PgConnectOptions::from_str(&config.pg_dsn)?.application_name("tstr-api").options([
-        ("idle_in_transaction_session_timeout", "10s"),
-        ("lock_timeout", "8s"),
-        ("statement_timeout", "30s"),
-        // Statements name their rows by key, so one plan serves all arguments; planning anew for every call, over the
-        // partitions of all days, costs several times the work. Lists, whose conditions vary, ask for their own plans.
-        ("plan_cache_mode", "force_generic_plan"),
-        // To compile a query would cost more than any of ours takes.
-        ("jit", "off"),
-    ]);
-    let (claims, beats) = ((config.pg_connections * 3 / 10).max(1), (config.pg_connections / 10).max(1));
-    let pool = |size: u32, options: PgConnectOptions| {
-        PgPoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(5)).connect_with(options)
-    };
-    let main = pool(config.pg_connections - claims - beats, base.clone());
-    let main = main.await.context("cannot reach PostgreSQL at --pg-dsn")?;
-    // A claim is an index probe; a plan that was made while the queue was empty must not become a scan of all of it.
-    let probes = [("enable_seqscan", "off"), ("enable_bitmapscan", "off"), ("enable_sort", "off")];
-    let claim = pool(claims, base.clone().options(probes)).await?;
-    let beat = pool(beats, base.options([("synchronous_commit", "off")])).await?;
-    Ok(Pools { main, claim, beat })
 }
 
 /// Refuses servers that are too old; warns of settings under which an acknowledged run could be lost.

@@ -404,6 +404,9 @@ pub struct QueueClass {
     /// When the next of these may be taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_due: Option<DateTime<Utc>>,
+    /// How many more runs wait behind a gate: for a slot of their concurrency group, their cell or their matrix.
+    #[serde(default)]
+    pub gated: Counted,
     /// How many live runners take runs with these labels, full ones included.
     pub live_runners: u32,
     /// How many known runners, live or not, could.

@@ -38,8 +38,8 @@ async fn listen(ops: Ops, stop: CancellationToken) {
     loop {
         let heard = stop.run_until_cancelled(hear(&ops)).await;
         match heard {
-            None => return,
-            Some(Ok(())) => {}
+            // There is nothing to listen to: everybody finds what is new by looking.
+            None | Some(Ok(())) => return,
             Some(Err(error)) => tracing::warn!("listening for other replicas: {error}"),
         }
         if pause(&stop, Duration::from_secs(1)).await {
@@ -49,7 +49,7 @@ async fn listen(ops: Ops, stop: CancellationToken) {
 }
 
 async fn hear(ops: &Ops) -> crate::error::Result<()> {
-    let mut listener = ops.listener(CHANNEL).await?;
+    let Some(mut listener) = ops.listener(CHANNEL).await? else { return Ok(()) };
     let mut looked: Option<Instant> = None;
     loop {
         // `None` says that the connection was lost and made again: something may have been missed.

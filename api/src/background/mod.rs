@@ -84,6 +84,10 @@ pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken, no_sche
         ops.sweep_gates(&Access::system("gates"), GATES_EVERY).await?;
         Ok(Next::Later)
     });
+    spawn.every("standby", Duration::from_secs(1), async |ops| {
+        ops.watch_standby(&Access::system("standby")).await?;
+        Ok(Next::Later)
+    });
     expiry(&spawn);
     listener::start(ops, tracker, stop);
 }

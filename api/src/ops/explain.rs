@@ -23,13 +23,13 @@ use super::{Ops, runs};
 use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
-use crate::store::explain::{Delayed, LaneRow};
+use crate::store::explain::{Aside, LaneRow};
 use crate::store::{self, Conn};
 
 /// The largest page of a queue: each of its items is counted.
 const MAX_CLASSES: u32 = 100;
-/// How many runs that wait for their time are looked at.
-const MAX_DELAYED: i64 = 10_000;
+/// How many runs that wait for their time, and how many that wait behind a gate, are looked at.
+const MAX_ASIDE: i64 = 10_000;
 /// How many cells that no runner takes are warned of one by one.
 const MAX_WARNINGS: usize = 10;
 /// After so many sets of selectors somebody else gets a turn.
@@ -67,17 +67,21 @@ impl Ops {
         let asked = ("queue", ns);
         let after = self.0.cursor_key.read::<i32>(&page, &asked)?.unwrap_or_default();
         let limit = page.limit().min(MAX_CLASSES);
-        let mut tx = self.db().begin().await?;
-        store::explain::of_one_moment(&mut tx).await?;
-        let (delayed, more_delayed) = store::explain::delayed(&mut tx, &access, MAX_DELAYED).await?;
-        let also: Vec<i32> = delayed.keys().copied().collect();
+        let (seen, seen_fleet) = (&access, &fleet_access);
         let (classes, count) = (i64::from(limit) + 1, i64::from(MAX_COUNT) + 1);
-        let rows = store::explain::lanes(&mut tx, &access, after, &also, classes, count).await?;
-        let fleet = Fleet::read(&mut tx, &fleet_access, &[ns.to_string()]).await?;
+        let read = self.read(|mut tx| async move {
+            store::explain::of_one_moment(&mut tx).await?;
+            let (aside, more_aside) = store::explain::aside(&mut tx, seen, MAX_ASIDE).await?;
+            let also: Vec<i32> = aside.keys().copied().collect();
+            let rows = store::explain::lanes(&mut tx, seen, after, &also, classes, count).await?;
+            let fleet = Fleet::read(&mut tx, seen_fleet, &[ns.to_string()]).await?;
+            Ok((rows, aside, more_aside, fleet))
+        });
+        let (rows, aside, more_aside, fleet) = read.await?;
         let listed = rows.chunk_by(|left, right| left.class_id == right.class_id).filter_map(|lanes| {
             let first = lanes.first()?;
-            let waits = delayed.get(&first.class_id).copied();
-            Some((first.class_id, queue_class(lanes, waits, more_delayed, &fleet.judge(ns, &first.labels), ns)))
+            let aside = aside.get(&first.class_id).copied().unwrap_or_default();
+            Some((first.class_id, queue_class(lanes, aside, more_aside, &fleet.judge(ns, &first.labels), ns)))
         });
         let listed = self.0.cursor_key.page(listed.collect(), limit, &asked, |(class, _)| *class)?;
         Ok(listed.map(|(_, class)| class))
@@ -152,8 +156,8 @@ fn counts_of(runners: &[RunnerVerdict]) -> Vec<VerdictCount> {
 
 fn queue_class(
     lanes: &[LaneRow],
-    delayed: Option<Delayed>,
-    more_delayed: bool,
+    aside: Aside,
+    more_aside: bool,
     runners: &[RunnerVerdict],
     ns: &Namespace,
 ) -> QueueClass {
@@ -168,16 +172,15 @@ fn queue_class(
     let count = |wanted: &dyn Fn(Verdict) -> bool| {
         counts.iter().filter(|count| wanted(count.verdict)).map(|count| count.runners).sum::<u32>()
     };
+    let looked_at = |count| Counted { count: u32::try_from(count).unwrap_or(u32::MAX), more: more_aside };
     QueueClass {
         labels: lanes.first().map(|lane| lane.labels.clone()).unwrap_or_default(),
         depth: priorities.iter().fold(Counted::default(), |sum, lane| sum.plus(lane.depth)),
         oldest: priorities.iter().map(|lane| lane.oldest).min(),
         priorities,
-        delayed: Counted {
-            count: delayed.map_or(0, |delayed| u32::try_from(delayed.count).unwrap_or(u32::MAX)),
-            more: more_delayed,
-        },
-        next_due: delayed.map(|delayed| delayed.next_due),
+        delayed: looked_at(aside.delayed),
+        next_due: aside.next_due,
+        gated: looked_at(aside.gated),
         live_runners: count(&|verdict| matches!(verdict, Verdict::CouldTake | Verdict::AtCapacity)),
         known_runners: count(&Verdict::is_passing),
         stranded: why_no_runner(&counts, ns),

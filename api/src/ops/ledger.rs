@@ -21,12 +21,15 @@ impl Ops {
         page: PageRequest,
     ) -> Result<Page<LedgerEntry>> {
         let access = self.enter::<TestsRead>(caller, ns).await?;
-        let mut conn = self.db().acquire().await?;
-        let test = store::testdefs::find(&mut conn, &access, test, false).await?;
-        let test = test.ok_or_else(|| Error::not_found("test"))?.id;
-        let asked = ("ledger", ns, test);
-        let before = self.0.cursor_key.read::<DateTime<Utc>>(&page, &asked)?;
-        let rows = store::ledger::list(&mut conn, &access, test, before, i64::from(page.limit()) + 1).await?;
-        self.0.cursor_key.page(rows, page.limit(), &asked, |entry| entry.scheduled_for)
+        let (access, page, keys) = (&access, &page, &self.0.cursor_key);
+        let listed = self.read(|mut tx| async move {
+            let test = store::testdefs::find(&mut tx, access, test, false).await?;
+            let test = test.ok_or_else(|| Error::not_found("test"))?.id;
+            let asked = ("ledger", ns, test);
+            let before = keys.read::<DateTime<Utc>>(page, &asked)?;
+            let rows = store::ledger::list(&mut tx, access, test, before, i64::from(page.limit()) + 1).await?;
+            keys.page(rows, page.limit(), &asked, |entry| entry.scheduled_for)
+        });
+        listed.await
     }
 }

@@ -18,6 +18,7 @@ mod ledger;
 pub mod logs;
 mod namespaces;
 pub mod placement;
+mod reads;
 pub mod recovery;
 pub mod runners;
 pub mod runs;
@@ -58,6 +59,19 @@ pub struct Pools {
     /// Heartbeats, and what a request needs while it holds another connection: nobody who holds one of these waits for
     /// one of the others. They commit without waiting for the disk, a lost heartbeat is repeated.
     pub beat: PgPool,
+    /// Where notifications of other replicas are heard; absent where a pooler is in the way.
+    pub listen: Option<PgPool>,
+    /// Where lists are read while it is near enough.
+    pub standby: Option<Standby>,
+}
+
+/// A copy of the database that takes no writes and is a little behind.
+#[derive(Debug, Clone)]
+pub struct Standby {
+    /// The connections to it.
+    pub pool: PgPool,
+    /// Lists are read from it while it is not further behind than this.
+    pub most_behind: Duration,
 }
 
 /// All use cases. Cheap to clone.
@@ -79,6 +93,7 @@ struct Inner {
     days: Mutex<HashSet<NaiveDate>>,
     seen: Mutex<Seen>,
     clock: clock::DatabaseClock,
+    behind: Mutex<reads::Behind>,
     closing: CancellationToken,
     /// Wakes the loop that carries out ordered cancels.
     orders: tokio::sync::Notify,
@@ -122,6 +137,7 @@ impl Ops {
             days: Mutex::default(),
             seen: Mutex::default(),
             clock: clock::DatabaseClock::default(),
+            behind: Mutex::default(),
             closing: CancellationToken::new(),
             orders: tokio::sync::Notify::new(),
         }))
@@ -159,14 +175,21 @@ impl Ops {
     pub async fn disconnect(&self) {
         let pools = &self.0.pools;
         tokio::join!(pools.main.close(), pools.claim.close(), pools.beat.close());
+        if let Some(listen) = &pools.listen {
+            listen.close().await;
+        }
+        if let Some(standby) = &pools.standby {
+            standby.pool.close().await;
+        }
     }
 
-    /// Opens a connection that listens on a channel.
-    pub async fn listener(&self, channel: &str) -> Result<sqlx::postgres::PgListener> {
-        let mut listener = sqlx::postgres::PgListener::connect_with(self.db()).await?;
+    /// Opens a connection that listens on a channel; `None` where no way leads past the pooler.
+    pub async fn listener(&self, channel: &str) -> Result<Option<sqlx::postgres::PgListener>> {
+        let Some(pool) = &self.0.pools.listen else { return Ok(None) };
+        let mut listener = sqlx::postgres::PgListener::connect_with(pool).await?;
         // Reconnecting is left to the caller, who then also knows that something may have been missed.
         listener.listen(channel).await?;
-        Ok(listener)
+        Ok(Some(listener))
     }
 
     /// Takes the turn to make the first administrator's token; `None` when there is one already.

@@ -80,16 +80,18 @@ impl Ops {
         let filter = within_history(filter);
         let asked = format!("runs {ns} {filter:?}");
         let before = self.0.cursor_key.read::<RunId>(&page, &asked)?;
-        let mut tx = self.db().begin().await?;
-        let test = match &filter.test {
-            None => None,
-            Some(test) => match self.test_of_filter(&mut tx, &access, test).await? {
-                Some(id) => Some(id),
-                None => return Ok(Page { items: Vec::new(), next_page_token: None }),
-            },
-        };
-        let limit = i64::from(page.limit()) + 1;
-        let rows = store::runs::list(&mut tx, &access, &filter, test, before, limit).await?;
+        let (access, filter, limit) = (&access, &filter, i64::from(page.limit()) + 1);
+        let listed = self.read(|mut tx| async move {
+            let test = match &filter.test {
+                None => None,
+                Some(test) => match self.test_of_filter(&mut tx, access, test).await? {
+                    Some(id) => Some(id),
+                    None => return Ok(Vec::new()),
+                },
+            };
+            store::runs::list(&mut tx, access, filter, test, before, limit).await
+        });
+        let rows = listed.await?;
         self.0.cursor_key.page(rows, page.limit(), &asked, |run| run.id)
     }
 

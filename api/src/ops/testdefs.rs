@@ -54,8 +54,10 @@ impl Ops {
         let access = self.enter::<TestsRead>(caller, ns).await?;
         let asked = ("tests", ns, &filter.q, &filter.labels, &filter.annotations, filter.paused);
         let after = self.0.cursor_key.read::<String>(&page, &asked)?.unwrap_or_default();
-        let mut conn = self.db().acquire().await?;
-        let rows = store::testdefs::list(&mut conn, &access, &filter, &after, i64::from(page.limit()) + 1).await?;
+        let (access, filter, after, limit) = (&access, &filter, &after, i64::from(page.limit()) + 1);
+        let rows =
+            self.read(|mut tx| async move { store::testdefs::list(&mut tx, access, filter, after, limit).await });
+        let rows = rows.await?;
         self.0.cursor_key.page(rows, page.limit(), &asked, |test| test.spec.name.clone())
     }
 

@@ -124,31 +124,41 @@ pub async fn lease(conn: &mut Conn, access: &Access<RunsRead>, run: RunId) -> Re
     Ok(row.fetch_optional(conn).await?)
 }
 
-/// The runs of a class that wait for their time.
-#[derive(Debug, Clone, Copy)]
-pub struct Delayed {
-    /// How many.
-    pub count: i64,
-    /// When the next of them may be taken.
-    pub next_due: DateTime<Utc>,
+/// The runs of a class that wait and are in no lane.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Aside {
+    /// How many wait for their time.
+    pub delayed: i64,
+    /// When the next of these may be taken.
+    pub next_due: Option<DateTime<Utc>>,
+    /// How many wait for a slot of a gate.
+    pub gated: i64,
 }
 
-/// Reads which classes of the namespace have runs that wait for their time, from at most `limit` such runs; tells
-/// whether there are more.
-pub async fn delayed(conn: &mut Conn, access: &Access<RunsRead>, limit: i64) -> Result<(HashMap<i32, Delayed>, bool)> {
+/// Reads which classes of the namespace have runs that wait for their time or behind a gate, from at most `limit` of
+/// either place; tells whether there are more.
+pub async fn aside(conn: &mut Conn, access: &Access<RunsRead>, limit: i64) -> Result<(HashMap<i32, Aside>, bool)> {
     let rows = sqlx::query!(
-        r#"SELECT x.lane / 4 AS "class_id!", count(*) AS "count!", min(x.due) AS "next_due!"
-           FROM (SELECT d.lane, d.due
-                 FROM delayed d JOIN class c ON c.id = d.lane / 4
-                 WHERE c.ns_id = $1
-                 LIMIT $2) AS x
+        r#"SELECT x.lane / 4 AS "class_id!", count(*) AS "count!",
+                  count(*) FILTER (WHERE x.due IS NOT NULL) AS "delayed!", min(x.due) AS "next_due?"
+           FROM (
+               (SELECT d.lane, d.due
+                FROM delayed d JOIN class c ON c.id = d.lane / 4
+                WHERE c.ns_id = $1
+                LIMIT $2)
+               UNION ALL
+               (SELECT g.lane, g.due FROM gated g WHERE g.ns_id = $1 AND g.parked LIMIT $2)
+           ) AS x
            GROUP BY 1"#,
         access.namespace(),
         limit
     );
     let rows = rows.fetch_all(conn).await?;
     let total: i64 = rows.iter().map(|row| row.count).sum();
-    let by_class = rows.into_iter().map(|row| (row.class_id, Delayed { count: row.count, next_due: row.next_due }));
+    let by_class = rows.into_iter().map(|row| {
+        let aside = Aside { delayed: row.delayed, next_due: row.next_due, gated: row.count - row.delayed };
+        (row.class_id, aside)
+    });
     Ok((by_class.collect(), total >= limit))
 }
 

@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use super::Conn;
 use super::claims::interval;
 use crate::auth::access::{Access, System};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Makes the partitions of these days where they are missing.
 pub async fn ensure_partitions(conn: &mut Conn, first: NaiveDate, last: NaiveDate) -> Result<i32> {
@@ -90,6 +90,50 @@ pub async fn now(conn: &mut Conn) -> Result<chrono::DateTime<chrono::Utc>> {
 /// Tells whether the database answers and takes writes.
 pub async fn check(conn: &mut Conn) -> Result<bool> {
     Ok(sqlx::query_scalar!(r#"SELECT NOT pg_is_in_recovery() AS "writable!""#).fetch_one(conn).await?)
+}
+
+/// Returns the name that PostgreSQL knows this very statement by. A pooler that keeps prepared statements for its clients
+/// gives it another one than we did.
+pub async fn own_name(conn: &mut Conn) -> Result<Option<String>> {
+    let name = sqlx::query_scalar!(
+        r#"SELECT name AS "name!" FROM pg_prepared_statements WHERE statement LIKE '%tstr asks for its own name%' LIMIT 1"#
+    );
+    Ok(name.fetch_optional(conn).await?)
+}
+
+/// Tells whether a statement that was prepared is gone, or is another: the connection behind the pooler has changed.
+pub fn is_statement_mix_up(error: &Error) -> bool {
+    let cause = error.source().and_then(|source| source.downcast_ref::<sqlx::Error>());
+    let code = cause.and_then(sqlx::Error::as_database_error).and_then(|database| database.code());
+    matches!(code.as_deref(), Some("26000" | "42P05"))
+}
+
+/// Returns those of these settings that have another value on this connection, each as it should be.
+pub async fn differing(conn: &mut Conn, names: &[String], values: &[String]) -> Result<Vec<String>> {
+    let differing = sqlx::query_scalar!(
+        r#"SELECT w.name || '=' || w.value AS "setting!"
+           FROM unnest($1::text[], $2::text[]) AS w(name, value)
+           LEFT JOIN pg_settings s ON s.name = w.name
+           WHERE s.setting IS DISTINCT FROM w.value
+           ORDER BY 1"#,
+        names,
+        values
+    );
+    Ok(differing.fetch_all(conn).await?)
+}
+
+/// Returns how far the primary has written its log.
+pub async fn written(conn: &mut Conn, _: &Access<System>) -> Result<i64> {
+    let place = sqlx::query_scalar!(r#"SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint AS "place!""#);
+    Ok(place.fetch_one(conn).await?)
+}
+
+/// Returns how far a standby has replayed the log of its primary; `None` from a server that is no standby.
+pub async fn replayed(conn: &mut Conn, _: &Access<System>) -> Result<Option<i64>> {
+    let place = sqlx::query_scalar!(
+        r#"SELECT CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint END AS place"#
+    );
+    Ok(place.fetch_one(conn).await?)
 }
 
 /// Sends a notification to all who listen.

@@ -27,6 +27,8 @@ pub mod tokens;
 
 /// A connection, inside a transaction or not.
 pub type Conn = sqlx::PgConnection;
+/// A transaction; what is not committed is rolled back when it is dropped.
+pub type Tx = sqlx::PgTransaction<'static>;
 
 /// Takes the lock under which the running, or the queued, runs of a namespace are counted against its quota.
 ///

@@ -69,14 +69,15 @@ fn a_queue_says_who_could_serve_it() {
     let class = json!({
         "labels": {"region": "fra"}, "depth": {"count": 1000, "more": true},
         "priorities": [{"priority": "normal", "depth": {"count": 1000, "more": true}, "oldest": "2026-03-01T11:00:00Z"}],
-        "oldest": "2026-03-01T11:00:00Z", "delayed": {"count": 0, "more": false}, "live_runners": 0, "known_runners": 2,
+        "oldest": "2026-03-01T11:00:00Z", "delayed": {"count": 0, "more": false}, "gated": {"count": 3, "more": false},
+        "live_runners": 0, "known_runners": 2,
         "stranded": {"why": "no_live_runner", "sentence": "2 are not live"},
     });
     let fake = Fake::start(move |_, _| Reply::Json(200, json!({"items": [class]})));
     let told = run(&fake.url, "queue");
-    assert_eq!(told.out, "region=fra\t1000+\t0\t2026-03-01T11:00:00.000Z\t0/2\t2 are not live\n");
+    assert_eq!(told.out, "region=fra\t1000+\t3\t0\t2026-03-01T11:00:00.000Z\t0/2\t2 are not live\n");
     let told = run(&fake.url, "queue -o wide");
-    assert_eq!(told.out, "region=fra\t1000+\t0\t0\t1000+\t0\t0\t2026-03-01T11:00:00.000Z\t0/2\t2 are not live\n");
+    assert_eq!(told.out, "region=fra\t1000+\t0\t0\t1000+\t0\t3\t0\t2026-03-01T11:00:00.000Z\t0/2\t2 are not live\n");
 }
 
 #[test]

@@ -416,11 +416,22 @@ pub(super) fn explanation() -> impl Strategy<Value = Explanation> {
 pub(super) fn queue_class() -> impl Strategy<Value = QueueClass> {
     let depth = (one_of(&Priority::ALL), counted(), instant());
     let depth = depth.prop_map(|(priority, depth, oldest)| PriorityDepth { priority, depth, oldest });
-    let later = (counted(), option::of(instant()));
+    let later = (counted(), option::of(instant()), counted());
     let runners = (any::<(u32, u32)>(), option::of(because()));
     (arb::labels(), counted(), vec(depth, 0..4), option::of(instant()), later, runners).prop_map(
-        |(labels, depth, priorities, oldest, (delayed, next_due), ((live_runners, known_runners), stranded))| {
-            QueueClass { labels, depth, priorities, oldest, delayed, next_due, live_runners, known_runners, stranded }
+        |(labels, depth, priorities, oldest, (delayed, next_due, gated), ((live_runners, known_runners), stranded))| {
+            QueueClass {
+                labels,
+                depth,
+                priorities,
+                oldest,
+                delayed,
+                next_due,
+                gated,
+                live_runners,
+                known_runners,
+                stranded,
+            }
         },
     )
 }

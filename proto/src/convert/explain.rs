@@ -255,6 +255,7 @@ impl From<QueueClass> for pb::QueueClass {
             oldest: class.oldest.map(time),
             delayed: Some(class.delayed.into()),
             next_due: class.next_due.map(time),
+            gated: Some(class.gated.into()),
             live_runners: class.live_runners,
             known_runners: class.known_runners,
             stranded: class.stranded.map(Into::into),
@@ -272,6 +273,8 @@ impl TryFrom<pb::QueueClass> for QueueClass {
             oldest: optional_instant("/oldest", message.oldest)?,
             delayed: required_part("/delayed", message.delayed)?,
             next_due: optional_instant("/next_due", message.next_due)?,
+            // A server that is older says nothing of gates.
+            gated: message.gated.map(|gated| part("/gated", gated)).transpose()?.unwrap_or_default(),
             live_runners: message.live_runners,
             known_runners: message.known_runners,
             stranded: message.stranded.map(|stranded| part("/stranded", stranded)).transpose()?,

@@ -146,7 +146,7 @@ async fn the_client_tells_what_the_api_does() {
         assert!(told.out.contains("\nRUNNER\tw: it does not accept region=fra (accept region=nyc)\n"), "{told:?}");
     }
     let queue = ctl.run("queue");
-    assert!(queue.done().starts_with("region=fra\t1\t0\t20") && queue.out.contains("\t0/0\tthe only"), "{queue:?}");
+    assert!(queue.done().starts_with("region=fra\t1\t0\t0\t20") && queue.out.contains("\t0/0\tthe only"), "{queue:?}");
     ctl.answers_as_the_api("queue", &admin, QUEUE).await;
     assert!(ctl.run(&format!("run explain {NOBODY}")).refused(3).contains("run not found"));
     let (next, schedule) = (ctl.run("schedule next a --count 3"), ctl.run("test schedule a --count 3"));

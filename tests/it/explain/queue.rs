@@ -122,3 +122,31 @@ async fn deep_lanes_are_counted_up_to_a_limit_and_many_classes_come_in_pages() {
     let refused = lab.ops().list_queue(&lab.admin, &default(), foreign).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::Malformed);
 }
+
+#[tokio::test]
+async fn runs_behind_a_gate_are_counted_apart() {
+    let lab = Lab::start().await;
+    let one_at_a_time = json!({"policy": "queue", "limit": 1, "depth": 10});
+    let first = lab.run_of(&[("/concurrency", one_at_a_time)]).await;
+    let test = lab.get(first).await.test_name;
+    for _ in 0..3 {
+        lab.trigger(&test).await;
+    }
+    let listed = queue(&lab).await;
+    let [class] = listed.as_slice() else { panic!("one class: {listed:?}") };
+    assert_eq!((class.depth, class.gated, class.delayed), (some(1), some(3), some(0)));
+    // One that is put off meets its gate only when its time has come.
+    let later = TriggerRun { not_before: Some(chrono::Utc::now() + chrono::Duration::hours(1)), ..Default::default() };
+    lab.ops().trigger(&lab.admin, &default(), &test, later, None).await.unwrap();
+    // With nothing in a lane the class is listed for what waits behind its gate.
+    let worker = lab.worker("w").await;
+    let fence = worker.started().await;
+    let listed = queue(&lab).await;
+    let [class] = listed.as_slice() else { panic!("one class: {listed:?}") };
+    assert_eq!((class.depth, class.gated, class.delayed), (some(0), some(3), some(1)));
+    assert!(class.next_due.is_some() && class.stranded.is_none());
+    // Whoever ends lets the next one in.
+    worker.finish(fence, RunResult::Pass).await.unwrap();
+    let listed = queue(&lab).await;
+    assert_eq!((listed[0].depth, listed[0].gated), (some(1), some(2)));
+}

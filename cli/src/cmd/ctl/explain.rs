@@ -153,6 +153,7 @@ impl Show for QueueClass {
         Column::wide("HIGH"),
         Column::wide("NORMAL"),
         Column::wide("LOW"),
+        Column::new("GATED"),
         Column::new("LATER"),
         Column::new("OLDEST"),
         Column::new("RUNNERS"),
@@ -180,6 +181,7 @@ impl Show for QueueClass {
             of(Priority::High),
             of(Priority::Normal),
             of(Priority::Low),
+            Cell::plain(self.gated.to_string()),
             Cell::plain(self.delayed.to_string()),
             Cell::plain(look.age_of(self.oldest)),
             runners,
@@ -248,6 +250,7 @@ mod tests {
                 {"priority": "normal", "depth": {"count": 1000, "more": true}, "oldest": "2026-03-01T11:30:00Z"},
             ],
             "oldest": "2026-03-01T11:00:00Z", "delayed": {"count": 2, "more": false},
+            "gated": {"count": 7, "more": false},
             "live_runners": 0, "known_runners": 1, "stranded": {"why": "no_live_runner", "sentence": "none"},
         }))
         .unwrap();
@@ -259,6 +262,7 @@ mod tests {
             text("0"),
             text("1000+"),
             text("0"),
+            text("7"),
             text("2"),
             text("1h"),
             Cell::new("0/1", Tint::Bad),
