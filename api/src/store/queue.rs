@@ -148,7 +148,7 @@ pub async fn intern_classes<P: Enqueues>(
 async fn check_classes(conn: &mut Conn, namespaces: Vec<i32>) -> Result<()> {
     let over = sqlx::query_scalar!(
         r#"SELECT true AS "over!" FROM unnest($1::int[]) AS u(ns_id)
-           WHERE (SELECT count(*) FROM (SELECT FROM class c WHERE c.ns_id = u.ns_id LIMIT $2 + 1) c) > $2
+           WHERE (SELECT count(*) FROM (SELECT FROM class c WHERE c.ns_id = u.ns_id LIMIT $2::bigint + 1) c) > $2
            LIMIT 1"#,
         &namespaces,
         MAX_CLASSES
