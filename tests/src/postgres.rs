@@ -16,6 +16,8 @@ pub enum Stop {
 /// A server; stopped when it is dropped.
 pub struct Postgres {
     dir: PathBuf,
+    /// How many connections it takes, from its next start on.
+    pub max_connections: u32,
 }
 
 impl Postgres {
@@ -23,16 +25,36 @@ impl Postgres {
     pub fn start() -> Self {
         let dir = make_dir("p");
         init(&dir);
-        let server = Self { dir };
+        let server = Self { dir, max_connections: 120 };
         server.start_again();
         server
+    }
+
+    /// Makes and starts a standby that follows this server.
+    pub fn standby(&self) -> Self {
+        let dir = make_dir("q");
+        run(command("/bin/chmod").arg("700").arg(&dir));
+        let mut copy = command(bin_dir().join("pg_basebackup"));
+        copy.args(["-U", "postgres", "-c", "fast", "-X", "stream", "-R", "-h"]).arg(&self.dir).arg("-D").arg(&dir);
+        run(&mut copy);
+        // The socket lies in the folder that was copied, and so does its lock.
+        run(command("/bin/rm").arg("-f").arg(dir.join(".s.PGSQL.5432.lock")));
+        let standby = Self { dir, max_connections: self.max_connections };
+        standby.start_again();
+        standby
+    }
+
+    /// Makes a standby a primary.
+    pub fn promote(&self) {
+        run(command(bin_dir().join("pg_ctl")).args(["-w", "-t", "60", "promote", "-D"]).arg(&self.dir));
     }
 
     /// Starts it after a stop.
     pub fn start_again(&self) {
         let options = format!(
-            "-c listen_addresses= -c unix_socket_directories={} -c max_connections=120 -c shared_buffers=64MB",
-            self.dir.display()
+            "-c listen_addresses= -c unix_socket_directories={} -c max_connections={} -c shared_buffers=64MB",
+            self.dir.display(),
+            self.max_connections
         );
         start(&self.dir, &self.dir.join("log"), &options);
     }
