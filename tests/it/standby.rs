@@ -67,7 +67,7 @@ impl World {
     }
 
     /// How many lists the standby has answered.
-    async fn from_standby(&self) -> f64 {
+    async fn read_there(&self) -> f64 {
         self.metric("tstr_list_reads_total{from=\"replica\"}").await
     }
 }
@@ -109,7 +109,7 @@ async fn lists_come_from_the_standby_while_it_is_near_and_everything_else_from_t
         (world.names().await == ["a", "b"]).then_some(())
     })
     .await;
-    assert!(world.from_standby().await > 0.0);
+    assert!(world.read_there().await > 0.0);
     let second_page = {
         let page = admin.get(&format!("{TESTS}?page_size=1")).await.expect(200);
         format!("{TESTS}?page_size=1&page_token={}", page["next_page_token"].as_str().unwrap())
@@ -141,11 +141,11 @@ async fn lists_come_from_the_standby_while_it_is_near_and_everything_else_from_t
 
     execute(&world.standby.dsn("postgres"), "SELECT pg_wal_replay_resume()").await;
     world.until_usable(true).await;
-    let before = world.from_standby().await;
+    let before = world.read_there().await;
     let third = format!("{TESTS}?page_size=1&page_token={}", at_primary["next_page_token"].as_str().unwrap());
     assert_eq!(admin.get(&third).await.expect(200)["items"][0]["name"], "c");
     assert_eq!(world.names().await, ["a", "b", "c"]);
-    assert!(world.from_standby().await >= before + 2.0, "the standby answers again");
+    assert!(world.read_there().await >= before + 2.0, "the standby answers again");
     world.replica.stop().await.unwrap();
 }
 
@@ -162,9 +162,9 @@ async fn a_standby_that_ends_or_goes_its_own_way_is_missed_by_nobody() {
     world.until_usable(false).await;
     world.standby.start_again();
     world.until_usable(true).await;
-    let before = world.from_standby().await;
+    let before = world.read_there().await;
     assert_eq!(world.names().await, ["a"]);
-    assert!(world.from_standby().await > before);
+    assert!(world.read_there().await > before);
 
     // Made a primary of its own, it is a copy no more.
     world.standby.promote();
