@@ -82,6 +82,47 @@ ensure_node() {
   fi
 }
 
+# The least pgbouncer that keeps prepared statements for its clients.
+PGBOUNCER_FLOOR=1.21
+# Where the pooler of the tests is: that of the machine if it is new enough, else one that was built here.
+pgbouncer_path() {
+  local found
+  found=$(command -v pgbouncer || true)
+  if is_new_pgbouncer "$found"; then echo "$found"; else echo "$(bin_dir)/pgbouncer"; fi
+}
+is_new_pgbouncer() {
+  local have
+  have=$([ -x "$1" ] && "$1" --version 2>/dev/null | awk 'NR == 1 { print $2 }')
+  [ -n "$have" ] && [ "$(printf '%s\n%s\n' "$PGBOUNCER_FLOOR" "$have" | sort -V | head -n1)" = "$PGBOUNCER_FLOOR" ]
+}
+
+# Debian 12 has a pooler that is too old, and its package would start a service. So the source of a newer Debian is
+# fetched by apt, which checks its signature, and built; nothing is installed but its one library.
+ensure_pgbouncer() {
+  local work mirror apt
+  ! is_new_pgbouncer "$(pgbouncer_path)" || return 0
+  need_packages make pkg-config libevent-dev
+  # shellcheck disable=SC2016 # apt expands
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m 1 '/debian/$') ||
+    die "apt knows no mirror of Debian here: a pgbouncer of version $PGBOUNCER_FLOOR or newer is needed"
+  say "building pgbouncer $PGBOUNCER_FLOOR or newer into $(bin_dir)"
+  work=$(mktemp -d)
+  (
+    trap 'rm -rf "$work"' EXIT
+    cd "$work"
+    mkdir -p lists/partial cache/archives/partial
+    echo "deb-src $mirror trixie main" >sources.list
+    apt=(apt-get -q -o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$work/lists"
+      -o Dir::Cache="$work/cache" -o Acquire::Languages=none -o Dpkg::Use-Pty=0)
+    ! is_root || apt+=(-o APT::Sandbox::User=root)
+    { "${apt[@]}" update && "${apt[@]}" source --download-only pgbouncer; } >&2 || die "apt could not fetch the source of pgbouncer"
+    tar -xzf pgbouncer_*.orig.tar.gz --strip-components=1
+    { ./configure --without-openssl --without-pam --without-cares && make pgbouncer; } >build.log 2>&1 ||
+      { tail -n 20 build.log >&2; die "pgbouncer could not be built"; }
+    install_for_run_user ./pgbouncer "$(bin_dir)/pgbouncer"
+  )
+}
+
 ensure_podman() {
   need_packages podman runc conmon catatonit slirp4netns uidmap fuse-overlayfs busybox-static
   ensure_setuid_maps

@@ -15,9 +15,9 @@ use crate::config::Config;
 use crate::ops::{Pools, Standby};
 use crate::store::housekeeping;
 
-/// How long a request waits for a connection. With [`EVERYWHERE`]'s `lock_timeout` it is answered within 5 s also while
-/// somebody holds a lock.
-const ACQUIRE: Duration = Duration::from_secs(2);
+/// How long a request waits for a connection. A request may then wait for two locks, the one of a quota and another, each
+/// for the `lock_timeout` of [`EVERYWHERE`], and is still answered within 5 s.
+const ACQUIRE: Duration = Duration::from_millis(1500);
 /// How long a list waits for a connection to the standby; then the primary is asked.
 const ACQUIRE_STANDBY: Duration = Duration::from_secs(1);
 
@@ -27,7 +27,7 @@ type Setting = (&'static str, &'static str);
 /// What all connections are set to.
 const EVERYWHERE: &[Setting] = &[
     ("idle_in_transaction_session_timeout", "10000"),
-    ("lock_timeout", "2500"),
+    ("lock_timeout", "1500"),
     ("statement_timeout", "30000"),
     // Statements name their rows by key, so one plan serves all arguments; planning anew for every call, over the
     // partitions of all days, costs several times the work. Lists, whose conditions vary, ask for their own plans.

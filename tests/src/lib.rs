@@ -2,7 +2,7 @@
 //! API replicas in this process or as processes of their own, people with tokens, and workers on rootless Podman.
 //!
 //! `./scripts/test` prepares the machine and says in the environment where things are: `TSTR_TEST_DIR`,
-//! `TSTR_TEST_USER`, `TSTR_BIN`. Without them a test fails with that advice; none is skipped.
+//! `TSTR_TEST_USER`, `TSTR_BIN`, `TSTR_PGBOUNCER`. Without them a test fails with that advice; none is skipped.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 pub mod arena;
@@ -17,6 +17,7 @@ pub mod factory;
 pub mod images;
 pub mod invariants;
 pub mod people;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
 pub mod registry;

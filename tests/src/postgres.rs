@@ -25,6 +25,8 @@ pub struct Postgres {
     /// More settings, `name=value` each, from its next start on.
     pub settings: Vec<String>,
     dir: PathBuf,
+    /// How many connections it takes, from its next start on.
+    pub max_connections: u32,
 }
 
 impl Postgres {
@@ -39,14 +41,34 @@ impl Postgres {
 
     /// Names a server whose cluster is in a folder.
     pub fn at(dir: PathBuf) -> Self {
-        Self { env: Vec::new(), behind: Vec::new(), settings: Vec::new(), dir }
+        Self { env: Vec::new(), behind: Vec::new(), settings: Vec::new(), dir, max_connections: 120 }
+    }
+
+    /// Makes and starts a standby that follows this server.
+    pub fn standby(&self) -> Self {
+        let dir = make_dir("q");
+        run(command("/bin/chmod").arg("700").arg(&dir));
+        let mut copy = command(bin_dir().join("pg_basebackup"));
+        copy.args(["-U", "postgres", "-c", "fast", "-X", "stream", "-R", "-h"]).arg(&self.dir).arg("-D").arg(&dir);
+        run(&mut copy);
+        // The socket lies in the folder that was copied, and so does its lock.
+        run(command("/bin/rm").arg("-f").arg(dir.join(".s.PGSQL.5432.lock")));
+        let standby = Self { max_connections: self.max_connections, ..Self::at(dir) };
+        standby.start_again();
+        standby
+    }
+
+    /// Makes a standby a primary.
+    pub fn promote(&self) {
+        run(command(bin_dir().join("pg_ctl")).args(["-w", "-t", "60", "promote", "-D"]).arg(&self.dir));
     }
 
     /// Starts it after a stop.
     pub fn start_again(&self) {
         let options = format!(
-            "-c listen_addresses= -c unix_socket_directories={} -c max_connections=120 -c shared_buffers=64MB",
-            self.dir.display()
+            "-c listen_addresses= -c unix_socket_directories={} -c max_connections={} -c shared_buffers=64MB",
+            self.dir.display(),
+            self.max_connections
         );
         let more: String = self.settings.iter().map(|setting| format!(" -c {setting}")).collect();
         let log = self.dir.join("log");
