@@ -50,13 +50,21 @@ pub struct Shape<'a> {
     pub database: &'a str,
     /// How many runs wait.
     pub depth: u64,
-    /// Into so many placement classes they are spread evenly, with the label `n` from 0; without it into the four cells of
-    /// the test's matrix.
-    pub classes: Option<u32>,
+    /// The placement classes that they are in; without them the four cells of the test's matrix.
+    pub classes: Option<Classes>,
     /// For each group of runners the label `n` that they accept; an empty text accepts everything.
     pub groups: &'a [String],
     /// How many runners each group has.
     pub workers: usize,
+}
+
+/// Placement classes that are told apart by the label `n`, from 0 on.
+#[derive(Debug, Clone, Copy)]
+pub struct Classes {
+    /// How many there are.
+    pub count: u32,
+    /// So many of the runs are in the class 1 beyond its even share, so that many can claim from it alone.
+    pub more_in_one: u64,
 }
 
 impl Queue {
@@ -67,11 +75,17 @@ impl Queue {
         let seeds = api.trigger().await?;
         let mut conn = server.connect(database).await?;
         sqlx::query("SET synchronous_commit = off").execute(&mut conn).await?;
-        let classes = match shape.classes {
-            Some(count) => make_classes(&mut conn, count).await?,
-            None => Vec::new(),
-        };
-        load(&mut conn, &seeds, &classes, depth).await?;
+        match shape.classes {
+            None => load(&mut conn, &seeds, &[], (seeds.len() as u64 + 1, depth)).await?,
+            Some(Classes { count, more_in_one }) => {
+                // The seeds are in classes of their own, which nobody is to claim from.
+                sqlx::query("DELETE FROM ready").execute(&mut conn).await?;
+                let classes = make_classes(&mut conn, count).await?;
+                let even = depth - more_in_one;
+                load(&mut conn, &seeds, &classes, (1, even)).await?;
+                load(&mut conn, &seeds, &classes[1..2], (even + 1, depth)).await?;
+            }
+        }
         let lanes: Vec<i32> =
             sqlx::query_scalar("SELECT DISTINCT lane FROM ready ORDER BY lane").fetch_all(&mut conn).await?;
         for statement in ["VACUUM (ANALYZE) run, ready, run_event, lease", "CHECKPOINT"] {
@@ -134,9 +148,9 @@ async fn make_classes(conn: &mut PgConnection, count: u32) -> Result<Vec<i32>> {
     Ok(sqlx::query_scalar(MAKE).bind(i32::try_from(count)?).fetch_all(conn).await?)
 }
 
-/// Clones the seeds until `depth` runs wait, in the classes of the seeds or evenly in the given ones. What follows is
-/// `enqueue.sql` without its look for duplicates.
-async fn load(conn: &mut PgConnection, seeds: &[Uuid], classes: &[i32], depth: u64) -> Result<()> {
+/// Clones the seeds as the waiting runs of these numbers, in the classes of the seeds or evenly in the given ones. What
+/// follows is `enqueue.sql` without its look for duplicates.
+async fn load(conn: &mut PgConnection, seeds: &[Uuid], classes: &[i32], (first, last): (u64, u64)) -> Result<()> {
     const LOAD: &str = "
         WITH seed AS (
             SELECT r.*, row_number() OVER (ORDER BY r.class_id) - 1 AS place FROM run r WHERE r.id = ANY($1)
@@ -166,13 +180,7 @@ async fn load(conn: &mut PgConnection, seeds: &[Uuid], classes: &[i32], depth: u
         )
         INSERT INTO ready (lane, seq, run_id, expires_at, config_id)
         SELECT class_id * 4 + priority, seq, id, now() + interval '1 day', config_id FROM new";
-    let depth = i64::try_from(depth)?;
-    let mut next = i64::try_from(seeds.len())? + 1;
-    if !classes.is_empty() {
-        // The seeds are in classes of their own, which nobody is to claim from.
-        sqlx::query("DELETE FROM ready").execute(&mut *conn).await?;
-        next = 1;
-    }
+    let (mut next, depth) = (i64::try_from(first)?, i64::try_from(last)?);
     while next <= depth {
         let last = depth.min(next + LOAD_STEP - 1);
         sqlx::query(LOAD).bind(seeds).bind(next).bind(last).bind(classes).execute(&mut *conn).await?;

@@ -6,22 +6,29 @@ use super::Found;
 use crate::Bench;
 use crate::claiming::{Claiming, Point, Way};
 use crate::goals::{Bound, Goal};
-use crate::queue::{Queue, Shape};
+use crate::queue::{Classes, Queue, Shape};
 use crate::samples::{API_US, DB_US, P99_MS, PER_S, Reader, Series, take_off_idle};
 use crate::table::{Table, count, millis, ratio, whole};
 
 /// How many claim at the same time.
 const CLAIMERS: u32 = 16;
+/// The class that is claimed from alone has so many more runs, or those who claim would wait for the next to be put back.
+const MORE_IN_ONE: u64 = 5_000;
 /// How many runs a claim takes at most.
 const AT_ONCE: [u32; 2] = [1, 50];
 
 /// Measures.
 pub async fn run(bench: &Bench) -> Result<Found> {
     let plan = &bench.plan;
-    let depth = u64::from(plan.classes) * plan.runs_of_class;
+    let depth = u64::from(plan.classes) * plan.runs_of_class + MORE_IN_ONE;
     let groups: Vec<String> = plan.fits.iter().map(|fits| label_of(*fits, plan.classes)).collect();
-    let shape =
-        Shape { database: "classes", depth, classes: Some(plan.classes), groups: &groups, workers: CLAIMERS as usize };
+    let shape = Shape {
+        database: "classes",
+        depth,
+        classes: Some(Classes { count: plan.classes, more_in_one: MORE_IN_ONE }),
+        groups: &groups,
+        workers: CLAIMERS as usize,
+    };
     let queue = Queue::fill(&bench.server, shape).await?;
     ensure!(queue.lanes.len() == plan.classes as usize, "there are {} lanes", queue.lanes.len());
     bench.say(&format!("{depth} runs wait in {} classes", plan.classes));
@@ -62,7 +69,7 @@ fn report(bench: &Bench, series: &Series<Point>) -> Found {
     let mut table = Table::new(
         &format!("Claims from {} placement classes", whole(u64::from(plan.classes))),
         &format!(
-            "{} runs wait in each; {CLAIMERS} claimers, all of which fit the same classes. Against all: the rate of those that \
+            "{} runs wait in each, and {MORE_IN_ONE} more in one; {CLAIMERS} claimers, all of which fit the same classes. Against all: the rate of those that \
              fit all classes by this one; 1 is flat, more is worse.",
             whole(plan.runs_of_class)
         ),
