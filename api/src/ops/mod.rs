@@ -18,9 +18,11 @@ pub mod logs;
 mod namespaces;
 pub mod placement;
 pub mod recovery;
+pub mod retention;
 pub mod runners;
 pub mod runs;
 pub mod scheduling;
+pub mod storage;
 pub mod testdefs;
 pub mod tokens;
 pub mod wake;
@@ -78,6 +80,7 @@ struct Inner {
     days: Mutex<HashSet<NaiveDate>>,
     seen: Mutex<Seen>,
     closing: CancellationToken,
+    storage: storage::Storage,
     /// Wakes the loop that carries out ordered cancels.
     orders: tokio::sync::Notify,
 }
@@ -120,6 +123,7 @@ impl Ops {
             days: Mutex::default(),
             seen: Mutex::default(),
             closing: CancellationToken::new(),
+            storage: storage::Storage::default(),
             orders: tokio::sync::Notify::new(),
         }))
     }
@@ -229,9 +233,12 @@ impl Ops {
 
     /// Makes sure that runs of these instants have a partition to lie in.
     async fn ensure_days(&self, instants: &[DateTime<Utc>]) -> Result<()> {
+        // Retention may have dropped a day that is over since it was seen.
+        let lasting = Utc::now().date_naive() - chrono::Duration::days(1);
         let missing: Vec<NaiveDate> = {
             let Ok(days) = self.0.days.lock() else { return Ok(()) };
-            instants.iter().map(|at| at.date_naive()).filter(|day| !days.contains(day)).collect()
+            let is_there = |day: &NaiveDate| *day >= lasting && days.contains(day);
+            instants.iter().map(|at| at.date_naive()).filter(|day| !is_there(day)).collect()
         };
         for day in missing {
             let mut conn = self.0.pools.beat.acquire().await?;
