@@ -22,6 +22,7 @@ mod podman;
 mod pull;
 mod queue;
 mod replicas;
+mod retention;
 mod scheduler;
 mod spread;
 mod transitions;
