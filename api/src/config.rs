@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use tstr_shared::lease::LeaseTimes;
+use tstr_shared::size::Bytes;
 
 /// The settings of the API. Every flag can also be given in the environment.
 #[derive(Debug, Clone, clap::Args)]
@@ -58,6 +59,14 @@ pub struct Config {
     #[arg(long, env = "TSTR_PG_REPLICA_LAG_SECS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
     pub pg_replica_lag_secs: u32,
 
+    /// How large the database may become, for instance 200GiB: beyond it no new runs are made, and those that are there go on
+    #[arg(long, env = "TSTR_MAX_DATABASE_SIZE", value_name = "SIZE")]
+    pub max_database_size: Option<Bytes>,
+
+    /// A folder of this machine's disk that the database lies on, and what is to stay free there; `tstr up` sets it
+    #[arg(skip)]
+    pub database_disk: Option<(PathBuf, Option<Bytes>)>,
+
     /// The durations that leases go by: `default` replaces a lost worker within 67 s, `test` within 7.5 s
     #[arg(long, env = "TSTR_LEASE_TIMES", default_value = "default", hide = true)]
     pub lease_times: LeaseProfile,
@@ -106,6 +115,8 @@ impl Config {
             pg_direct_dsn: None,
             pg_replica_dsn: None,
             pg_replica_lag_secs: 10,
+            max_database_size: None,
+            database_disk: None,
             lease_times: LeaseProfile::Default,
             insecure_plaintext: false,
         }

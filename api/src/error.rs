@@ -40,6 +40,7 @@ pub fn row(code: ErrorCode) -> Row {
         ErrorCode::Unauthenticated => (401, Code::Unauthenticated),
         ErrorCode::Forbidden => (403, Code::PermissionDenied),
         ErrorCode::NotFound => (404, Code::NotFound),
+        ErrorCode::Expired => (410, Code::NotFound),
         ErrorCode::Conflict => (409, Code::FailedPrecondition),
         ErrorCode::ConcurrencyForbidden => (409, Code::FailedPrecondition),
         ErrorCode::LeaseLost => (409, Code::FailedPrecondition),
@@ -51,6 +52,7 @@ pub fn row(code: ErrorCode) -> Row {
         ErrorCode::MethodNotAllowed => (405, Code::Unimplemented),
         ErrorCode::UnsupportedMediaType => (415, Code::InvalidArgument),
         ErrorCode::Unavailable => (503, Code::Unavailable),
+        ErrorCode::StorageFull => (503, Code::ResourceExhausted),
         ErrorCode::Internal => (500, Code::Internal),
     };
     Row { http, grpc, retryable: code.is_retryable() }
@@ -198,7 +200,8 @@ mod tests {
         for code in ErrorCode::ALL {
             let row = row(code);
             assert!((400..=599).contains(&row.http));
-            assert_eq!(row.http >= 500, matches!(code, ErrorCode::Internal | ErrorCode::Unavailable));
+            let is_ours = matches!(code, ErrorCode::Internal | ErrorCode::Unavailable | ErrorCode::StorageFull);
+            assert_eq!(row.http >= 500, is_ours);
         }
     }
 

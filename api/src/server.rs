@@ -22,6 +22,7 @@ use crate::auth::keys::{SealingKey, SigningPair};
 use crate::auth::verify::Tokens;
 use crate::config::Config;
 use crate::ops::Ops;
+use crate::ops::storage::{Disk, StorageLimits};
 pub use crate::pools::connect;
 use crate::store::tokens::SealedPair;
 use crate::{background, grpc, http, store, telemetry};
@@ -100,6 +101,8 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let secret = pairs.first().map(|pair| pair.private.clone()).ok_or_else(|| anyhow!("there is no signing key"))?;
     let tokens = Tokens::new(&pairs);
     let ops = Ops::new(pools, tokens, config.lease_times.times(), &secret);
+    let disk = config.database_disk.clone().map(|(path, min_free)| Disk { path, min_free });
+    ops.limit_storage(StorageLimits { max_database_size: config.max_database_size, disk });
     ops.refresh_revoked(&Access::system("bootstrap")).await?;
     ops.keep_house(&Access::system("bootstrap")).await?;
     if let Some(path) = &config.bootstrap_token_file {

@@ -71,7 +71,7 @@ impl Exit {
         match code {
             ErrorCode::Malformed | ErrorCode::Invalid | ErrorCode::TooLarge => Self::Usage,
             ErrorCode::Unauthenticated | ErrorCode::Forbidden => Self::Denied,
-            ErrorCode::NotFound => Self::NotFound,
+            ErrorCode::NotFound | ErrorCode::Expired => Self::NotFound,
             ErrorCode::Conflict
             | ErrorCode::ConcurrencyForbidden
             | ErrorCode::LeaseLost
@@ -79,7 +79,7 @@ impl Exit {
             | ErrorCode::IdempotencyMismatch
             | ErrorCode::IdempotencyInProgress
             | ErrorCode::QuotaExceeded => Self::Conflict,
-            ErrorCode::Unavailable => Self::Unreachable,
+            ErrorCode::Unavailable | ErrorCode::StorageFull => Self::Unreachable,
             // The tool asked for something that the server does not know: one of the two is at fault, not the user.
             ErrorCode::MethodNotAllowed | ErrorCode::UnsupportedMediaType | ErrorCode::Internal => Self::Error,
         }
@@ -89,7 +89,7 @@ impl Exit {
     pub fn of_status(status: u16) -> Self {
         match status {
             401 | 403 => Self::Denied,
-            404 => Self::NotFound,
+            404 | 410 => Self::NotFound,
             409 | 412 => Self::Conflict,
             400 | 413 | 422 => Self::Usage,
             502..=504 => Self::Unreachable,

@@ -20,6 +20,8 @@ pub enum ErrorCode {
     Forbidden,
     /// There is no such thing, or the token may not see it.
     NotFound,
+    /// It was there, and retention removed it.
+    Expired,
     /// The state of the thing forbids it, or the name is taken.
     Conflict,
     /// The concurrency of the test, or of its group, does not let another run begin.
@@ -42,18 +44,21 @@ pub enum ErrorCode {
     UnsupportedMediaType,
     /// The server cannot answer now; the effect of a write is unknown. Repeat with the same idempotency key.
     Unavailable,
+    /// The server has no room for more runs; those that it has go on. Repeat later.
+    StorageFull,
     /// The server failed; the answer carries an id that its log explains.
     Internal,
 }
 
 impl ErrorCode {
     /// All codes.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Malformed,
         Self::Invalid,
         Self::Unauthenticated,
         Self::Forbidden,
         Self::NotFound,
+        Self::Expired,
         Self::Conflict,
         Self::ConcurrencyForbidden,
         Self::LeaseLost,
@@ -65,6 +70,7 @@ impl ErrorCode {
         Self::MethodNotAllowed,
         Self::UnsupportedMediaType,
         Self::Unavailable,
+        Self::StorageFull,
         Self::Internal,
     ];
 
@@ -76,6 +82,7 @@ impl ErrorCode {
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
+            Self::Expired => "expired",
             Self::Conflict => "conflict",
             Self::ConcurrencyForbidden => "concurrency_forbidden",
             Self::LeaseLost => "lease_lost",
@@ -87,6 +94,7 @@ impl ErrorCode {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Unavailable => "unavailable",
+            Self::StorageFull => "storage_full",
             Self::Internal => "internal",
         }
     }
@@ -98,7 +106,7 @@ impl ErrorCode {
 
     /// Tells whether the same request may succeed later without being changed.
     pub fn is_retryable(self) -> bool {
-        matches!(self, Self::Unavailable | Self::IdempotencyInProgress | Self::QuotaExceeded)
+        matches!(self, Self::Unavailable | Self::StorageFull | Self::IdempotencyInProgress | Self::QuotaExceeded)
     }
 
     /// Returns a short human title, the same for every occurrence.
@@ -109,6 +117,7 @@ impl ErrorCode {
             Self::Unauthenticated => "A valid token is needed",
             Self::Forbidden => "The token may not do this",
             Self::NotFound => "Not found",
+            Self::Expired => "Removed by retention",
             Self::Conflict => "The current state forbids this",
             Self::ConcurrencyForbidden => "Other runs are under way",
             Self::LeaseLost => "The lease is no longer held",
@@ -120,6 +129,7 @@ impl ErrorCode {
             Self::MethodNotAllowed => "Method not allowed",
             Self::UnsupportedMediaType => "Unsupported media type",
             Self::Unavailable => "Temporarily unavailable",
+            Self::StorageFull => "No room for more runs",
             Self::Internal => "Internal error",
         }
     }

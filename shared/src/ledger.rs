@@ -25,8 +25,10 @@ words!(
     LedgerReason {
         /// Runs of the test or of its group were under way, and its `concurrency` does not let more wait.
         Concurrency = "concurrency",
-        /// The namespace may not have so many waiting runs.
+        /// The namespace may not have so many waiting runs, or so many bytes of logs.
         Quota = "quota",
+        /// The server had no room for more runs.
+        StorageFull = "storage_full",
         /// The stored test could not be read.
         Unreadable = "unreadable",
         /// It was later than the test's `start_deadline`.

@@ -19,6 +19,7 @@
 //! | **annotation** | a key and a value that only describe |
 //! | **selector** | what a runner accepts or rejects: label key and anchored regular expression ([`selector::Selectors`]) |
 //! | **gate** | what a run passes before it may be claimed: room in its concurrency group and in its matrix ([`concurrency`]) |
+//! | **pin** | what makes retention leave a run alone; `keep` sets it, `unkeep` takes it away ([`run::Kept`]) |
 //! | **ledger** | what became of every instant of a schedule ([`ledger::LedgerEntry`]) |
 //! | **placement class** | the interned pair of namespace and labels; matching is done once per runner and class |
 #![deny(missing_docs)]

@@ -138,6 +138,9 @@ pub struct LogSummary {
     pub bytes: u64,
     /// Bytes that were written by the container and not stored.
     pub dropped_bytes: u64,
+    /// When retention removed the bytes that had been stored; absent while they can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_at: Option<DateTime<Utc>>,
 }
 
 /// A piece of a log as it is answered. Bytes that are not UTF-8 stand in `data_base64`.

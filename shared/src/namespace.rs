@@ -93,7 +93,7 @@ impl NamespacePatterns {
     }
 }
 
-/// A namespace with its quotas and what it holds.
+/// A namespace with its quotas, how long it keeps things, and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NamespaceInfo {
@@ -103,8 +103,84 @@ pub struct NamespaceInfo {
     pub created_at: DateTime<Utc>,
     /// The quotas.
     pub quotas: Quotas,
+    /// How long its runs and their logs are kept.
+    #[serde(default)]
+    pub retention: Retention,
     /// How many tests it has.
     pub tests: i64,
+    /// What it has stored.
+    #[serde(default)]
+    pub usage: Usage,
+}
+
+/// What may be changed of a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NamespaceSettings {
+    /// The quotas.
+    pub quotas: Quotas,
+    /// How long its runs and their logs are kept.
+    pub retention: Retention,
+}
+
+impl NamespaceSettings {
+    /// Checks everything; each fault has its place in a request.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let mut invalid = Invalid::default();
+        for (place, part) in [("/quotas", self.quotas.validate()), ("/retention", self.retention.validate())] {
+            if let Err(part) = part {
+                invalid.add_all(place, part);
+            }
+        }
+        invalid.into_result()
+    }
+}
+
+/// What a namespace has stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Usage {
+    /// How many runs are stored, those that have not finished included.
+    pub runs: u64,
+    /// Bytes of the logs of attempts that have ended, of both streams.
+    pub log_bytes: u64,
+}
+
+/// How long a namespace keeps its runs, in days after the day on which a run was made. Runs that are pinned stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Days after which a finished run is removed, with all that belongs to it.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 3650)))]
+    pub runs_days: i32,
+    /// Days after which the log of a finished run is removed; at most `runs_days`.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 3650)))]
+    pub logs_days: i32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { runs_days: 90, logs_days: 30 }
+    }
+}
+
+impl Retention {
+    /// The most days.
+    pub const MAX_DAYS: i32 = 3650;
+
+    /// Checks that the days are within their bounds, and that no log outlives its run.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let mut invalid = Invalid::default();
+        for (name, days) in [("runs_days", self.runs_days), ("logs_days", self.logs_days)] {
+            if !(1..=Self::MAX_DAYS).contains(&days) {
+                invalid.add(format!("/{name}"), "things are kept for 1 to 3650 days");
+            }
+        }
+        if invalid.errors.is_empty() && self.logs_days > self.runs_days {
+            invalid.add("/logs_days", format!("a log is not kept longer than its run: {} days", self.runs_days));
+        }
+        invalid.into_result()
+    }
 }
 
 /// What a namespace may use.
@@ -118,22 +194,31 @@ pub struct Quotas {
     /// The most runs that runners hold at once; null for no limit.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1_000_000_000)))]
     pub max_running: Option<i32>,
+    /// The most bytes of stored logs with which new runs are made; null for no limit.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 9_007_199_254_740_991_i64)))]
+    pub max_bytes: Option<i64>,
 }
 
 impl Default for Quotas {
     fn default() -> Self {
-        Self { max_queued: Some(10_000), max_running: Some(50) }
+        Self { max_queued: Some(10_000), max_running: Some(50), max_bytes: None }
     }
 }
 
 impl Quotas {
-    /// Checks that no quota is negative.
+    /// The most bytes that a quota can be: what every JSON reader takes as a whole number.
+    pub const MAX_BYTES: i64 = (1 << 53) - 1;
+
+    /// Checks that the quotas are within their bounds.
     pub fn validate(&self) -> Result<(), Invalid> {
         let mut invalid = Invalid::default();
         for (name, value) in [("max_queued", self.max_queued), ("max_running", self.max_running)] {
             if value.is_some_and(|n| !(0..=1_000_000_000).contains(&n)) {
                 invalid.add(format!("/{name}"), "a quota is from 0 to 1000000000, or null");
             }
+        }
+        if self.max_bytes.is_some_and(|n| !(0..=Self::MAX_BYTES).contains(&n)) {
+            invalid.add("/max_bytes", format!("a quota of bytes is from 0 to {}, or null", Self::MAX_BYTES));
         }
         invalid.into_result()
     }
@@ -149,6 +234,9 @@ pub struct NewNamespace {
     /// The quotas.
     #[serde(default)]
     pub quotas: Quotas,
+    /// How long its runs and their logs are kept.
+    #[serde(default)]
+    pub retention: Retention,
 }
 
 #[cfg(test)]
@@ -163,6 +251,20 @@ mod tests {
         for bad in ["", "-a", "a-", "A", "a.b", "a b", "ä", &"x".repeat(64)] {
             assert!(Namespace::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn no_log_outlives_its_run_and_all_is_within_bounds() {
+        let faults = |runs_days, logs_days| match (Retention { runs_days, logs_days }).validate() {
+            Ok(()) => Vec::new(),
+            Err(invalid) => invalid.errors.into_iter().map(|fault| fault.pointer).collect(),
+        };
+        for (runs, logs) in [(1, 1), (90, 30), (3650, 3650)] {
+            assert!(faults(runs, logs).is_empty(), "{runs} {logs}");
+        }
+        assert_eq!(faults(0, 3651), ["/runs_days", "/logs_days"]);
+        assert_eq!(faults(7, 8), ["/logs_days"]);
+        assert!(Quotas { max_bytes: Some(Quotas::MAX_BYTES + 1), ..Quotas::default() }.validate().is_err());
     }
 
     #[test]

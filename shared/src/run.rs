@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::error::Invalid;
 use crate::ids::{MatrixId, RunId, RunnerId, TestId};
 use crate::labels::Labels;
 use crate::logs::LogSummary;
@@ -270,6 +271,48 @@ pub struct Run {
     pub finished_at: Option<DateTime<Utc>>,
     /// The log of the latest attempt.
     pub log: LogSummary,
+    /// Who pinned it, and why; absent when retention may remove it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
+}
+
+/// That a run was pinned: retention leaves it alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Kept {
+    /// When it was pinned.
+    pub at: DateTime<Utc>,
+    /// Who pinned it: `token:<id>`.
+    pub by: String,
+    /// What it is kept for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// A request to pin a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct KeepRun {
+    /// What it is kept for, at most 500 characters; without it an earlier note stays.
+    #[cfg_attr(feature = "schema", schemars(length(max = 500)))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl KeepRun {
+    /// The most characters of a note.
+    pub const MAX_NOTE: usize = 500;
+
+    /// Checks the note.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        match &self.note {
+            Some(note) if note.chars().count() > Self::MAX_NOTE => {
+                Err(Invalid::one("/note", format!("a note has at most {} characters", Self::MAX_NOTE)))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A request to run a test now.
@@ -341,6 +384,8 @@ pub struct RunFilter {
     pub labels: Labels,
     /// Runs that were made together.
     pub matrix_id: Option<MatrixId>,
+    /// Runs that are pinned, or those that are not.
+    pub kept: Option<bool>,
     /// Scheduled after (exclusive).
     pub scheduled_after: Option<DateTime<Utc>>,
     /// Scheduled before (exclusive).
@@ -370,6 +415,13 @@ mod tests {
             assert!(!state.may_become(*state));
             assert!(*state == RunState::Finished || state.may_become(RunState::Finished));
         }
+    }
+
+    #[test]
+    fn a_note_is_counted_in_characters() {
+        let kept = |note: String| KeepRun { note: Some(note) }.validate();
+        assert!(kept("ä".repeat(KeepRun::MAX_NOTE)).is_ok());
+        assert_eq!(kept("ä".repeat(KeepRun::MAX_NOTE + 1)).unwrap_err().errors[0].pointer, "/note");
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod pooler;
 mod pull;
 mod queue;
 mod replicas;
+mod retention;
 mod scheduler;
 mod spread;
 mod standby;

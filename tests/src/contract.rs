@@ -16,7 +16,7 @@ use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::{LeaseId, RunId, RunnerId, TokenId};
 use tstr_shared::lease::{Fence, LeaseState, LeaseTimes, LeasedRun};
 use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, Stream};
-use tstr_shared::namespace::{Namespace, NewNamespace, Quotas};
+use tstr_shared::namespace::{Namespace, NamespaceSettings, NewNamespace, Quotas, Retention};
 use tstr_shared::permission::Scope;
 use tstr_shared::run::{Outcome, Reason, Run, RunResult, TriggerRun};
 use tstr_shared::runner::{NewRunner, RunnerAbout};
@@ -115,14 +115,21 @@ impl Lab {
 
     /// Makes a namespace.
     pub async fn namespace(&self, name: &str) {
-        let new = NewNamespace { name: Namespace::parse(name).expect("a name"), quotas: Quotas::default() };
+        let new = NewNamespace {
+            name: Namespace::parse(name).expect("a name"),
+            quotas: Quotas::default(),
+            retention: Retention::default(),
+        };
         self.ops().create_namespace(&self.admin, new, None).await.expect("create the namespace");
     }
 
     /// Sets how many runs of the namespace `default` may wait and run.
     pub async fn quotas(&self, max_queued: Option<i32>, max_running: Option<i32>) {
-        let quotas = Quotas { max_queued, max_running };
-        self.ops().update_namespace(&self.admin, &default(), |_| quotas).await.expect("set the quotas");
+        let change = |old: NamespaceSettings| NamespaceSettings {
+            quotas: Quotas { max_queued, max_running, ..old.quotas },
+            ..old
+        };
+        self.ops().update_namespace(&self.admin, &default(), change).await.expect("set the quotas");
     }
 
     /// Reads a run.

@@ -114,7 +114,9 @@ const INVARIANTS: &[(&str, &str)] = &[
     (
         "I7: a log that is complete is stored as it was sealed",
         "SELECT a.run_id FROM attempt a
-         WHERE a.log_status = 'complete'
+         WHERE a.log_status = 'complete' AND a.run_id NOT IN (
+                   SELECT r.id FROM run r JOIN usage u ON u.ns_id = r.ns_id AND u.day = id_day(r.id)
+                   WHERE u.logs_removed_at IS NOT NULL AND NOT EXISTS (SELECT FROM log_chunk k WHERE k.run_id = r.id))
            AND a.stdout_bytes + a.stderr_bytes <> (SELECT coalesce(sum(octet_length(body)), 0) FROM log_chunk k
                                                   WHERE k.run_id = a.run_id AND k.attempt = a.attempt)",
     ),

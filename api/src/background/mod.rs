@@ -21,6 +21,12 @@ use crate::ops::Ops;
 /// How often it is looked for free slots that runs wait for all the same.
 const GATES_EVERY: Duration = Duration::from_secs(30);
 
+/// How often it is looked for runs and logs whose time is over, and how soon again where something was left.
+const RETENTION_EVERY: Duration = Duration::from_secs(600);
+const RETENTION_AGAIN: Duration = Duration::from_secs(60);
+/// How often it is looked whether there is room for more runs.
+const STORAGE_EVERY: Duration = Duration::from_secs(30);
+
 /// What follows a turn of a loop.
 enum Next {
     /// There is more to do at once.
@@ -62,6 +68,18 @@ pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken, no_sche
     });
     spawn.every("house", Duration::from_secs(3600), async |ops| {
         ops.keep_house(&Access::system("house")).await?;
+        Ok(Next::Later)
+    });
+    spawn.every("retention", RETENTION_EVERY, async |ops| {
+        let done = ops.retain(&Access::system("retention"), None).await?;
+        Ok(if done.is_held_up { Next::Within(RETENTION_AGAIN) } else { Next::Later })
+    });
+    spawn.every("usage", Duration::from_secs(5), async |ops| {
+        ops.fold_usage(&Access::system("usage")).await?;
+        Ok(Next::Later)
+    });
+    spawn.every("storage", STORAGE_EVERY, async |ops| {
+        ops.look_at_storage(&Access::system("storage")).await?;
         Ok(Next::Later)
     });
     spawn.every("lanes", Duration::from_secs(1), async |ops| {

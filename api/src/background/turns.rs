@@ -3,6 +3,8 @@
 use crate::auth::access::Access;
 use crate::error::Result;
 use crate::ops::Ops;
+use crate::ops::retention::Retained;
+use crate::ops::storage::Fill;
 
 /// Ends leases that ran out and runs beyond their time; returns how many.
 pub async fn reap(ops: &Ops) -> Result<usize> {
@@ -50,4 +52,19 @@ pub async fn refresh_lanes(ops: &Ops) -> Result<()> {
 /// Makes the partitions of the coming days.
 pub async fn keep_house(ops: &Ops) -> Result<()> {
     ops.keep_house(&Access::system("house")).await
+}
+
+/// Removes the runs and logs whose time is over on this day.
+pub async fn retain(ops: &Ops, today: chrono::NaiveDate) -> Result<Retained> {
+    ops.retain(&Access::system("retention"), Some(today)).await
+}
+
+/// Adds up what was stored and removed.
+pub async fn fold_usage(ops: &Ops) -> Result<i64> {
+    ops.fold_usage(&Access::system("usage")).await
+}
+
+/// Looks whether there is room for more runs.
+pub async fn look_at_storage(ops: &Ops) -> Result<Fill> {
+    ops.look_at_storage(&Access::system("storage")).await
 }

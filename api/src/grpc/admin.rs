@@ -4,6 +4,7 @@ use tonic::{Request, async_trait};
 use tstr_proto::convert::{page, required};
 use tstr_proto::v1 as pb;
 use tstr_proto::v1::admin_service_server::AdminService;
+use tstr_shared::namespace::NamespaceSettings;
 
 use super::{Answer, Service, answer, key, namespace, token};
 use crate::ops::tokens::TokenFilter;
@@ -60,7 +61,12 @@ impl AdminService for Service {
     ) -> Answer<pb::UpdateNamespaceResponse> {
         answer(request, async |caller, req| {
             let (ns, quotas) = (namespace(&req.name)?, required("/quotas", req.quotas)?);
-            let info = self.ops.update_namespace(&caller, &ns, |_| quotas.into()).await?;
+            let retention = req.retention;
+            let change = |old: NamespaceSettings| NamespaceSettings {
+                quotas: quotas.into(),
+                retention: retention.map_or(old.retention, Into::into),
+            };
+            let info = self.ops.update_namespace(&caller, &ns, change).await?;
             Ok(pb::UpdateNamespaceResponse { namespace: Some(info.into()) })
         })
         .await

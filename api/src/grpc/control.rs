@@ -85,6 +85,23 @@ impl ControlService for Service {
         .await
     }
 
+    async fn keep_run(&self, request: Request<pb::KeepRunRequest>) -> Answer<pb::KeepRunResponse> {
+        answer(request, async |caller, req| {
+            let id = run(&req.run_id)?;
+            let run = self.ops.keep_run(&caller, id, req.into()).await?;
+            Ok(pb::KeepRunResponse { run: Some(run.into()) })
+        })
+        .await
+    }
+
+    async fn unkeep_run(&self, request: Request<pb::UnkeepRunRequest>) -> Answer<pb::UnkeepRunResponse> {
+        answer(request, async |caller, req| {
+            let run = self.ops.unkeep_run(&caller, run(&req.run_id)?).await?;
+            Ok(pb::UnkeepRunResponse { run: Some(run.into()) })
+        })
+        .await
+    }
+
     async fn drain_runner(&self, request: Request<pb::DrainRunnerRequest>) -> Answer<pb::DrainRunnerResponse> {
         answer(request, async |caller, req| {
             let runner = self.ops.set_runner_draining(&caller, runner(&req.runner_id)?, true).await?;

@@ -1,4 +1,4 @@
-//! Runs: trigger, list, read, wait, cancel, retry.
+//! Runs: trigger, list, read, wait, cancel, retry, pin.
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with};
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tstr_shared::ids::{MatrixId, RunnerId};
 use tstr_shared::page::{Page, PageRequest};
 use tstr_shared::permission::{RunsRead, RunsWrite};
-use tstr_shared::run::{Run, RunEvent, RunFilter, RunResult, RunState, TriggerRun, Triggered};
+use tstr_shared::run::{KeepRun, Run, RunEvent, RunFilter, RunResult, RunState, TriggerRun, Triggered};
 
 use super::App;
 use super::answer::{Accepted, Created, Waited};
@@ -38,6 +38,12 @@ pub(super) fn routes() -> ApiRouter<App> {
         "Cancels a run.\nA run that waits ends at once; one that runs ends when its runner has ended the container.",
     );
     let retry = op::<RunsWrite>("retry_run", "Makes a new run of the same cell with the same configuration.");
+    let keep = op::<RunsWrite>(
+        "keep_run",
+        "Pins a run: retention leaves it alone, with its attempts, events and logs.\n\
+         The body may be left out. A run that is pinned already stays so; a note replaces an earlier one.",
+    );
+    let unkeep = op::<RunsWrite>("unkeep_run", "Lets retention remove a run again.");
     let events =
         op::<RunsRead>("list_run_events", "Returns the changes of a run's state: who, when, from and to what.");
     ApiRouter::new()
@@ -46,6 +52,8 @@ pub(super) fn routes() -> ApiRouter<App> {
         .api_route("/runs/{run}", get_with(get_run, get))
         .api_route("/runs/{run}/cancel", post_with(cancel_run, cancel))
         .api_route("/runs/{run}/retry", post_with(retry_run, retry))
+        .api_route("/runs/{run}/keep", post_with(keep_run, keep))
+        .api_route("/runs/{run}/unkeep", post_with(unkeep_run, unkeep))
         .api_route("/runs/{run}/events", get_with(list_run_events, events))
         .with_path_items(|item| item.tag("runs"))
 }
@@ -70,6 +78,8 @@ struct RunsQuery {
     label: Vec<Pair>,
     /// Runs that were made together.
     matrix_id: Option<MatrixId>,
+    /// Runs that are pinned, or are not.
+    kept: Option<bool>,
     /// Runs scheduled after this instant.
     scheduled_after: Option<DateTime<Utc>>,
     /// Runs scheduled before this instant.
@@ -97,6 +107,7 @@ impl RunsQuery {
             results: self.result,
             labels: Pair::collect("label", &self.label)?,
             matrix_id: self.matrix_id,
+            kept: self.kept,
             scheduled_after: self.scheduled_after,
             scheduled_before: self.scheduled_before,
             started_after: self.started_after,
@@ -152,6 +163,19 @@ async fn retry_run(
     Idempotency(key): Idempotency,
 ) -> Result<Created<Run>> {
     Ok(Created(app.ops.retry_run(&caller, at.run, key).await?))
+}
+
+async fn keep_run(
+    State(app): State<App>,
+    caller: Caller,
+    Path(at): Path<RunPath>,
+    OptionalJson(request): OptionalJson<KeepRun>,
+) -> Result<Json<Run>> {
+    Ok(Json(app.ops.keep_run(&caller, at.run, request).await?))
+}
+
+async fn unkeep_run(State(app): State<App>, caller: Caller, Path(at): Path<RunPath>) -> Result<Json<Run>> {
+    Ok(Json(app.ops.unkeep_run(&caller, at.run).await?))
 }
 
 async fn list_run_events(

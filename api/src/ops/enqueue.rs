@@ -155,8 +155,8 @@ impl Ops {
         })
     }
 
-    /// Returns how many more runs of the namespace may wait, `None` when there is no quota. Holds the quota's lock until
-    /// the end of the transaction, so that no two requests count the same room.
+    /// Returns how many more runs of the namespace may wait, `None` when there is no quota. Holds the lock of the quota of
+    /// waiting runs until the end of the transaction, so that no two requests count the same room.
     pub(super) async fn queue_room<P: Enqueues>(
         &self,
         conn: &mut Conn,
@@ -164,22 +164,32 @@ impl Ops {
         ns_id: i32,
     ) -> Result<Option<QueueRoom>> {
         let rows = self.namespace_rows(false).await?;
-        let Some(cap) = rows.iter().find(|row| row.reference.id == ns_id).and_then(|row| row.quotas.max_queued) else {
+        let Some(quotas) = rows.iter().find(|row| row.reference.id == ns_id).map(|row| row.quotas) else {
             return Ok(None);
         };
-        store::lock_quota(conn, Quota::Queued, ns_id).await?;
-        let queued = store::queue::count_queued(conn, access, ns_id, i64::from(cap) + 1).await?;
-        Ok(Some(QueueRoom { queued, cap: i64::from(cap) }))
+        let bytes = match quotas.max_bytes {
+            Some(cap) => Some((store::namespaces::log_bytes(conn, access, ns_id).await?, cap)),
+            None => None,
+        };
+        let runs = match quotas.max_queued.map(i64::from) {
+            Some(cap) => {
+                store::lock_quota(conn, Quota::Queued, ns_id).await?;
+                Some((store::queue::count_queued(conn, access, ns_id, cap + 1).await?, cap))
+            }
+            None => None,
+        };
+        Ok((bytes.is_some() || runs.is_some()).then_some(QueueRoom { runs, bytes }))
     }
 
-    /// Refuses when the namespace may not have this many more waiting runs.
-    pub(super) async fn check_queue_quota<P: Enqueues>(
+    /// Refuses when the server has no room for more runs, or the namespace may not have this many more.
+    pub(super) async fn check_room<P: Enqueues>(
         &self,
         conn: &mut Conn,
         access: &Access<P>,
         ns_id: i32,
         more: usize,
     ) -> Result<()> {
+        self.check_storage()?;
         match self.queue_room(conn, access, ns_id).await? {
             Some(mut room) => room.take(more),
             None => Ok(()),
@@ -221,24 +231,34 @@ pub(super) fn firsts(places: impl IntoIterator<Item = Place>) -> Vec<Place> {
     first.into_iter().map(|(lane, seq)| Place { lane, seq }).collect()
 }
 
-/// How many runs of a namespace wait, and how many may.
+/// How many runs of a namespace wait and how many bytes of logs it has stored, each with the most, where there is one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QueueRoom {
-    queued: i64,
-    cap: i64,
+    runs: Option<(i64, i64)>,
+    bytes: Option<(i64, i64)>,
 }
 
 impl QueueRoom {
     /// Takes room for more runs, or refuses.
     pub(super) fn take(&mut self, more: usize) -> Result<()> {
-        let Self { queued, cap } = *self;
-        if queued + more as i64 > cap {
-            let sentence = format!("the namespace has {queued} waiting runs of at most {cap}; {more} more do not fit");
-            return Err(
-                Error::new(ErrorCode::QuotaExceeded, sentence).with_retry_after(std::time::Duration::from_secs(10))
-            );
+        let refuse = |sentence, after| {
+            let error = Error::new(ErrorCode::QuotaExceeded, sentence);
+            Err(error.with_retry_after(std::time::Duration::from_secs(after)))
+        };
+        if let Some((stored, cap)) = self.bytes
+            && stored >= cap
+        {
+            let sentence = format!("the namespace has {stored} bytes of logs stored of at most {cap} (max_bytes)");
+            return refuse(sentence, 60);
         }
-        self.queued += more as i64;
+        if let Some((queued, cap)) = &mut self.runs {
+            if *queued + more as i64 > *cap {
+                let sentence =
+                    format!("the namespace has {queued} waiting runs of at most {cap}; {more} more do not fit");
+                return refuse(sentence, 10);
+            }
+            *queued += more as i64;
+        }
         Ok(())
     }
 }

@@ -121,6 +121,7 @@ impl Ops {
     ) -> Result<impl Pieces<Item = Result<LogPiece>> + Send + use<>> {
         let access = self.reach::<RunsRead>(caller).await?;
         self.head(&access, run).await?;
+        self.refuse_removed(&access, run, query.attempt).await?;
         let reader = Reader {
             ops: self.clone(),
             caller: caller.clone(),
@@ -150,6 +151,7 @@ impl Ops {
     ) -> Result<LogSize> {
         let access = self.reach::<RunsRead>(caller).await?;
         let head = self.head(&access, run).await?;
+        self.refuse_removed(&access, run, attempt).await?;
         let attempt = attempt.unwrap_or(head.attempt);
         let mut conn = self.db().acquire().await?;
         let lengths = store::logs::lengths(&mut conn, &access, run, attempt, stream).await?;
@@ -205,6 +207,18 @@ impl Ops {
             }
             Ok(Some((Bytes::from(bytes), (ops, caller, access, wanted))))
         }))
+    }
+
+    /// Refuses to read a log that retention has removed: it must not be taken for one that was empty.
+    async fn refuse_removed(&self, access: &Access<RunsRead>, run: RunId, attempt: Option<u16>) -> Result<()> {
+        let mut conn = self.db().acquire().await?;
+        match store::runs::log_removed_at(&mut conn, access, run, attempt).await? {
+            Some(at) => {
+                let sentence = format!("the log was removed by retention on {}", at.date_naive());
+                Err(Error::new(ErrorCode::Expired, sentence))
+            }
+            None => Ok(()),
+        }
     }
 
     async fn head(&self, access: &Access<RunsRead>, run: RunId) -> Result<store::runs::LogHead> {

@@ -20,9 +20,11 @@ mod namespaces;
 pub mod placement;
 mod reads;
 pub mod recovery;
+pub mod retention;
 pub mod runners;
 pub mod runs;
 pub mod scheduling;
+pub mod storage;
 pub mod testdefs;
 pub mod tokens;
 pub mod wake;
@@ -95,6 +97,7 @@ struct Inner {
     clock: clock::DatabaseClock,
     behind: Mutex<reads::Behind>,
     closing: CancellationToken,
+    storage: storage::Storage,
     /// Wakes the loop that carries out ordered cancels.
     orders: tokio::sync::Notify,
 }
@@ -139,6 +142,7 @@ impl Ops {
             clock: clock::DatabaseClock::default(),
             behind: Mutex::default(),
             closing: CancellationToken::new(),
+            storage: storage::Storage::default(),
             orders: tokio::sync::Notify::new(),
         }))
     }
@@ -255,9 +259,12 @@ impl Ops {
 
     /// Makes sure that runs of these instants have a partition to lie in.
     async fn ensure_days(&self, instants: &[DateTime<Utc>]) -> Result<()> {
+        // Retention may have dropped a day that is over since it was seen.
+        let lasting = Utc::now().date_naive() - chrono::Duration::days(1);
         let missing: Vec<NaiveDate> = {
             let Ok(days) = self.0.days.lock() else { return Ok(()) };
-            instants.iter().map(|at| at.date_naive()).filter(|day| !days.contains(day)).collect()
+            let is_there = |day: &NaiveDate| *day >= lasting && days.contains(day);
+            instants.iter().map(|at| at.date_naive()).filter(|day| !is_there(day)).collect()
         };
         for day in missing {
             let mut conn = self.0.pools.beat.acquire().await?;

@@ -1,7 +1,6 @@
-//! Namespaces: list, read, create, set quotas.
+//! Namespaces: list, read, create, set quotas and how long things are kept.
 
-use tstr_shared::error::Invalid;
-use tstr_shared::namespace::{Namespace, NamespaceInfo, NewNamespace, Quotas};
+use tstr_shared::namespace::{Namespace, NamespaceInfo, NamespaceSettings, NewNamespace};
 use tstr_shared::page::{Page, PageRequest};
 use tstr_shared::permission::{NamespacesRead, NamespacesWrite};
 
@@ -36,7 +35,7 @@ impl Ops {
         key: Option<IdempotencyKey>,
     ) -> Result<NamespaceInfo> {
         let access = caller.may_globally::<NamespacesWrite>()?;
-        check(new.quotas)?;
+        NamespaceSettings { quotas: new.quotas, retention: new.retention }.validate()?;
         if !caller.namespaces().matches(new.name.as_str()) {
             let code = tstr_shared::error::ErrorCode::Forbidden;
             return Err(Error::new(code, format!("the token does not cover a namespace of the name {}", new.name)));
@@ -53,29 +52,23 @@ impl Ops {
         Ok(made)
     }
 
-    /// Changes the quotas of a namespace; `change` is given those that it has.
+    /// Changes a namespace; `change` is given what it has.
     pub async fn update_namespace(
         &self,
         caller: &Caller,
         ns: &Namespace,
-        change: impl FnOnce(Quotas) -> Quotas + Send,
+        change: impl FnOnce(NamespaceSettings) -> NamespaceSettings + Send,
     ) -> Result<NamespaceInfo> {
         let access = self.enter::<NamespacesWrite>(caller, ns).await?;
         let mut tx = self.db().begin().await?;
-        let quotas = change(store::namespaces::lock_quotas(&mut tx, &access).await?);
-        check(quotas)?;
-        let info = store::namespaces::set_quotas(&mut tx, &access, quotas).await?;
+        let settings = change(store::namespaces::hold(&mut tx, &access).await?);
+        settings.validate()?;
+        store::namespaces::set(&mut tx, &access, settings).await?;
+        let info = store::namespaces::list(&mut tx, &access, "", 1).await?.into_iter().next();
+        let info = info.ok_or_else(|| Error::not_found("namespace"))?;
         tx.commit().await?;
         self.forget_namespaces();
         self.look_everywhere();
         Ok(info)
     }
-}
-
-fn check(quotas: Quotas) -> Result<()> {
-    let mut invalid = Invalid::default();
-    if let Err(part) = quotas.validate() {
-        invalid.add_all("/quotas", part);
-    }
-    Ok(invalid.into_result()?)
 }

@@ -55,7 +55,7 @@ impl Ops {
         let matrix_id = MatrixId::at(now, Uuid::new_v4().as_u128());
         let planned = plan(&access, test.id, &test.spec, &req, matrix_id, now)?;
         let ids: Vec<RunId> = planned.iter().map(|run| run.id).collect();
-        self.check_queue_quota(&mut tx, &access, access.namespace(), ids.len()).await?;
+        self.check_room(&mut tx, &access, access.namespace(), ids.len()).await?;
         let mut enqueued = self.enqueue(&mut tx, &access, planned).await?;
         if let Some((_, message)) = enqueued.refused.pop_first() {
             return Err(forbidden(message));
@@ -193,7 +193,8 @@ impl Ops {
         }
         let now = store::housekeeping::now(&mut tx).await?;
         self.ensure_days(&[now]).await?;
-        self.check_queue_quota(&mut tx, &access, source.ns_id, 1).await?;
+        self.check_room(&mut tx, &access, source.ns_id, 1).await?;
+        store::retention::touch(&mut tx, &access, source.class_id, source.config_id).await?;
         // The test as it is now; of one that was deleted nothing is left that could hold the run back.
         let test = store::testdefs::find(&mut tx, &access, &source.test_id.to_string(), false).await?;
         let gates = test.map_or_else(Gates::default, |test| {

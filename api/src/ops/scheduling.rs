@@ -117,7 +117,14 @@ impl Ops {
             let room = self.queue_room(conn, access, test.ns_id).await?;
             batch.rooms.insert(test.ns_id, room);
         }
+        let is_full = self.check_storage();
         for at in due.instants {
+            if let Err(error) = &is_full {
+                tracing::warn!(test.id = %test.id, "test {} makes no runs for {at}: {}", test.id, error.message());
+                let outcome = (LedgerOutcome::Skipped, Some(LedgerReason::StorageFull));
+                batch.entries.push(entry(test.id, test.ns_id, at, outcome));
+                continue;
+            }
             let room = batch.rooms.get_mut(&test.ns_id).and_then(Option::as_mut);
             if let Some(Err(error)) = room.map(|room| room.take(cells.len())) {
                 if error.code() != ErrorCode::QuotaExceeded {

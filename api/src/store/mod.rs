@@ -4,8 +4,8 @@
 //! that belongs to namespaces takes the [`crate::auth::access::Access`] with the permission that it needs and binds
 //! its namespaces; queries are checked against the schema when they are compiled; times are the database's.
 //!
-//! Lock order, where a transaction takes several: namespace advisory lock, `schedule`, `test`, `lease`, `ready`,
-//! `delayed`, `gated`, `gate`, history. Whoever holds a `gate` waits for no row of those before it.
+//! Lock order, where a transaction takes several: namespace advisory lock, `schedule`, `test`, `class`, `config`, `lease`,
+//! `ready`, `delayed`, `gated`, `gate`, history. Retention takes its turn, then the day, then the sum of what is stored. Whoever holds a `gate` waits for no row of those before it.
 
 pub mod claims;
 pub mod ends;
@@ -14,11 +14,13 @@ pub mod explain;
 pub mod gates;
 pub mod housekeeping;
 pub mod idempotency;
+pub mod keeps;
 pub mod ledger;
 pub mod logs;
 pub mod namespaces;
 pub mod orders;
 pub mod queue;
+pub mod retention;
 pub mod runners;
 pub mod runs;
 pub mod schedules;

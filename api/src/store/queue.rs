@@ -93,7 +93,7 @@ pub async fn intern_configs<P: Enqueues>(
            FROM unnest($1::bytea[], $2::text[], $3::int[], $4::smallint[], $5::smallint[], $6::boolean[], $7::bigint[],
                        $8::boolean[])
                 AS u(hash, body, budget, on_fail, on_infrastructure, at_most_once, log_limit, fail_fast)
-           ON CONFLICT (hash) DO NOTHING"#,
+           ON CONFLICT (hash) DO UPDATE SET used_on = excluded.used_on"#,
         &fresh.iter().map(|(hash, _)| hash.to_vec()).collect::<Vec<_>>(),
         &fresh
             .iter()
@@ -113,7 +113,12 @@ pub async fn intern_configs<P: Enqueues>(
 }
 
 async fn known_configs(conn: &mut Conn, hashes: &[Vec<u8>]) -> Result<BTreeMap<Vec<u8>, i64>> {
-    let rows = sqlx::query!("SELECT hash, id FROM config WHERE hash = ANY($1)", hashes).fetch_all(conn).await?;
+    let rows = sqlx::query!(
+        "SELECT hash, id FROM config WHERE hash = ANY($1) AND used_on >= (now() AT TIME ZONE 'UTC')::date - $2::int",
+        hashes,
+        super::retention::FRESH_DAYS
+    );
+    let rows = rows.fetch_all(conn).await?;
     Ok(rows.into_iter().map(|row| (row.hash, row.id)).collect())
 }
 
@@ -131,7 +136,7 @@ pub async fn intern_classes<P: Enqueues>(
     sqlx::query!(
         r#"INSERT INTO class (ns_id, labels_hash, labels)
            SELECT * FROM unnest($1::int[], $2::bytea[], $3::jsonb[])
-           ON CONFLICT (ns_id, labels_hash) DO NOTHING"#,
+           ON CONFLICT (ns_id, labels_hash) DO UPDATE SET used_on = excluded.used_on"#,
         &fresh.iter().map(|((ns, _), _)| *ns).collect::<Vec<_>>(),
         &fresh.iter().map(|((_, hash), _)| hash.to_vec()).collect::<Vec<_>>(),
         &fresh.iter().map(|(_, labels)| serde_json::json!(labels)).collect::<Vec<_>>(),
@@ -172,9 +177,11 @@ async fn known_classes(
     let rows = sqlx::query!(
         r#"SELECT c.ns_id, c.labels_hash, c.id
            FROM unnest($1::int[], $2::bytea[]) AS u(ns_id, hash)
-           JOIN class c ON c.ns_id = u.ns_id AND c.labels_hash = u.hash"#,
+           JOIN class c ON c.ns_id = u.ns_id AND c.labels_hash = u.hash
+           WHERE c.used_on >= (now() AT TIME ZONE 'UTC')::date - $3::int"#,
         &classes.keys().map(|(ns, _)| *ns).collect::<Vec<_>>(),
         &classes.keys().map(|(_, hash)| hash.to_vec()).collect::<Vec<_>>(),
+        super::retention::FRESH_DAYS
     );
     let keyed = rows.fetch_all(conn).await?.into_iter().filter_map(|row| {
         let hash = <[u8; 16]>::try_from(row.labels_hash).ok()?;

@@ -7,7 +7,7 @@ use tstr_shared::labels::Labels;
 use tstr_shared::logs::{LogStatus, LogSummary};
 use tstr_shared::namespace::Namespace;
 use tstr_shared::permission::{RunsRead, RunsWrite};
-use tstr_shared::run::{Attempt, Reason, Run, RunEvent, RunFilter, RunResult, RunState, Trigger};
+use tstr_shared::run::{Attempt, Kept, Reason, Run, RunEvent, RunFilter, RunResult, RunState, Trigger};
 use tstr_shared::testdef::Priority;
 
 use super::Conn;
@@ -48,10 +48,15 @@ struct RunRow {
     log_status: LogStatus,
     log_bytes: i64,
     log_dropped: i64,
+    log_removed_at: Option<DateTime<Utc>>,
+    kept_at: Option<DateTime<Utc>>,
+    kept_by: Option<String>,
+    kept_note: Option<String>,
 }
 
 impl RunRow {
     fn into_run(self) -> Result<Run> {
+        let kept = self.kept_at.zip(self.kept_by).map(|(at, by)| Kept { at, by, note: self.kept_note });
         let body = self.body.0;
         Ok(Run {
             id: self.id,
@@ -82,13 +87,14 @@ impl RunRow {
             leased_at: self.leased_at,
             started_at: self.started_at,
             finished_at: self.finished_at,
-            log: summary(self.log_status, self.log_bytes, self.log_dropped),
+            log: summary(self.log_status, self.log_bytes, self.log_dropped, self.log_removed_at),
+            kept,
         })
     }
 }
 
-fn summary(status: LogStatus, bytes: i64, dropped: i64) -> LogSummary {
-    LogSummary { status, bytes: bytes.unsigned_abs(), dropped_bytes: dropped.unsigned_abs() }
+fn summary(status: LogStatus, bytes: i64, dropped: i64, removed_at: Option<DateTime<Utc>>) -> LogSummary {
+    LogSummary { status, bytes: bytes.unsigned_abs(), dropped_bytes: dropped.unsigned_abs(), removed_at }
 }
 
 macro_rules! run_query {
@@ -111,7 +117,14 @@ macro_rules! run_query {
                       e.image_digest AS "image_digest?", coalesce(l.leased_at, e.leased_at) AS "leased_at?",
                       coalesce(l.started_at, e.started_at) AS "started_at?", e.finished_at AS "finished_at?",
                       coalesce(e.log_status, 'open') AS "log_status!: LogStatus",
-                      coalesce(e.log_bytes, 0) AS "log_bytes!", coalesce(e.log_dropped, 0) AS "log_dropped!"
+                      coalesce(e.log_bytes, 0) AS "log_bytes!", coalesce(e.log_dropped, 0) AS "log_dropped!",
+                      -- The day's logs are being removed; whether this one is gone, the pieces say.
+                      (SELECT u.logs_removed_at FROM usage u
+                       WHERE u.ns_id = r.ns_id AND u.day = id_day(r.id) AND u.logs_removed_at IS NOT NULL
+                         AND e.log_bytes > 0
+                         AND NOT EXISTS (SELECT FROM log_chunk g WHERE g.run_id = r.id AND g.attempt = e.attempt))
+                          AS "log_removed_at?",
+                      p.kept_at AS "kept_at?", p.kept_by AS "kept_by?", p.note AS "kept_note?"
                FROM run r
                JOIN namespace n ON n.id = r.ns_id
                JOIN class k ON k.id = r.class_id
@@ -120,7 +133,8 @@ macro_rules! run_query {
                LEFT JOIN run_end e ON e.run_id = r.id
                LEFT JOIN ready q ON q.lane = r.class_id * 4 + r.priority AND q.seq = r.seq AND q.run_id = r.id
                LEFT JOIN delayed d ON d.run_id = r.id
-               LEFT JOIN runner w ON w.id = coalesce(l.runner_id, e.runner_id) "# + $tail
+               LEFT JOIN runner w ON w.id = coalesce(l.runner_id, e.runner_id)
+               LEFT JOIN keep p ON p.run_id = r.id "# + $tail
             $(, $arg)*
         )
     };
@@ -174,6 +188,7 @@ pub async fn list(
              AND ($14::timestamptz IS NULL OR coalesce(l.started_at, e.started_at) < $14)
              AND ($15::timestamptz IS NULL OR e.finished_at > $15)
              AND ($16::timestamptz IS NULL OR e.finished_at < $16)
+             AND ($18::boolean IS NULL OR (p.run_id IS NOT NULL) = $18)
            ORDER BY r.id DESC
            LIMIT $17"#,
         access.namespace(),
@@ -192,7 +207,8 @@ pub async fn list(
         filter.started_before,
         filter.finished_after,
         filter.finished_before,
-        limit
+        limit,
+        filter.kept
     );
     rows.fetch_all(conn).await?.into_iter().map(RunRow::into_run).collect()
 }
@@ -212,6 +228,7 @@ struct AttemptRow {
     log_status: LogStatus,
     log_bytes: i64,
     log_dropped: i64,
+    log_removed_at: Option<DateTime<Utc>>,
 }
 
 /// Reads the attempts of a run, the live one included.
@@ -221,7 +238,10 @@ pub async fn attempts<P: ReadsRuns>(conn: &mut Conn, access: &Access<P>, run: Ru
         r#"SELECT a.attempt AS "attempt!", a.runner_id AS "runner_id!: RunnerId", w.name AS "runner_name?",
                   a.leased_at AS "leased_at!", a.started_at, a.ended_at, a.result AS "result?: RunResult",
                   a.reason AS "reason?: Reason", a.message, a.exit_code, a.image_digest,
-                  a.log_status AS "log_status!: LogStatus", a.log_bytes AS "log_bytes!", a.log_dropped AS "log_dropped!"
+                  a.log_status AS "log_status!: LogStatus", a.log_bytes AS "log_bytes!", a.log_dropped AS "log_dropped!",
+                  CASE WHEN a.log_bytes > 0 AND a.ended_at IS NOT NULL AND u.logs_removed_at IS NOT NULL
+                            AND NOT EXISTS (SELECT FROM log_chunk g WHERE g.run_id = $1 AND g.attempt = a.attempt)
+                       THEN u.logs_removed_at END AS "log_removed_at?"
            FROM (
                SELECT run_id, attempt, runner_id, leased_at, started_at, ended_at, result, reason, message, exit_code,
                       image_digest, log_status, stdout_bytes + stderr_bytes AS log_bytes,
@@ -233,8 +253,9 @@ pub async fn attempts<P: ReadsRuns>(conn: &mut Conn, access: &Access<P>, run: Ru
                        WHERE k.run_id = l.run_id AND k.attempt = l.attempt), 0
                FROM lease l WHERE l.run_id = $1
            ) a
+           JOIN run r ON r.id = $1 AND r.ns_id = ANY($2)
            LEFT JOIN runner w ON w.id = a.runner_id
-           WHERE EXISTS (SELECT FROM run r WHERE r.id = $1 AND r.ns_id = ANY($2))
+           LEFT JOIN usage u ON u.ns_id = r.ns_id AND u.day = id_day($1)
            ORDER BY a.attempt"#,
         run.0,
         access.namespaces()
@@ -255,7 +276,7 @@ pub async fn attempts<P: ReadsRuns>(conn: &mut Conn, access: &Access<P>, run: Ru
             message: row.message,
             exit_code: row.exit_code,
             image_digest: row.image_digest,
-            log: summary(row.log_status, row.log_bytes, row.log_dropped),
+            log: summary(row.log_status, row.log_bytes, row.log_dropped, row.log_removed_at),
         })
         .collect())
 }
@@ -313,4 +334,27 @@ pub async fn log_head(conn: &mut Conn, access: &Access<RunsRead>, run: RunId) ->
     );
     let row = row.fetch_optional(conn).await?;
     Ok(row.map(|row| LogHead { attempt: row.attempt.unsigned_abs(), finished: row.finished }))
+}
+
+/// Says when retention removed the log of an attempt, or of the latest one; `None` while its pieces are there, and where it
+/// never had any.
+pub async fn log_removed_at(
+    conn: &mut Conn,
+    access: &Access<RunsRead>,
+    run: RunId,
+    attempt: Option<u16>,
+) -> Result<Option<DateTime<Utc>>> {
+    let removed = sqlx::query_scalar!(
+        r#"SELECT u.logs_removed_at AS "at!"
+           FROM run r
+           JOIN usage u ON u.ns_id = r.ns_id AND u.day = id_day($1) AND u.logs_removed_at IS NOT NULL
+           JOIN run_end e ON e.run_id = r.id
+           JOIN attempt a ON a.run_id = r.id AND a.attempt = coalesce($3, e.attempt)
+           WHERE r.id = $1 AND r.ns_id = ANY($2) AND a.stdout_bytes + a.stderr_bytes > 0
+             AND NOT EXISTS (SELECT FROM log_chunk g WHERE g.run_id = $1 AND g.attempt = a.attempt)"#,
+        run.0,
+        access.namespaces(),
+        attempt.map(|attempt| attempt as i16)
+    );
+    Ok(removed.fetch_optional(conn).await?)
 }

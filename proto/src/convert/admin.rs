@@ -2,7 +2,7 @@
 
 use tstr_shared::duration::Seconds;
 use tstr_shared::error::Invalid;
-use tstr_shared::namespace::{NamespaceInfo, NewNamespace, Quotas};
+use tstr_shared::namespace::{NamespaceInfo, NewNamespace, Quotas, Retention, Usage};
 use tstr_shared::page::Page;
 use tstr_shared::token::{Identity, IssuedToken, NewToken, Token};
 
@@ -97,19 +97,48 @@ impl From<Page<Token>> for pb::ListTokensResponse {
 
 impl From<Quotas> for pb::Quotas {
     fn from(quotas: Quotas) -> Self {
-        Self { max_queued: quotas.max_queued, max_running: quotas.max_running }
+        Self { max_queued: quotas.max_queued, max_running: quotas.max_running, max_bytes: quotas.max_bytes }
     }
 }
 
 impl From<pb::Quotas> for Quotas {
     fn from(message: pb::Quotas) -> Self {
-        Self { max_queued: message.max_queued, max_running: message.max_running }
+        Self { max_queued: message.max_queued, max_running: message.max_running, max_bytes: message.max_bytes }
+    }
+}
+
+impl From<Retention> for pb::Retention {
+    fn from(retention: Retention) -> Self {
+        Self { runs_days: retention.runs_days, logs_days: retention.logs_days }
+    }
+}
+
+impl From<pb::Retention> for Retention {
+    fn from(message: pb::Retention) -> Self {
+        Self { runs_days: message.runs_days, logs_days: message.logs_days }
+    }
+}
+
+impl From<Usage> for pb::Usage {
+    fn from(usage: Usage) -> Self {
+        Self { runs: usage.runs, log_bytes: usage.log_bytes }
+    }
+}
+
+impl From<pb::Usage> for Usage {
+    fn from(message: pb::Usage) -> Self {
+        Self { runs: message.runs, log_bytes: message.log_bytes }
     }
 }
 
 impl From<NewNamespace> for pb::CreateNamespaceRequest {
     fn from(new: NewNamespace) -> Self {
-        Self { name: new.name.to_string(), quotas: Some(new.quotas.into()), idempotency_key: String::new() }
+        Self {
+            name: new.name.to_string(),
+            quotas: Some(new.quotas.into()),
+            idempotency_key: String::new(),
+            retention: Some(new.retention.into()),
+        }
     }
 }
 
@@ -119,6 +148,7 @@ impl TryFrom<pb::CreateNamespaceRequest> for NewNamespace {
         Ok(Self {
             name: namespace("/name", &message.name)?,
             quotas: message.quotas.map(Into::into).unwrap_or_default(),
+            retention: message.retention.map(Into::into).unwrap_or_default(),
         })
     }
 }
@@ -130,6 +160,8 @@ impl From<NamespaceInfo> for pb::Namespace {
             created_at: Some(time(info.created_at)),
             quotas: Some(info.quotas.into()),
             tests: info.tests,
+            retention: Some(info.retention.into()),
+            usage: Some(info.usage.into()),
         }
     }
 }
@@ -141,7 +173,9 @@ impl TryFrom<pb::Namespace> for NamespaceInfo {
             name: namespace("/name", &message.name)?,
             created_at: instant("/created_at", message.created_at)?,
             quotas: required("/quotas", message.quotas)?.into(),
+            retention: message.retention.map(Into::into).unwrap_or_default(),
             tests: message.tests,
+            usage: message.usage.map(Into::into).unwrap_or_default(),
         })
     }
 }

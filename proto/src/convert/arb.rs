@@ -17,9 +17,9 @@ use tstr_shared::explain::{
 use tstr_shared::lease::{Fence, LeaseTimes, LeasedRun};
 use tstr_shared::ledger::{LedgerEntry, LedgerOutcome, LedgerReason};
 use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, LogStatus, LogSummary, Stream, StreamSeal};
-use tstr_shared::namespace::{Namespace, NamespaceInfo, NewNamespace, Quotas};
+use tstr_shared::namespace::{Namespace, NamespaceInfo, NewNamespace, Quotas, Retention, Usage};
 use tstr_shared::permission::Scope;
-use tstr_shared::run::{Attempt, Outcome, Reason, Run, RunEvent, RunResult, RunState, Trigger};
+use tstr_shared::run::{Attempt, Kept, Outcome, Reason, Run, RunEvent, RunResult, RunState, Trigger};
 use tstr_shared::runner::{NewRunner, Runner, RunnerAbout, RunnerState, Unfit};
 use tstr_shared::testdef::{NewTestDef, Priority, RunConfig, TestDef};
 use tstr_shared::token::{Identity, IssuedToken, NewToken, Token};
@@ -79,11 +79,8 @@ fn one_of<T: Copy + std::fmt::Debug + 'static>(all: &'static [T]) -> impl Strate
 
 fn log() -> impl Strategy<Value = LogSummary> {
     let all = &[LogStatus::Open, LogStatus::Complete, LogStatus::Truncated, LogStatus::Incomplete];
-    (one_of(all), any::<u64>(), any::<u64>()).prop_map(|(status, bytes, dropped_bytes)| LogSummary {
-        status,
-        bytes,
-        dropped_bytes,
-    })
+    (one_of(all), any::<u64>(), any::<u64>(), option::of(instant()))
+        .prop_map(|(status, bytes, dropped_bytes, removed_at)| LogSummary { status, bytes, dropped_bytes, removed_at })
 }
 
 pub(super) fn outcome() -> impl Strategy<Value = Outcome> {
@@ -123,13 +120,13 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
     let labels = (arb::labels(), arb::labels(), arb::labels());
     let words = (one_of(RunState::ALL), one_of(&Priority::ALL), one_of(Trigger::ALL), any::<(bool, bool, u16)>());
     let times = (instant(), instant(), option::of(instant()), option::of(instant()), option::of(instant()));
-    let latest = (option::of(id()), said(), option::of(outcome()), vec(attempt(), 0..3), log());
+    let latest = (option::of(id()), said(), option::of(outcome()), vec(attempt(), 0..3), log(), option::of(kept()));
     (names, labels, run_config(), words, times, latest).prop_map(|(names, labels, run_config, words, times, latest)| {
         let (id, namespace, test_id, test_name, matrix_id) = names;
         let (cell, labels, annotations) = labels;
         let (state, priority, trigger, (flaky, cancel_requested, attempt)) = words;
         let (scheduled_at, created_at, leased_at, started_at, finished_at) = times;
-        let (runner_id, runner_name, outcome, attempts, log) = latest;
+        let (runner_id, runner_name, outcome, attempts, log, kept) = latest;
         Run {
             id,
             namespace,
@@ -160,8 +157,13 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
             started_at,
             finished_at,
             log,
+            kept,
         }
     })
+}
+
+fn kept() -> impl Strategy<Value = Kept> {
+    (instant(), "\\PC{0,9}", said()).prop_map(|(at, by, note)| Kept { at, by, note })
 }
 
 pub(super) fn event() -> impl Strategy<Value = RunEvent> {
@@ -324,20 +326,32 @@ pub(super) fn identity() -> impl Strategy<Value = Identity> {
 }
 
 pub(super) fn quotas() -> impl Strategy<Value = Quotas> {
-    any::<(Option<i32>, Option<i32>)>().prop_map(|(max_queued, max_running)| Quotas { max_queued, max_running })
+    any::<(Option<i32>, Option<i32>, Option<i64>)>().prop_map(|(max_queued, max_running, max_bytes)| Quotas {
+        max_queued,
+        max_running,
+        max_bytes,
+    })
+}
+
+fn retention() -> impl Strategy<Value = Retention> {
+    any::<(i32, i32)>().prop_map(|(runs_days, logs_days)| Retention { runs_days, logs_days })
 }
 
 pub(super) fn new_namespace() -> impl Strategy<Value = NewNamespace> {
-    (namespace(), quotas()).prop_map(|(name, quotas)| NewNamespace { name, quotas })
+    (namespace(), quotas(), retention()).prop_map(|(name, quotas, retention)| NewNamespace { name, quotas, retention })
 }
 
 pub(super) fn namespace_info() -> impl Strategy<Value = NamespaceInfo> {
-    (namespace(), instant(), quotas(), any::<i64>()).prop_map(|(name, created_at, quotas, tests)| NamespaceInfo {
-        name,
-        created_at,
-        quotas,
-        tests,
-    })
+    (namespace(), instant(), quotas(), retention(), any::<(i64, u64, u64)>()).prop_map(
+        |(name, created_at, quotas, retention, (tests, runs, log_bytes))| NamespaceInfo {
+            name,
+            created_at,
+            quotas,
+            retention,
+            tests,
+            usage: Usage { runs, log_bytes },
+        },
+    )
 }
 
 fn counted() -> impl Strategy<Value = Counted> {

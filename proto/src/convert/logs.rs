@@ -4,12 +4,17 @@ use tstr_shared::error::Invalid;
 use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, LogSummary, StreamSeal};
 
 use super::words::{Text, read};
-use super::{instant, number, part, required, time, word};
+use super::{instant, number, optional_instant, part, required, time, word};
 use crate::v1 as pb;
 
 impl From<LogSummary> for pb::LogSummary {
     fn from(log: LogSummary) -> Self {
-        Self { status: log.status.text().to_owned(), bytes: log.bytes, dropped_bytes: log.dropped_bytes }
+        Self {
+            status: log.status.text().to_owned(),
+            bytes: log.bytes,
+            dropped_bytes: log.dropped_bytes,
+            removed_at: log.removed_at.map(time),
+        }
     }
 }
 
@@ -20,6 +25,7 @@ impl TryFrom<pb::LogSummary> for LogSummary {
             status: read("/status", &message.status)?,
             bytes: message.bytes,
             dropped_bytes: message.dropped_bytes,
+            removed_at: optional_instant("/removed_at", message.removed_at)?,
         })
     }
 }

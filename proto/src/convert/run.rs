@@ -2,7 +2,7 @@
 
 use tstr_shared::error::Invalid;
 use tstr_shared::page::Page;
-use tstr_shared::run::{Attempt, Outcome, Run, RunEvent, RunFilter, TriggerRun, Triggered};
+use tstr_shared::run::{Attempt, KeepRun, Kept, Outcome, Run, RunEvent, RunFilter, TriggerRun, Triggered};
 
 use super::words::{Text, read, read_optional, write_optional};
 use super::{
@@ -87,6 +87,7 @@ impl From<Run> for pb::Run {
             started_at: run.started_at.map(time),
             finished_at: run.finished_at.map(time),
             log: Some(run.log.into()),
+            kept: run.kept.map(Into::into),
         }
     }
 }
@@ -124,7 +125,28 @@ impl TryFrom<pb::Run> for Run {
             started_at: optional_instant("/started_at", message.started_at)?,
             finished_at: optional_instant("/finished_at", message.finished_at)?,
             log: required_part("/log", message.log)?,
+            kept: message.kept.map(TryInto::try_into).transpose()?,
         })
+    }
+}
+
+impl From<Kept> for pb::Kept {
+    fn from(kept: Kept) -> Self {
+        Self { at: Some(time(kept.at)), by: kept.by, note: kept.note.unwrap_or_default() }
+    }
+}
+
+impl TryFrom<pb::Kept> for Kept {
+    type Error = Invalid;
+    fn try_from(message: pb::Kept) -> Result<Self, Invalid> {
+        Ok(Self { at: instant("/kept/at", message.at)?, by: message.by, note: text(message.note) })
+    }
+}
+
+/// Reads what the run is kept for; the run is left to the caller.
+impl From<pb::KeepRunRequest> for KeepRun {
+    fn from(message: pb::KeepRunRequest) -> Self {
+        Self { note: message.note }
     }
 }
 
@@ -216,6 +238,7 @@ impl TryFrom<pb::ListRunsRequest> for RunFilter {
             results: numbers("/results", message.results)?,
             labels: labels(message.labels),
             matrix_id: optional_id("/matrix_id", &message.matrix_id)?,
+            kept: message.kept,
             scheduled_after: optional_instant("/scheduled_after", message.scheduled_after)?,
             scheduled_before: optional_instant("/scheduled_before", message.scheduled_before)?,
             started_after: optional_instant("/started_after", message.started_after)?,

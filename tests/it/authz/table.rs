@@ -92,7 +92,9 @@ pub fn table() -> Vec<Row> {
             |t| pb::GetNamespaceRequest { namespace: t.namespace.clone() }.encode_to_vec()),
         row(("update_namespace", "UpdateNamespace"), "namespaces:write", Named, Nothing,
             |_| Some(json!({"quotas": {"max_queued": null, "max_running": null}})),
-            |t| pb::UpdateNamespaceRequest { name: t.namespace.clone(), quotas: Some(pb::Quotas::default()) }.encode_to_vec()),
+            |t| pb::UpdateNamespaceRequest {
+                name: t.namespace.clone(), quotas: Some(pb::Quotas::default()), retention: None,
+            }.encode_to_vec()),
 
         row(("list_tests", "ListTests"), "tests:read", Named, Nothing, nothing,
             |t| pb::ListTestsRequest { namespace: t.namespace.clone(), ..Default::default() }.encode_to_vec()),
@@ -131,6 +133,10 @@ pub fn table() -> Vec<Row> {
             |t| pb::CancelRunRequest { run_id: t.run.clone() }.encode_to_vec()),
         row(("retry_run", "RetryRun"), "runs:write", Object, Finished, nothing,
             |t| pb::RetryRunRequest { run_id: t.run.clone(), idempotency_key: String::new() }.encode_to_vec()),
+        row(("keep_run", "KeepRun"), "runs:write", Object, Run, nothing,
+            |t| pb::KeepRunRequest { run_id: t.run.clone(), note: None }.encode_to_vec()),
+        row(("unkeep_run", "UnkeepRun"), "runs:write", Object, Run, nothing,
+            |t| pb::UnkeepRunRequest { run_id: t.run.clone() }.encode_to_vec()),
         row(("list_run_events", "ListRunEvents"), "runs:read", Object, Run, nothing,
             |t| pb::ListRunEventsRequest { run_id: t.run.clone() }.encode_to_vec()),
         row(("explain_run", "ExplainRun"), "runs:read", Object, Run, nothing,

@@ -90,10 +90,10 @@ async fn a_namespace_is_created_and_its_quotas_are_set() {
     let mut admin = Peer::admin(&stack).await.admins();
     let create = |name: &str, quotas| pb::CreateNamespaceRequest { name: name.into(), quotas, ..Default::default() };
     let made = admin.create_namespace(create("team-a", None)).await.unwrap().into_inner().namespace.unwrap();
-    assert_eq!(made.quotas, Some(pb::Quotas { max_queued: Some(10_000), max_running: Some(50) }));
+    assert_eq!(made.quotas, Some(pb::Quotas { max_queued: Some(10_000), max_running: Some(50), max_bytes: None }));
     refused(admin.create_namespace(create("team-a", None)).await, Code::FailedPrecondition, ErrorCode::Conflict);
-    let quotas = pb::Quotas { max_queued: None, max_running: Some(3) };
-    let update = pb::UpdateNamespaceRequest { name: "team-a".into(), quotas: Some(quotas) };
+    let quotas = pb::Quotas { max_queued: None, max_running: Some(3), max_bytes: None };
+    let update = pb::UpdateNamespaceRequest { name: "team-a".into(), quotas: Some(quotas), retention: None };
     let changed = admin.update_namespace(update.clone()).await.unwrap().into_inner().namespace.unwrap();
     assert_eq!((changed.name.as_str(), changed.quotas), ("team-a", Some(quotas)));
     for (problem, pointer) in [
@@ -158,7 +158,8 @@ async fn nobody_but_an_administrator_administers() {
             code,
             word,
         );
-        let update = pb::UpdateNamespaceRequest { name: "default".into(), quotas: Some(pb::Quotas::default()) };
+        let update =
+            pb::UpdateNamespaceRequest { name: "default".into(), quotas: Some(pb::Quotas::default()), retention: None };
         refused(admin.update_namespace(update).await, code, word);
     }
 }

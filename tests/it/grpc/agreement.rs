@@ -68,6 +68,8 @@ async fn json_and_grpc_tell_the_same_of_the_same_object() {
     let token = issued["record"]["id"].as_str().unwrap().to_owned();
     admin.delete(&format!("/api/v1/tokens/{token}")).await.expect(200);
 
+    admin.post(&format!("/api/v1/runs/{done}/keep"), &serde_json::json!({"note": "why"})).await.expect(200);
+
     let peer = Peer::admin(&stack).await;
     let (mut data, mut admins) = (peer.data(), peer.admins());
     let tests = format!("/api/v1/namespaces/{NS}/tests");

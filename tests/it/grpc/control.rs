@@ -207,10 +207,33 @@ async fn a_reader_writes_nothing_and_a_foreigner_finds_nothing() {
             code,
             word,
         );
+        refused(control.keep_run(pb::KeepRunRequest { run_id: run_id.clone(), note: None }).await, code, word);
+        refused(control.unkeep_run(pb::UnkeepRunRequest { run_id: run_id.clone() }).await, code, word);
         refused(control.drain_runner(pb::DrainRunnerRequest { runner_id: runner_id.clone() }).await, code, word);
         refused(control.resume_runner(pb::ResumeRunnerRequest { runner_id: runner_id.clone() }).await, code, word);
     }
     let mut anonymous = Peer::connect(&stack, 0, None).await.control();
     refused(anonymous.trigger_run(trigger("a")).await, Code::Unauthenticated, ErrorCode::Unauthenticated);
     assert_eq!(stack.admin().run(&run_id).await["state"], "queued");
+}
+
+#[tokio::test]
+async fn a_run_is_pinned_with_a_note_and_listed() {
+    let stack = Stack::start().await;
+    let peer = Peer::admin(&stack).await;
+    let (mut control, mut data) = (peer.control(), peer.data());
+    control.create_test(create(spec("a"))).await.unwrap();
+    let run_id = control.trigger_run(trigger("a")).await.unwrap().into_inner().runs[0].id.clone();
+    let keep = |note: &str| pb::KeepRunRequest { run_id: run_id.clone(), note: Some(note.into()) };
+    let long = refused(control.keep_run(keep(&"x".repeat(501))).await, Code::InvalidArgument, ErrorCode::Invalid);
+    assert_eq!(long.errors[0].pointer, "/note");
+    let kept = control.keep_run(keep("why")).await.unwrap().into_inner().run.unwrap().kept.unwrap();
+    assert_eq!(kept.note, "why");
+    let mut listed = async |kept| {
+        let list = pb::ListRunsRequest { namespace: NS.into(), kept, ..Default::default() };
+        data.list_runs(list).await.unwrap().into_inner().runs.len()
+    };
+    assert_eq!((listed(Some(true)).await, listed(Some(false)).await, listed(None).await), (1, 0, 1));
+    let unkeep = pb::UnkeepRunRequest { run_id: run_id.clone() };
+    assert_eq!(control.unkeep_run(unkeep).await.unwrap().into_inner().run.unwrap().kept, None);
 }

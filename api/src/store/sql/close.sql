@@ -82,6 +82,13 @@ kept AS (
     ) stored
     RETURNING run_id, stdout_bytes + stderr_bytes AS bytes, stdout_dropped + stderr_dropped AS dropped
 ),
+counted AS (
+    INSERT INTO usage_delta (ns_id, day, runs, log_bytes)
+    SELECT j.ns_id, id_day(j.run_id), 0, sum(k.bytes)
+    FROM judged j JOIN kept k USING (run_id)
+    GROUP BY j.ns_id, id_day(j.run_id)
+    HAVING sum(k.bytes) > 0
+),
 ended AS (
     INSERT INTO run_end (run_id, ns_id, test_id, class_id, finished_at, attempt, result, reason, message, exit_code, flaky,
                          runner_id, image_digest, leased_at, started_at, log_status, log_bytes, log_dropped)

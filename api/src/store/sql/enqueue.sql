@@ -15,7 +15,11 @@ made AS (
     SELECT id, ns_id, test_id, matrix_id, class_id, config_id, priority, seq, queue_secs, trigger, scheduled_at, $13
     FROM new
     ON CONFLICT (id) DO NOTHING
-    RETURNING id, class_id * 4 + priority AS lane, seq
+    RETURNING id, ns_id, class_id * 4 + priority AS lane, seq
+),
+counted AS (
+    INSERT INTO usage_delta (ns_id, day, runs, log_bytes)
+    SELECT ns_id, id_day(id), count(*), 0 FROM made GROUP BY ns_id, id_day(id)
 ),
 waits AS (
     INSERT INTO ready (lane, seq, run_id, expires_at, config_id)

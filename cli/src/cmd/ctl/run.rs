@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tstr_shared::ids::{MatrixId, RunId};
 use tstr_shared::run::{Run, RunEvent, RunResult, RunState};
 
@@ -46,6 +46,27 @@ pub enum Command {
         #[command(flatten)]
         waiting: Waiting,
     },
+    /// Pin runs: retention leaves them alone
+    #[command(before_help = "Examples:
+  tstr ctl run keep RUN --note 'the flaky login, see #12'
+  tstr ctl run list --result fail -o name | xargs tstr ctl run keep")]
+    Keep {
+        /// The runs
+        #[arg(required = true, value_name = "RUN")]
+        runs: Vec<RunId>,
+        /// What they are kept for
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+    },
+    /// Let retention remove runs again
+    #[command(
+        before_help = "Examples:\n  tstr ctl run unkeep RUN\n  tstr ctl run list --kept -o name | xargs tstr ctl run unkeep"
+    )]
+    Unkeep {
+        /// The runs
+        #[arg(required = true, value_name = "RUN")]
+        runs: Vec<RunId>,
+    },
     /// Say why a run waits, what it does, or why it ended as it did
     #[command(before_help = "Examples:\n  tstr ctl run explain RUN\n  tstr ctl run explain RUN -o json")]
     Explain {
@@ -86,6 +107,9 @@ pub struct ListArgs {
     /// Runs that were made together
     #[arg(long, value_name = "ID")]
     matrix_id: Option<MatrixId>,
+    /// Runs that are pinned; `--kept=false` for the others
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    kept: Option<bool>,
     /// Scheduled after: an instant, or a duration ago
     #[arg(long, value_name = "TIME", value_parser = parse::ago)]
     scheduled_after: Option<DateTime<Utc>>,
@@ -156,7 +180,14 @@ pub async fn run(ctl: &Ctl, command: Command) -> Outcome<Exit> {
         Command::List(args) => list(ctl, *args).await,
         Command::Get { run } => ctl.item::<Run>(&Call::get(&["runs", &run.to_string()])).await,
         Command::Watch(args) => watch(ctl, args).await,
-        Command::Cancel { runs } => cancel(ctl, &runs).await,
+        Command::Cancel { runs } => each(ctl, &runs, "cancelling", |id| Call::post(&["runs", id, "cancel"])).await,
+        Command::Keep { runs, note } => {
+            let body = note.map_or_else(|| json!({}), |note| json!({"note": note}));
+            each(ctl, &runs, "keeping", |id| Call::post(&["runs", id, "keep"]).json(body.clone())).await
+        }
+        Command::Unkeep { runs } => {
+            each(ctl, &runs, "no longer keeping", |id| Call::post(&["runs", id, "unkeep"])).await
+        }
         Command::Retry { run, waiting } => retry(ctl, run, waiting).await,
         Command::Explain { run } => explain::explain(ctl, run).await,
         Command::Events { run } => {
@@ -180,6 +211,7 @@ async fn list(ctl: &Ctl, args: ListArgs) -> Outcome<Exit> {
         .with_each("result", args.result)
         .with_each("label", args.label.iter().map(parse::joined))
         .with_some("matrix_id", args.matrix_id)
+        .with_some("kept", args.kept)
         .with_some("scheduled_after", at(args.scheduled_after))
         .with_some("scheduled_before", at(args.scheduled_before))
         .with_some("started_after", at(args.started_after))
@@ -227,12 +259,13 @@ async fn watch(ctl: &Ctl, args: WatchArgs) -> Outcome<Exit> {
     Ok(ending.exit)
 }
 
-async fn cancel(ctl: &Ctl, runs: &[RunId]) -> Outcome<Exit> {
+/// Asks for the same of each run; `doing` begins the sentence that says it was done.
+async fn each(ctl: &Ctl, runs: &[RunId], doing: &str, call: impl Fn(&str) -> Call) -> Outcome<Exit> {
     let mut exit = Exit::Done;
     for id in runs {
-        match ctl.client.send(&Call::post(&["runs", &id.to_string(), "cancel"])).await {
-            Ok(answer) => ctl.out.done::<Run>(&answer, &format!("cancelling the run {id}"))?,
-            // The others are still to be cancelled.
+        match ctl.client.send(&call(&id.to_string())).await {
+            Ok(answer) => ctl.out.done::<Run>(&answer, &format!("{doing} the run {id}"))?,
+            // The others still have their turn.
             Err(failure) if runs.len() > 1 && !failure.is_passing() => {
                 exit = exit.worse(failure.exit());
                 ctl.out.tell(&failure.about(&format!("run {id}")));

@@ -219,6 +219,10 @@ impl Show for Run {
             0 => format!("{} bytes", self.log.bytes),
             dropped => format!("{} bytes, {dropped} more were not kept", self.log.bytes),
         };
+        let log = match self.log.removed_at {
+            Some(at) => format!("{log}; removed by retention on {}", at.date_naive()),
+            None => log,
+        };
         let mut facts = vec![
             ("ID", plain(self.id.to_string())),
             ("NAMESPACE", plain(self.namespace.as_str())),
@@ -242,6 +246,10 @@ impl Show for Run {
             ("TOOK", plain(look.took(self.started_at, self.finished_at))),
             ("LOG", plain(log)),
         ];
+        if let Some(kept) = &self.kept {
+            let note = kept.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+            facts.push(("KEPT", plain(format!("since {} by {}{note}", look.instant(kept.at), kept.by))));
+        }
         if self.flaky {
             facts.push(("FLAKY", Cell::new("it passed after an attempt that failed", Tint::Warn)));
         }
@@ -429,6 +437,11 @@ impl Show for NamespaceInfo {
         Column::new("TESTS"),
         Column::new("MAX QUEUED"),
         Column::new("MAX RUNNING"),
+        Column::new("RUNS"),
+        Column::new("LOGS"),
+        Column::wide("MAX BYTES"),
+        Column::wide("RUNS KEPT"),
+        Column::wide("LOGS KEPT"),
         Column::new("CREATED"),
     ];
 
@@ -437,12 +450,17 @@ impl Show for NamespaceInfo {
     }
 
     fn row(&self, look: &Look) -> Vec<Cell> {
-        let quota = |quota: Option<i32>| plain(quota.map_or_else(|| "none".to_owned(), |n| n.to_string()));
+        let quota = |quota: Option<i64>| plain(quota.map_or_else(|| "none".to_owned(), |n| n.to_string()));
         vec![
             plain(self.name.as_str()),
             plain(self.tests.to_string()),
-            quota(self.quotas.max_queued),
-            quota(self.quotas.max_running),
+            quota(self.quotas.max_queued.map(Into::into)),
+            quota(self.quotas.max_running.map(Into::into)),
+            plain(self.usage.runs.to_string()),
+            plain(format!("{}B", self.usage.log_bytes)),
+            quota(self.quotas.max_bytes),
+            plain(format!("{}d", self.retention.runs_days)),
+            plain(format!("{}d", self.retention.logs_days)),
             plain(look.age(self.created_at)),
         ]
     }

@@ -19,6 +19,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
+use tstr_shared::size::Bytes;
 use tstr_worker::LimitsMode;
 
 use data_dir::DataDir;
@@ -62,6 +63,15 @@ pub struct UpArgs {
     /// What to do where this machine cannot enforce limits of memory, processors and processes
     #[arg(long, env = "TSTR_LIMITS", value_enum, default_value_t = LimitsMode::Warn)]
     pub limits: LimitsMode,
+
+    /// Make no new runs while the disk of the data dir has less free than this [default: 512MiB, but at most a tenth of the
+    /// disk]
+    #[arg(long, env = "TSTR_MIN_FREE", value_name = "SIZE")]
+    pub min_free: Option<Bytes>,
+
+    /// How large the database may become: beyond it no new runs are made, and those that are there go on
+    #[arg(long, env = "TSTR_MAX_DATABASE_SIZE", value_name = "SIZE")]
+    pub max_database_size: Option<Bytes>,
 
     /// Build the demo images and register the demo tests, where they are missing
     #[arg(long, env = "TSTR_DEMO")]

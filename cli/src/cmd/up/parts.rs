@@ -59,6 +59,9 @@ impl Parts {
         config.grpc_addr = args.grpc_addr;
         config.bootstrap_token_file = Some(token_file.clone());
         config.insecure_plaintext = args.insecure_plaintext;
+        config.max_database_size = args.max_database_size;
+        // The disk is ours to watch only where the database is.
+        config.database_disk = self.postgres.as_ref().map(|_| (dir.path().to_path_buf(), args.min_free));
         let api = tstr_api::server::start(config).await.context("start the API")?;
         let api = self.api.insert(api);
         let json = format!("http://{}", reachable(api.json_addr()));
@@ -92,6 +95,7 @@ impl Parts {
                 config.limits = args.limits;
                 config.podman_socket = Some(service.socket());
                 config.drain_timeout = DRAIN;
+                config.min_free = args.min_free;
                 self.workers.push(tstr_worker::start(config).await.with_context(|| format!("start worker {number}"))?);
             }
             info!("{} worker(s) ready", self.workers.len());

@@ -319,6 +319,8 @@ unix_socket_directories = {sockets}
 unix_socket_permissions = 0700
 port = {PORT}
 max_connections = 200            # several API replicas with their pools may share it
+# A statement locks the partitions of all days that are kept.
+max_locks_per_transaction = 256
 shared_buffers = 256MB
 max_wal_size = 2GB
 wal_compression = on

@@ -1,0 +1,38 @@
+-- Removes the logs of the oldest finished runs of a namespace in a stretch of ids; those of runs that are pinned stay.
+-- Looks at so many runs behind a place, and stops before so many bytes. Call under the day's lock.
+WITH stretch AS MATERIALIZED (
+    SELECT id FROM run
+    WHERE ns_id = $1 AND id >= $2 AND id < $3 AND id > $4
+    ORDER BY id
+    LIMIT $5
+),
+weighed AS (
+    SELECT s.id, e.run_id IS NULL AS is_open, e.run_id IS NOT NULL AND k.run_id IS NULL AS is_over,
+           row_number() OVER place AS number, sum(e.log_bytes) OVER place AS bytes
+    FROM stretch s
+    LEFT JOIN run_end e ON e.run_id = s.id AND e.run_id >= $2 AND e.run_id < $3
+    LEFT JOIN keep k ON k.run_id = s.id
+    WINDOW place AS (ORDER BY s.id)
+),
+seen AS MATERIALIZED (
+    SELECT id, is_open, is_over FROM weighed WHERE number = 1 OR coalesce(bytes, 0) <= $6::bigint
+),
+chunks AS (
+    DELETE FROM log_chunk c USING seen s
+    WHERE s.is_over AND c.run_id = s.id AND c.run_id >= $2 AND c.run_id < $3
+    RETURNING c.run_id, c.attempt
+),
+freed AS (
+    SELECT sum(a.stdout_bytes + a.stderr_bytes) AS bytes
+    FROM attempt a
+    WHERE a.run_id >= $2 AND a.run_id < $3 AND (a.run_id, a.attempt) IN (SELECT run_id, attempt FROM chunks)
+),
+counted AS (
+    INSERT INTO usage_delta (ns_id, day, runs, log_bytes)
+    SELECT $1, id_day($2), 0, -bytes FROM freed WHERE bytes > 0
+)
+SELECT (SELECT count(DISTINCT run_id) FROM chunks) AS "removed!", (SELECT count(*) FROM seen WHERE is_open) AS "open!",
+       s.id AS "id!: RunId"
+FROM seen s
+ORDER BY s.id DESC
+LIMIT 1

@@ -1,0 +1,57 @@
+-- Removes the oldest finished runs of a namespace in a stretch of ids, with all that belongs to them; those that are
+-- pinned stay. Looks at so many runs behind a place, and stops before so many bytes of logs. Call under the day's lock.
+WITH stretch AS MATERIALIZED (
+    SELECT id FROM run
+    WHERE ns_id = $1 AND id >= $2 AND id < $3 AND id > $4
+    ORDER BY id
+    LIMIT $5
+),
+weighed AS (
+    SELECT s.id, e.run_id IS NOT NULL AND k.run_id IS NULL AS is_over,
+           row_number() OVER place AS number, sum(e.log_bytes) OVER place AS bytes
+    FROM stretch s
+    LEFT JOIN run_end e ON e.run_id = s.id AND e.run_id >= $2 AND e.run_id < $3
+    LEFT JOIN keep k ON k.run_id = s.id
+    WINDOW place AS (ORDER BY s.id)
+),
+seen AS MATERIALIZED (
+    SELECT id, is_over FROM weighed WHERE number = 1 OR coalesce(bytes, 0) <= $6::bigint
+),
+over AS MATERIALIZED (
+    SELECT id FROM seen WHERE is_over
+),
+chunks AS (
+    DELETE FROM log_chunk c USING over o
+    WHERE c.run_id = o.id AND c.run_id >= $2 AND c.run_id < $3
+    RETURNING c.run_id, c.attempt
+),
+events AS (
+    DELETE FROM run_event v USING over o WHERE v.run_id = o.id AND v.run_id >= $2 AND v.run_id < $3
+),
+attempts AS (
+    DELETE FROM attempt a USING over o
+    WHERE a.run_id = o.id AND a.run_id >= $2 AND a.run_id < $3
+    RETURNING a.run_id, a.attempt, a.stdout_bytes + a.stderr_bytes AS bytes
+),
+ends AS (
+    DELETE FROM run_end e USING over o WHERE e.run_id = o.id AND e.run_id >= $2 AND e.run_id < $3
+),
+runs AS (
+    DELETE FROM run r USING over o WHERE r.id = o.id AND r.id >= $2 AND r.id < $3
+),
+freed AS (
+    -- Of an attempt without pieces the log is gone already.
+    SELECT coalesce(sum(a.bytes), 0) AS bytes
+    FROM attempts a
+    WHERE (a.run_id, a.attempt) IN (SELECT run_id, attempt FROM chunks)
+),
+counted AS (
+    INSERT INTO usage_delta (ns_id, day, runs, log_bytes)
+    SELECT $1, id_day($2), -(SELECT count(*) FROM over), -f.bytes
+    FROM freed f
+    WHERE EXISTS (SELECT FROM over)
+)
+SELECT (SELECT count(*) FROM over) AS "removed!", 0::bigint AS "open!", s.id AS "id!: RunId"
+FROM seen s
+ORDER BY s.id DESC
+LIMIT 1
