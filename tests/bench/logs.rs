@@ -264,6 +264,7 @@ async fn write(mut worker: Worker, mut logs: Vec<Log>, size: Size, window: Durat
                 offset: log.offset,
                 reported_at: Some(SystemTime::now().into()),
                 data: data.clone(),
+                cut: 0,
             };
             log.seq += 1;
             log.offset += data.len() as u64;
