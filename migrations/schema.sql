@@ -63,6 +63,7 @@ CREATE TABLE public.attempt (
     stderr_bytes bigint NOT NULL,
     stderr_dropped bigint NOT NULL,
     stderr_sha256 bytea,
+    log_detail jsonb,
     CONSTRAINT attempt_number_check CHECK ((attempt > 0))
 )
 PARTITION BY RANGE (run_id);
@@ -223,6 +224,11 @@ CREATE TABLE public.log_chunk (
     start bigint NOT NULL,
     reported_at timestamp with time zone NOT NULL,
     body bytea NOT NULL,
+    raw_bytes integer,
+    place bigint,
+    cut_at bigint,
+    cut_bytes bigint,
+    sha256_state bytea,
     CONSTRAINT log_chunk_body_check CHECK (((octet_length(body) >= 1) AND (octet_length(body) <= 262144))),
     CONSTRAINT log_chunk_stream_check CHECK ((stream = ANY (ARRAY[1, 2])))
 )
@@ -306,6 +312,7 @@ CREATE TABLE public.run_end (
     log_status text NOT NULL,
     log_bytes bigint NOT NULL,
     log_dropped bigint NOT NULL,
+    log_detail jsonb,
     CONSTRAINT run_end_flaky_check CHECK (((NOT flaky) OR (result = 'pass'::text))),
     CONSTRAINT run_end_log_check CHECK ((log_status = ANY (ARRAY['complete'::text, 'truncated'::text, 'incomplete'::text]))),
     CONSTRAINT run_end_order_check CHECK (((leased_at <= started_at) AND (started_at <= finished_at))),
@@ -474,6 +481,9 @@ ALTER TABLE ONLY public.lease
 
 ALTER TABLE ONLY public.ledger
     ADD CONSTRAINT ledger_pkey PRIMARY KEY (test_id, scheduled_for);
+
+ALTER TABLE public.log_chunk
+    ADD CONSTRAINT log_chunk_cut_check CHECK ((((cut_at IS NULL) = (cut_bytes IS NULL)) AND (cut_at >= 0) AND (cut_bytes > 0) AND ((cut_at + cut_bytes) <= start))) NOT VALID;
 
 ALTER TABLE ONLY public.log_chunk
     ADD CONSTRAINT log_chunk_pkey PRIMARY KEY (run_id, attempt, seq);

@@ -85,6 +85,8 @@ pub struct LeasedRun {
     pub run_config: RunConfig,
     /// How many bytes of log are kept of this attempt.
     pub log_limit_bytes: u64,
+    /// How many of them are for the end of the log, when it passes the limit; none on an older server.
+    pub log_tail_bytes: u64,
 }
 
 /// What a heartbeat says about one lease.

@@ -90,6 +90,7 @@ impl Wire {
             offset: *offset,
             reported_at: Some(time(chrono::Utc::now())),
             data: data.to_vec(),
+            cut: 0,
         };
         let chunks = pieces.iter().map(chunk).collect();
         let append = pb::AppendLogsRequest { runner_id: self.runner.clone(), fence: Some(fence.clone()), chunks };

@@ -14,6 +14,7 @@ mod guard;
 mod http;
 mod input;
 mod limits;
+mod logs;
 mod migrations;
 mod model;
 mod openapi;

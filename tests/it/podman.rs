@@ -170,6 +170,14 @@ async fn large_and_binary_output_arrives_byte_for_byte() {
     let produced: u64 = (1..=500_000u64).map(|n| n.to_string().len() as u64 + 1).sum();
     assert_eq!((seen["exit_code"].as_i64(), seen["log"]["status"].as_str()), (Some(4), Some("truncated")), "{seen}");
     assert_eq!(seen["log"]["bytes"].as_u64().unwrap() + seen["log"]["dropped_bytes"].as_u64().unwrap(), produced);
+    let all: Vec<u8> = (1..=500_000u64).flat_map(|n| format!("{n}\n").into_bytes()).collect();
+    let stored = log(&admin, &cut, "?stream=stdout").await;
+    let (head, tail) = stored.split_at(768 << 10);
+    assert!(all.starts_with(head) && all.ends_with(tail) && tail.len() > 200 << 10, "{} bytes at the end", tail.len());
+    assert_eq!(
+        seen["log"]["cuts"][0],
+        json!({"stream": "stdout", "offset": 768 << 10, "bytes": all.len() - stored.len()})
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

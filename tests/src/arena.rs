@@ -303,7 +303,7 @@ impl Arena {
                  'attempts', (SELECT jsonb_agg(jsonb_build_object(
                          'attempt', attempt, 'lease_id', lease_id, 'runner_id', a.runner_id, 'runner', w.name,
                          'result', result, 'reason', reason, 'exit_code', exit_code, 'log', log_status,
-                         'stdout', stdout_bytes, 'dropped', stdout_dropped,
+                         'stdout', stdout_bytes, 'dropped', stdout_dropped, 'cuts', log_detail->'cuts',
                          'ended', extract(epoch FROM ended_at)) ORDER BY attempt)
                      FROM attempt a JOIN runner w ON w.id = a.runner_id WHERE run_id = '{run}'))"
         ))

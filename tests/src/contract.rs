@@ -356,7 +356,7 @@ impl Worker {
         offset: u64,
         text: &str,
     ) -> Result<LogOffsets, ErrorCode> {
-        let chunk = LogChunk { seq, stream, offset, reported_at: Utc::now(), data: text.as_bytes().to_vec() };
+        let chunk = LogChunk { seq, stream, offset, cut: 0, reported_at: Utc::now(), data: text.as_bytes().to_vec() };
         self.ops.append_logs(&self.caller, self.id, fence, vec![chunk]).await.map_err(|error| error.code())
     }
 

@@ -107,9 +107,24 @@ const INVARIANTS: &[(&str, &str)] = &[
     (
         "I7: the pieces of a stream lie behind each other from 0 on",
         "SELECT run_id FROM
-             (SELECT run_id, start, coalesce(lag(start + octet_length(body))
-                     OVER (PARTITION BY run_id, attempt, stream ORDER BY start), 0) AS before FROM log_chunk) k
-         WHERE start <> before",
+             (SELECT run_id, start, coalesce(lag(start + coalesce(raw_bytes, octet_length(body))) OVER own, 0) AS before,
+                     CASE WHEN cut_at + cut_bytes = start THEN cut_bytes ELSE 0 END AS cut FROM log_chunk
+              WINDOW own AS (PARTITION BY run_id, attempt, stream ORDER BY start)) k
+         WHERE start <> before + cut",
+    ),
+    (
+        "I7: a stream is cut once, where all pieces behind the cut say",
+        "SELECT run_id FROM
+             (SELECT run_id, cut_at, cut_bytes, start, first_value(cut_at) OVER own AS at, first_value(cut_bytes) OVER own AS bytes
+              FROM log_chunk WINDOW own AS (PARTITION BY run_id, attempt, stream ORDER BY start DESC)) k
+         WHERE (cut_at, cut_bytes) IS DISTINCT FROM (at, bytes) AND (cut_at IS NOT NULL OR start >= at + bytes)",
+    ),
+    (
+        "I7: the place of a piece is what is stored before it",
+        "SELECT run_id FROM
+             (SELECT run_id, place, coalesce(sum(coalesce(raw_bytes, octet_length(body))) OVER own, 0) AS before FROM log_chunk
+              WINDOW own AS (PARTITION BY run_id, attempt ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) k
+         WHERE place <> before",
     ),
     (
         "I7: a log that is complete is stored as it was sealed",
@@ -117,7 +132,7 @@ const INVARIANTS: &[(&str, &str)] = &[
          WHERE a.log_status = 'complete' AND a.run_id NOT IN (
                    SELECT r.id FROM run r JOIN usage u ON u.ns_id = r.ns_id AND u.day = id_day(r.id)
                    WHERE u.logs_removed_at IS NOT NULL AND NOT EXISTS (SELECT FROM log_chunk k WHERE k.run_id = r.id))
-           AND a.stdout_bytes + a.stderr_bytes <> (SELECT coalesce(sum(octet_length(body)), 0) FROM log_chunk k
+           AND a.stdout_bytes + a.stderr_bytes <> (SELECT coalesce(sum(coalesce(raw_bytes, octet_length(body))), 0) FROM log_chunk k
                                                   WHERE k.run_id = a.run_id AND k.attempt = a.attempt)",
     ),
     (

@@ -95,6 +95,7 @@ impl Worker {
                 seq,
                 stream: *stream,
                 offset,
+                cut: 0,
                 reported_at: chrono::Utc::now(),
                 data: data.to_vec(),
             });

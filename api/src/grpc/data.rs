@@ -9,6 +9,7 @@ use tstr_proto::v1 as pb;
 use tstr_proto::v1::data_service_server::DataService;
 use tstr_shared::error::Invalid;
 use tstr_shared::labels::Labels;
+use tstr_shared::logs::TailLines;
 use tstr_shared::run::RunFilter;
 use tstr_shared::testdef::check_name;
 
@@ -174,11 +175,13 @@ impl TryFrom<pb::ReadLogsRequest> for LogQuery {
     type Error = Invalid;
     fn try_from(message: pb::ReadLogsRequest) -> Result<Self, Invalid> {
         let given = |number: u32| Some(number).filter(|number| *number != 0);
+        let tail = message.tail.map(|lines| TailLines::try_from(lines).map_err(|fault| Invalid::one("/tail", fault)));
         Ok(Self {
             attempt: given(message.attempt).map(|attempt| narrow("/attempt", attempt)).transpose()?,
             stream: word("/stream", message.stream)?,
             after: message.after,
             limit: given(message.limit),
+            tail: tail.transpose()?,
             follow: message.follow,
         })
     }
@@ -186,6 +189,12 @@ impl TryFrom<pb::ReadLogsRequest> for LogQuery {
 
 impl From<LogPiece> for pb::ReadLogsResponse {
     fn from(piece: LogPiece) -> Self {
-        Self { seq: piece.seq, time: Some(time(piece.at)), stream: number(piece.stream), data: piece.data.into() }
+        Self {
+            seq: piece.seq,
+            time: Some(time(piece.at)),
+            stream: number(piece.stream),
+            data: piece.data.into(),
+            cut_bytes: piece.cut.unwrap_or_default(),
+        }
     }
 }

@@ -27,7 +27,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
 use tstr_shared::error::Invalid;
-use tstr_shared::logs::{LogEntry, Stream as Channel};
+use tstr_shared::logs::{LogEntry, Stream as Channel, TailLines};
 use tstr_shared::permission::RunsRead;
 
 use super::App;
@@ -71,6 +71,10 @@ struct LogsQuery {
     after: Option<u32>,
     /// At most so many entries, at least one.
     limit: Option<NonZeroU32>,
+    /// From the last so many lines on, at most 10000: those that end last, each from its beginning. They are looked for
+    /// in the last 8 MiB. Without `after` and `limit`.
+    #[schemars(range(max = 10_000))]
+    tail: Option<TailLines>,
     /// Go on with what is still to come, until the attempt has ended.
     #[serde(default, deserialize_with = "flag")]
     follow: bool,
@@ -78,15 +82,15 @@ struct LogsQuery {
 
 impl From<LogsQuery> for LogQuery {
     fn from(query: LogsQuery) -> Self {
-        let LogsQuery { attempt, stream, after, limit, follow } = query;
-        Self { attempt, stream, after, limit: limit.map(NonZeroU32::get), follow }
+        let LogsQuery { attempt, stream, after, limit, tail, follow } = query;
+        Self { attempt, stream, after, limit: limit.map(NonZeroU32::get), tail, follow }
     }
 }
 
 impl LogsQuery {
     /// Tells whether the log is asked for as one body of known length.
     fn is_sized(&self) -> bool {
-        !self.follow && self.after.is_none() && self.limit.is_none()
+        !self.follow && self.after.is_none() && self.limit.is_none() && self.tail.is_none()
     }
 }
 
@@ -245,7 +249,8 @@ fn line(piece: LogPiece) -> Result<Bytes> {
         Ok(text) => (Some(text.to_owned()), None),
         Err(_) => (None, Some(STANDARD.encode(&piece.data))),
     };
-    let entry = LogEntry { seq: piece.seq, time: piece.at, stream: piece.stream, data, data_base64 };
+    let LogPiece { seq, at: time, stream, cut: cut_bytes, .. } = piece;
+    let entry = LogEntry { seq, time, stream, cut_bytes, data, data_base64 };
     let mut text = serde_json::to_vec(&entry).map_err(Error::internal)?;
     text.push(b'\n');
     Ok(text.into())
@@ -315,8 +320,8 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_told_in_base64() {
         let line = |data: &'static [u8]| {
-            let piece =
-                LogPiece { seq: 1, at: DateTime::UNIX_EPOCH, stream: Channel::Stdout, data: Bytes::from_static(data) };
+            let (at, data) = (DateTime::UNIX_EPOCH, Bytes::from_static(data));
+            let piece = LogPiece { seq: 1, at, stream: Channel::Stdout, cut: None, data };
             serde_json::from_slice::<LogEntry>(&super::line(piece).unwrap()).unwrap()
         };
         assert_eq!(line("ä\n\0".as_bytes()).data.as_deref(), Some("ä\n\0"));

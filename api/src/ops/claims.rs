@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tstr_shared::error::{ErrorCode, Invalid};
 use tstr_shared::ids::{RunId, RunnerId};
 use tstr_shared::lease::{Fence, LeaseState, LeasedRun};
-use tstr_shared::logs::{LogOffsets, LogSeal, Stream};
+use tstr_shared::logs::{LogOffsets, LogSeal};
 use tstr_shared::permission::RunsExecute;
 use tstr_shared::run::{Outcome, Reason, RunResult};
 use tstr_shared::runner::Unfit;
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::Ops;
 use super::enqueue::firsts;
 use super::own_lease;
+use super::seals;
 use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
@@ -196,7 +197,7 @@ impl Ops {
     ) -> Result<Option<LogOffsets>> {
         let access = self.reach::<RunsExecute>(caller).await?;
         check_outcome(&outcome)?;
-        check_seal(&seal)?;
+        seals::check(&seal)?;
         self.own_runner(&access, runner).await?;
         let lease = own_lease(caller, &access, runner, fence);
         let (ops, combiner) = (self.clone(), self.0.finishes.of(access.namespaces()));
@@ -230,13 +231,13 @@ impl Ops {
         for report in batch {
             let fence = report.lease.fence;
             answers.push(match ends.get(&fence) {
-                Some(end) if !report.seal.incomplete && is_short(&report.seal, &end.offsets) => {
+                Some(end) if !report.seal.incomplete && seals::is_short(&report.seal, end) => {
                     Some(Ok(Some(end.offsets)))
                 }
                 // The same report twice in one batch: the second is answered like one that comes later.
                 Some(end) if asked.insert(fence) => {
                     let close = Close::new(fence, Kind::Outcome).asked_by(&report.lease);
-                    closes.push(sealed(close.with_outcome(report.outcome.clone()), &report.seal, &end.offsets));
+                    closes.push(seals::sealed(close.with_outcome(report.outcome.clone()), fence, &report.seal, end));
                     None
                 }
                 Some(_) | None => None,
@@ -292,7 +293,7 @@ impl Ops {
         if release.reason.is_some_and(|reason| !reason.is_infrastructure_loss()) {
             return Err(Invalid::one("/reason", "a lease is given back for a loss of the infrastructure only").into());
         }
-        check_seal(&release.seal)?;
+        seals::check(&release.seal)?;
         let mut invalid = Invalid::default();
         check_text(&mut invalid, "/message", release.message.as_deref(), 4096);
         invalid.into_result()?;
@@ -307,9 +308,9 @@ impl Ops {
             };
         };
         let close = Close::new(fence, Kind::Release).asked_by(&lease).because(release.reason, release.message);
-        let seal =
-            LogSeal { incomplete: release.seal.incomplete || is_short(&release.seal, &end.offsets), ..release.seal };
-        let closed = store::ends::close(&mut tx, &access, &[sealed(close, &seal, &end.offsets)]).await?;
+        let incomplete = release.seal.incomplete || seals::is_short(&release.seal, &end);
+        let seal = LogSeal { incomplete, ..release.seal };
+        let closed = store::ends::close(&mut tx, &access, &[seals::sealed(close, fence, &seal, &end)]).await?;
         if closed.is_empty() {
             return Err(Error::conflict("the container was started; say what became of it"));
         }
@@ -340,39 +341,6 @@ pub(super) struct Report {
     lease: OwnLease,
     outcome: Outcome,
     seal: LogSeal,
-}
-
-fn is_short(seal: &LogSeal, stored: &LogOffsets) -> bool {
-    Stream::ALL.into_iter().any(|stream| stored.of(stream) < seal.of(stream).bytes)
-}
-
-/// Adds the seal to the end of a lease; what did not arrive counts as dropped, so that stored and dropped add up.
-fn sealed(close: Close, seal: &LogSeal, stored: &LogOffsets) -> Close {
-    let mut seal = seal.clone();
-    for stream in Stream::ALL {
-        let part = match stream {
-            Stream::Stdout => &mut seal.stdout,
-            Stream::Stderr => &mut seal.stderr,
-        };
-        part.dropped_bytes += part.bytes.saturating_sub(stored.of(stream));
-    }
-    close.with_seal(&seal).with_stored(stored.stdout, stored.stderr)
-}
-
-/// More bytes than a log can ever have, and few enough that sums of them fit.
-const MAX_SEALED: u64 = 1 << 60;
-
-fn check_seal(seal: &LogSeal) -> Result<()> {
-    let mut invalid = Invalid::default();
-    for stream in Stream::ALL {
-        let part = seal.of(stream);
-        for (field, number) in [("bytes", part.bytes), ("dropped_bytes", part.dropped_bytes)] {
-            if number > MAX_SEALED {
-                invalid.add(format!("/seal/{}/{field}", stream.word()), format!("{number} is more than any log has"));
-            }
-        }
-    }
-    Ok(invalid.into_result()?)
 }
 
 fn check_outcome(outcome: &Outcome) -> Result<()> {

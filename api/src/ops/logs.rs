@@ -11,14 +11,19 @@ use tokio::time::Instant;
 use tstr_shared::error::{ErrorCode, Invalid};
 use tstr_shared::ids::{RunId, RunnerId};
 use tstr_shared::lease::Fence;
-use tstr_shared::logs::{LogChunk, LogOffsets, MAX_CHUNK, Stream};
+use tstr_shared::logs::{LogChunk, LogOffsets, MAX_CHUNK, Stream, TailLines};
 use tstr_shared::permission::{RunsExecute, RunsRead};
 
+use super::log_tail::{Search, Tail};
+use super::seals::Running;
 use super::{Ops, own_lease};
 use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
 use crate::store;
+use crate::store::log_reads::{Log, Onward, StoredChunk};
+use crate::store::logs::NewPiece;
+use crate::store::packing::{Packed, Packer};
 
 /// Which part of a log is wanted.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,6 +36,8 @@ pub struct LogQuery {
     pub after: Option<u32>,
     /// How many pieces at most.
     pub limit: Option<u32>,
+    /// From the last so many lines on; with neither `after` nor `limit`.
+    pub tail: Option<TailLines>,
     /// Go on until the run has finished, through all attempts; with `attempt`, until that one has ended.
     pub follow: bool,
 }
@@ -44,6 +51,8 @@ pub struct LogPiece {
     pub at: DateTime<Utc>,
     /// Its stream.
     pub stream: Stream,
+    /// So many bytes of its stream right before it were cut out.
+    pub cut: Option<u64>,
     /// Its bytes.
     pub data: Bytes,
 }
@@ -63,6 +72,10 @@ pub struct LogSize {
 const AT_ONCE: i64 = 16;
 /// The most bytes of pieces in one append.
 const MAX_APPEND: usize = 4 << 20;
+/// How far back the last lines of a log are looked for. Lines are told from there, if they begin before it.
+const MAX_TAIL_BYTES: u64 = 8 << 20;
+/// More bytes than this are hashed and packed beside the threads that serve calls.
+const MUCH: usize = 64 << 10;
 /// How often a follower looks without being woken.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
@@ -79,12 +92,14 @@ impl Ops {
     ) -> Result<LogOffsets> {
         let access = self.reach::<RunsExecute>(caller).await?;
         check_chunks(&chunks)?;
+        let packed = pack(chunks).await?;
         let mut tx = self.db().begin().await?;
         let lease = own_lease(caller, &access, runner, fence);
         let end = store::logs::hold_end(&mut tx, &access, &lease).await?.ok_or_else(Error::lease_lost)?;
-        let mut next = end.offsets;
-        let mut fresh = Vec::with_capacity(chunks.len());
-        for chunk in chunks {
+        let (mut next, mut stored) = (end.offsets, end.stored());
+        let mut cuts = Stream::ALL.map(|stream| end.of(stream).cut);
+        let mut fresh = Vec::with_capacity(packed.len());
+        for (i, (chunk, packed)) in packed.into_iter().enumerate() {
             if chunk.seq < next.next_seq {
                 if !store::logs::is_stored(&mut tx, &access, fence, &chunk).await? {
                     let sentence = format!("piece {} is stored with other bytes", chunk.seq);
@@ -92,19 +107,27 @@ impl Ops {
                 }
                 continue;
             }
-            if chunk.seq != next.next_seq || chunk.offset != next.of(chunk.stream) {
+            let before = next.of(chunk.stream);
+            if chunk.seq != next.next_seq || chunk.offset.checked_sub(chunk.cut) != Some(before) {
                 // A gap: nothing is stored, and the worker is told where to go on.
                 break;
             }
+            let cut = &mut cuts[place(chunk.stream)];
+            if chunk.cut > 0 && cut.replace((before, chunk.cut)).is_some() {
+                return Err(Invalid::one(format!("/chunks/{i}/cut"), "a stream is cut once").into());
+            }
             next.next_seq += 1;
-            *next.of_mut(chunk.stream) += chunk.data.len() as u64;
-            fresh.push(chunk);
+            *next.of_mut(chunk.stream) = chunk.offset + chunk.data.len() as u64;
+            let length = chunk.data.len() as u64;
+            fresh.push(NewPiece { chunk, packed, place: stored, cut: *cut, sha256_state: None });
+            stored += length;
         }
-        if next.stdout + next.stderr > end.limit {
+        if stored > end.limit {
             let sentence = format!("the log of an attempt of this run has at most {} bytes", end.limit);
             return Err(Error::new(ErrorCode::TooLarge, sentence));
         }
         if !fresh.is_empty() {
+            let fresh = hash(fresh, [Running::resume(&end.stdout)?, Running::resume(&end.stderr)?]).await?;
             store::logs::append(&mut tx, &access, fence, &fresh).await?;
             tx.commit().await?;
             self.0.wake.log(fence.run_id);
@@ -120,15 +143,21 @@ impl Ops {
         query: LogQuery,
     ) -> Result<impl Pieces<Item = Result<LogPiece>> + Send + use<>> {
         let access = self.reach::<RunsRead>(caller).await?;
+        if query.tail.is_some() && (query.after.is_some() || query.limit.is_some()) {
+            return Err(Invalid::one("tail", "the last lines are read without `after` and `limit`").into());
+        }
         self.head(&access, run).await?;
         self.refuse_removed(&access, run, query.attempt).await?;
+        let after = query.after.map(|after| i32::try_from(after).unwrap_or(i32::MAX));
         let reader = Reader {
             ops: self.clone(),
             caller: caller.clone(),
             access,
             run,
             query,
-            after: query.after.map_or(-1, |after| i32::try_from(after).unwrap_or(i32::MAX)),
+            from: after.map_or(beginning(query.stream), |after| Onward::Seq(after, query.stream)),
+            tail: query.tail,
+            front: None,
             left: query.limit.filter(|limit| *limit > 0),
             woken: self.0.wake.watch_logs(),
             pinned: query.attempt.is_some(),
@@ -154,8 +183,7 @@ impl Ops {
         self.refuse_removed(&access, run, attempt).await?;
         let attempt = attempt.unwrap_or(head.attempt);
         let mut conn = self.db().acquire().await?;
-        let lengths = store::logs::lengths(&mut conn, &access, run, attempt, stream).await?;
-        let bytes = lengths.into_iter().map(|(_, length)| length).sum();
+        let bytes = store::log_reads::size(&mut conn, &access, Log { run, attempt }, stream).await?;
         Ok(LogSize { attempt, bytes, ended: head.finished || attempt < head.attempt })
     }
 
@@ -170,43 +198,27 @@ impl Ops {
     ) -> Result<impl Pieces<Item = Result<Bytes>> + Send + use<>> {
         let access = self.reach::<RunsRead>(caller).await?;
         self.head(&access, run).await?;
-        let lengths = {
-            let mut conn = self.db().acquire().await?;
-            store::logs::lengths(&mut conn, &access, run, attempt, stream).await?
+        let log = Log { run, attempt };
+        let found = match range.is_empty() {
+            true => None,
+            false => {
+                let mut conn = self.db().acquire().await?;
+                store::log_reads::find(&mut conn, &access, log, stream, range.start).await?
+            }
         };
-        // The pieces that the range touches, each with the bytes to leave out at its front and to take of it.
-        let mut place = 0;
-        let mut wanted = Vec::new();
-        for (seq, length) in lengths {
-            let (from, to) = (range.start.max(place), range.end.min(place + length));
-            if from < to {
-                wanted.push((seq, (from - place) as usize, (to - from) as usize));
-            }
-            place += length;
-        }
-        let wanted = wanted.into_iter().collect::<std::collections::VecDeque<_>>();
-        let state = (self.clone(), caller.clone(), access, wanted);
-        Ok(stream::try_unfold(state, move |(ops, caller, access, mut wanted)| async move {
-            let Some((first, _, _)) = wanted.front().copied() else { return Ok(None) };
-            ops.still_holds(&caller)?;
-            let mut conn = ops.db().acquire().await?;
-            let chunks = store::logs::read(&mut conn, &access, run, attempt, stream, first - 1, AT_ONCE).await?;
-            drop(conn);
-            let mut bytes = Vec::new();
-            for chunk in chunks {
-                match wanted.front().copied() {
-                    Some((seq, skip, take)) if seq == chunk.seq => {
-                        bytes.extend_from_slice(&chunk.body[skip..skip + take]);
-                        wanted.pop_front();
-                    }
-                    _ => break,
-                }
-            }
-            if bytes.is_empty() {
-                return Err(Error::internal(anyhow::anyhow!("a piece of the log is gone")));
-            }
-            Ok(Some((Bytes::from(bytes), (ops, caller, access, wanted))))
-        }))
+        let (from, place) = found.unwrap_or((beginning(stream), 0));
+        let part = Part {
+            ops: self.clone(),
+            caller: caller.clone(),
+            access,
+            log,
+            stream,
+            from,
+            skip: usize::try_from(range.start.saturating_sub(place)).unwrap_or(usize::MAX),
+            left: range.end.saturating_sub(range.start),
+            at_once: 2,
+        };
+        Ok(stream::try_unfold(part, |mut part| async move { Ok(part.next().await?.map(|bytes| (bytes, part))) }))
     }
 
     /// Refuses to read a log that retention has removed: it must not be taken for one that was empty.
@@ -227,6 +239,47 @@ impl Ops {
     }
 }
 
+/// Somebody who reads a part of the bytes of a log.
+struct Part {
+    ops: Ops,
+    caller: Caller,
+    access: Access<RunsRead>,
+    log: Log,
+    stream: Option<Stream>,
+    from: Onward,
+    /// How many bytes of the next piece are left out.
+    skip: usize,
+    left: u64,
+    /// How many pieces are read next: few for a part that is small.
+    at_once: i64,
+}
+
+impl Part {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.ops.still_holds(&self.caller)?;
+        let chunks = {
+            let mut conn = self.ops.db().acquire().await?;
+            store::log_reads::read(&mut conn, &self.access, self.log, self.from, self.at_once).await?
+        };
+        self.at_once = (self.at_once * 2).min(AT_ONCE);
+        let mut bytes = Vec::new();
+        for chunk in chunks {
+            self.from = behind(&chunk, self.stream);
+            let piece = chunk.body.get(std::mem::take(&mut self.skip)..).unwrap_or_default();
+            let piece = &piece[..piece.len().min(usize::try_from(self.left).unwrap_or(usize::MAX))];
+            self.left -= piece.len() as u64;
+            bytes.extend_from_slice(piece);
+        }
+        if bytes.is_empty() {
+            return Err(Error::internal(anyhow::anyhow!("a piece of the log is gone")));
+        }
+        Ok(Some(bytes.into()))
+    }
+}
+
 /// Somebody who reads a log from a place on.
 struct Reader {
     ops: Ops,
@@ -234,12 +287,16 @@ struct Reader {
     access: Access<RunsRead>,
     run: RunId,
     query: LogQuery,
-    after: i32,
+    from: Onward,
+    /// The last lines are wanted, and were not looked for yet.
+    tail: Option<TailLines>,
+    /// What is left out in front.
+    front: Option<Tail>,
     left: Option<u32>,
     woken: Receiver<RunId>,
     /// An attempt was asked for: what follows it is not read.
     pinned: bool,
-    buffer: std::vec::IntoIter<store::logs::StoredChunk>,
+    buffer: std::vec::IntoIter<StoredChunk>,
     ended: bool,
 }
 
@@ -250,10 +307,15 @@ impl Reader {
         }
         loop {
             if let Some(chunk) = self.buffer.next() {
-                self.after = chunk.seq;
+                self.from = behind(&chunk, self.query.stream);
+                let chunk = match &self.front {
+                    Some(front) => front.trim(chunk),
+                    None => Some(chunk),
+                };
+                let Some(chunk) = chunk else { continue };
                 self.left = self.left.map(|left| left - 1);
-                let (seq, at) = (chunk.seq.unsigned_abs(), chunk.reported_at);
-                return Ok(Some(LogPiece { seq, at, stream: chunk.stream, data: chunk.body }));
+                let StoredChunk { seq, stream, reported_at, cut, body, .. } = chunk;
+                return Ok(Some(LogPiece { seq: seq.unsigned_abs(), at: reported_at, stream, cut, data: body }));
             }
             if self.ended {
                 return Ok(None);
@@ -268,10 +330,14 @@ impl Reader {
             let over = attempt > 0 && attempt < head.attempt;
             // A run that has finished may have later attempts that were not read yet.
             self.ended = !self.query.follow || if self.pinned { head.finished || over } else { head.finished && !over };
+            if attempt > 0
+                && let Some(lines) = self.tail.take()
+            {
+                self.go_to_tail(attempt, lines).await?;
+            }
             let chunks = {
-                let mut conn = self.ops.db().acquire().await?;
-                let (run, stream) = (self.run, self.query.stream);
-                store::logs::read(&mut conn, &self.access, run, attempt, stream, self.after, AT_ONCE).await?
+                let (mut conn, log) = (self.ops.db().acquire().await?, Log { run: self.run, attempt });
+                store::log_reads::read(&mut conn, &self.access, log, self.from, AT_ONCE).await?
             };
             if chunks.len() as i64 == AT_ONCE {
                 self.ended = false;
@@ -279,7 +345,8 @@ impl Reader {
             if chunks.is_empty() && over && !self.pinned && self.query.follow {
                 // Another attempt has begun: its log is numbered anew.
                 self.query.attempt = Some(attempt + 1);
-                self.after = -1;
+                self.from = beginning(self.query.stream);
+                self.front = None;
                 self.ended = false;
                 continue;
             }
@@ -297,6 +364,34 @@ impl Reader {
         }
     }
 
+    /// Finds where the last lines begin, from the end back.
+    async fn go_to_tail(&mut self, attempt: u16, lines: TailLines) -> Result<()> {
+        let (mut conn, log) = (self.ops.db().acquire().await?, Log { run: self.run, attempt });
+        let (mut search, mut seq, mut start) = (Search::of(lines.get()), i32::MAX, i64::MAX);
+        loop {
+            let chunks = match self.query.stream {
+                None => store::log_reads::read_back(&mut conn, &self.access, log, seq, AT_ONCE).await?,
+                Some(stream) => {
+                    store::log_reads::read_stream_back(&mut conn, &self.access, log, stream, start, AT_ONCE).await?
+                }
+            };
+            let wants_more = chunks.iter().all(|chunk| search.look(chunk));
+            if !wants_more || (chunks.len() as i64) < AT_ONCE || search.looked() >= MAX_TAIL_BYTES {
+                break;
+            }
+            (seq, start) = (search.earliest().seq, search.earliest().start);
+        }
+        self.front = search.end();
+        if let Some(front) = &self.front {
+            self.from = match (front.first(), self.query.stream) {
+                (Some(first), Some(stream)) => Onward::Start(stream, first.start),
+                (Some(first), None) => Onward::Seq(first.seq - 1, None),
+                (None, stream) => Onward::Seq(front.last(), stream),
+            };
+        }
+        Ok(())
+    }
+
     async fn sleep(&mut self) {
         let until = Instant::now() + LOOK_EVERY;
         loop {
@@ -306,6 +401,62 @@ impl Reader {
             }
         }
     }
+}
+
+/// Where a log, or one stream of it, begins.
+fn beginning(stream: Option<Stream>) -> Onward {
+    stream.map_or(Onward::Seq(-1, None), |stream| Onward::Start(stream, 0))
+}
+
+/// Where reading goes on behind a piece.
+fn behind(chunk: &StoredChunk, stream: Option<Stream>) -> Onward {
+    stream.map_or(Onward::Seq(chunk.seq, None), |stream| Onward::Start(stream, chunk.start + 1))
+}
+
+fn place(stream: Stream) -> usize {
+    match stream {
+        Stream::Stdout => 0,
+        Stream::Stderr => 1,
+    }
+}
+
+/// Packs the bytes of pieces.
+async fn pack(chunks: Vec<LogChunk>) -> Result<Vec<(LogChunk, Packed)>> {
+    let bytes = chunks.iter().map(|chunk| chunk.data.len()).sum();
+    aside(bytes, move || {
+        let mut packer = Packer::default();
+        let pack = |chunk: LogChunk| {
+            let packed = packer.pack(&chunk.data);
+            (chunk, packed)
+        };
+        chunks.into_iter().map(pack).collect()
+    })
+    .await
+}
+
+/// Goes on with the hashes of both streams, and notes on the last piece of each how far they have come.
+async fn hash(mut pieces: Vec<NewPiece>, mut hashes: [Running; 2]) -> Result<Vec<NewPiece>> {
+    let bytes = pieces.iter().map(|piece| piece.chunk.data.len()).sum();
+    aside(bytes, move || {
+        for piece in &pieces {
+            hashes[place(piece.chunk.stream)].update(&piece.chunk.data);
+        }
+        for stream in Stream::ALL {
+            if let Some(last) = pieces.iter_mut().rev().find(|piece| piece.chunk.stream == stream) {
+                last.sha256_state = hashes[place(stream)].state();
+            }
+        }
+        pieces
+    })
+    .await
+}
+
+/// Does what takes the longer the more bytes there are; much of it where it holds up no call.
+async fn aside<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    if bytes <= MUCH {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work).await.map_err(Error::internal)
 }
 
 fn check_chunks(chunks: &[LogChunk]) -> Result<()> {
@@ -319,6 +470,9 @@ fn check_chunks(chunks: &[LogChunk]) -> Result<()> {
         }
         if i32::try_from(chunk.seq).is_err() || i64::try_from(chunk.offset).is_err() {
             invalid.add(format!("/chunks/{i}"), "the number or the offset is too large");
+        }
+        if chunk.cut > chunk.offset {
+            invalid.add(format!("/chunks/{i}/cut"), "more bytes are cut out than come before the piece");
         }
     }
     invalid.into_result()?;

@@ -244,7 +244,7 @@ pub(super) async fn read<P: ReadsRuns>(conn: &mut Conn, access: &Access<P>, run:
     if let Some(last) = found.attempts.last()
         && found.state != RunState::Finished
     {
-        found.log = last.log;
+        found.log = last.log.clone();
     }
     Ok(found)
 }

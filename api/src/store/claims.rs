@@ -9,6 +9,7 @@ use sqlx::types::Json;
 use tstr_shared::ids::{LeaseId, RunId, RunnerId, TokenId};
 use tstr_shared::labels::Labels;
 use tstr_shared::lease::{Fence, LeasedRun};
+use tstr_shared::logs::tail_bytes;
 use tstr_shared::namespace::Namespace;
 use tstr_shared::permission::{RunsExecute, RunsWrite};
 use tstr_shared::run::RunResult;
@@ -47,6 +48,7 @@ impl ClaimRow {
             labels: self.labels.0,
             run_config: body.run_config,
             log_limit_bytes: body.log_limit,
+            log_tail_bytes: tail_bytes(body.log_limit),
         })
     }
 }

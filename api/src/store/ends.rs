@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use tstr_shared::ids::{LeaseId, RunId, RunnerId};
 use tstr_shared::lease::Fence;
-use tstr_shared::logs::{LogSeal, LogStatus};
+use tstr_shared::logs::{LogCut, LogSeal, LogStatus, LogSummary};
 use tstr_shared::permission::{RunsExecute, RunsWrite};
 use tstr_shared::run::{Outcome, Reason, RunResult};
 use uuid::Uuid;
@@ -34,6 +34,32 @@ pub enum Kind {
     Backstop,
 }
 
+/// What is told of a log beside its counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogDetail {
+    /// Where it was cut.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cuts: Vec<LogCut>,
+    /// What is wrong with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl LogDetail {
+    /// Returns what is told of a log.
+    pub(super) fn summary(
+        detail: Option<Json<Self>>,
+        status: LogStatus,
+        bytes: i64,
+        dropped: i64,
+        removed_at: Option<DateTime<Utc>>,
+    ) -> LogSummary {
+        let Self { cuts, message } = detail.map(|detail| detail.0).unwrap_or_default();
+        let (bytes, dropped_bytes) = (bytes.unsigned_abs(), dropped.unsigned_abs());
+        LogSummary { status, bytes, dropped_bytes, removed_at, cuts, message }
+    }
+}
+
 /// One lease to end, as `sql/close.sql` reads it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Close {
@@ -54,6 +80,7 @@ pub struct Close {
     stderr_bytes: Option<u64>,
     stderr_dropped: Option<u64>,
     stderr_sha256: Option<String>,
+    log_detail: Option<LogDetail>,
     /// Who ends it, where that differs from lease to lease.
     actor: Option<String>,
 }
@@ -79,6 +106,7 @@ impl Close {
             stderr_bytes: None,
             stderr_dropped: None,
             stderr_sha256: None,
+            log_detail: None,
             actor: None,
         }
     }
@@ -139,6 +167,11 @@ impl Close {
         self.stdout_bytes = Some(stdout);
         self.stderr_bytes = Some(stderr);
         self
+    }
+
+    /// Adds what is told of the log beside its counts.
+    pub fn with_detail(self, detail: LogDetail) -> Self {
+        Self { log_detail: Some(detail), ..self }
     }
 }
 

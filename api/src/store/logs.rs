@@ -1,16 +1,15 @@
-//! Logs: append-only pieces, checked against the place where the stored log ends.
+//! Logs as they are written: append-only pieces, checked against the place where the stored log ends.
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use tstr_shared::ids::{LeaseId, RunId};
 use tstr_shared::lease::Fence;
 use tstr_shared::logs::{LogChunk, LogOffsets, Stream};
-use tstr_shared::permission::{RunsExecute, RunsRead};
+use tstr_shared::permission::RunsExecute;
 
 use super::Conn;
 use super::claims::{LeaseColumns, OwnLease};
+use super::packing::{Packed, unpack};
 use crate::auth::access::Access;
 use crate::error::Result;
 
@@ -18,12 +17,65 @@ use crate::error::Result;
 const LOCKS: u64 = 0x7473_7472_6c6f_6773;
 
 /// How far the log of a live attempt is stored, and how far it may go.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct LogEnd {
     /// Where the next pieces belong.
     pub offsets: LogOffsets,
     /// The most bytes of both streams together.
     pub limit: u64,
+    /// What is stored of the standard output.
+    pub stdout: StreamEnd,
+    /// What is stored of the standard error.
+    pub stderr: StreamEnd,
+}
+
+impl LogEnd {
+    /// Returns what is stored of a stream.
+    pub fn of(&self, stream: Stream) -> &StreamEnd {
+        match stream {
+            Stream::Stdout => &self.stdout,
+            Stream::Stderr => &self.stderr,
+        }
+    }
+
+    /// Returns how many bytes are stored of both streams.
+    pub fn stored(&self) -> u64 {
+        self.stdout.stored + self.stderr.stored
+    }
+}
+
+/// What is stored of one stream of a live attempt.
+#[derive(Debug, Clone, Default)]
+pub struct StreamEnd {
+    /// How many bytes are stored.
+    pub stored: u64,
+    /// Where the stream was cut, and how many bytes were taken out.
+    pub cut: Option<(u64, u64)>,
+    /// The state of SHA-256 over the stored bytes; absent when there are none, or when an earlier release stored the last.
+    pub sha256_state: Option<Vec<u8>>,
+}
+
+impl StreamEnd {
+    fn of(next: Option<i64>, cut_at: Option<i64>, cut_bytes: Option<i64>, sha256_state: Option<Vec<u8>>) -> Self {
+        let cut = cut_at.zip(cut_bytes).map(|(at, bytes)| (at.unsigned_abs(), bytes.unsigned_abs()));
+        let stored = next.unwrap_or_default().unsigned_abs() - cut.map_or(0, |(_, bytes)| bytes);
+        Self { stored, cut, sha256_state }
+    }
+}
+
+/// A piece that is to be stored.
+#[derive(Debug)]
+pub struct NewPiece {
+    /// The piece, without its bytes.
+    pub chunk: LogChunk,
+    /// Its bytes as they are stored.
+    pub packed: Packed,
+    /// How many stored bytes of both streams come before it.
+    pub place: u64,
+    /// Where its stream was cut before it, and how many bytes were taken out.
+    pub cut: Option<(u64, u64)>,
+    /// The state of SHA-256 over its stream up to its end; needed of the last piece of each stream.
+    pub sha256_state: Option<Vec<u8>>,
 }
 
 /// Holds leases so that they cannot end before the transaction does, and reads where their logs end. Those whose fence is
@@ -46,12 +98,10 @@ pub async fn hold_ends(
         r#"SELECT l.run_id AS "run_id: RunId", l.attempt, l.lease_id AS "lease_id: LeaseId", c.log_limit,
                   coalesce((SELECT k.seq + 1 FROM log_chunk k WHERE k.run_id = l.run_id AND k.attempt = l.attempt
                             ORDER BY k.seq DESC LIMIT 1), 0) AS "next_seq!",
-                  coalesce((SELECT k.start + octet_length(k.body) FROM log_chunk k
-                            WHERE k.run_id = l.run_id AND k.attempt = l.attempt AND k.stream = 1
-                            ORDER BY k.start DESC LIMIT 1), 0) AS "stdout!",
-                  coalesce((SELECT k.start + octet_length(k.body) FROM log_chunk k
-                            WHERE k.run_id = l.run_id AND k.attempt = l.attempt AND k.stream = 2
-                            ORDER BY k.start DESC LIMIT 1), 0) AS "stderr!"
+                  o.next AS "stdout?", o.cut_at AS "stdout_cut_at?", o.cut_bytes AS "stdout_cut_bytes?",
+                  o.sha256_state AS "stdout_state?",
+                  e.next AS "stderr?", e.cut_at AS "stderr_cut_at?", e.cut_bytes AS "stderr_cut_bytes?",
+                  e.sha256_state AS "stderr_state?"
            FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::uuid[], $5::uuid[])
                 AS a(run_id, attempt, lease_id, runner_id, token_id)
            CROSS JOIN LATERAL (
@@ -61,6 +111,14 @@ pub async fn hold_ends(
                FOR KEY SHARE) l
            CROSS JOIN LATERAL (SELECT config_id FROM run WHERE id = l.run_id OFFSET 0) r
            CROSS JOIN LATERAL (SELECT log_limit FROM config WHERE id = r.config_id OFFSET 0) c
+           LEFT JOIN LATERAL (
+               SELECT k.start + coalesce(k.raw_bytes, octet_length(k.body)) AS next, k.cut_at, k.cut_bytes, k.sha256_state
+               FROM log_chunk k WHERE k.run_id = l.run_id AND k.attempt = l.attempt AND k.stream = 1
+               ORDER BY k.start DESC LIMIT 1) o ON true
+           LEFT JOIN LATERAL (
+               SELECT k.start + coalesce(k.raw_bytes, octet_length(k.body)) AS next, k.cut_at, k.cut_bytes, k.sha256_state
+               FROM log_chunk k WHERE k.run_id = l.run_id AND k.attempt = l.attempt AND k.stream = 2
+               ORDER BY k.start DESC LIMIT 1) e ON true
            WHERE EXISTS (SELECT 1 FROM runner w WHERE w.id = a.runner_id AND w.token_id = a.token_id)"#,
         &of.runs,
         &of.attempts,
@@ -75,10 +133,16 @@ pub async fn hold_ends(
             let (run_id, attempt, lease_id) = (row.run_id, row.attempt.unsigned_abs(), row.lease_id);
             let offsets = LogOffsets {
                 next_seq: row.next_seq.unsigned_abs(),
-                stdout: row.stdout.unsigned_abs(),
-                stderr: row.stderr.unsigned_abs(),
+                stdout: row.stdout.unwrap_or_default().unsigned_abs(),
+                stderr: row.stderr.unwrap_or_default().unsigned_abs(),
             };
-            (Fence { run_id, attempt, lease_id }, LogEnd { offsets, limit: row.log_limit.unsigned_abs() })
+            let end = LogEnd {
+                offsets,
+                limit: row.log_limit.unsigned_abs(),
+                stdout: StreamEnd::of(row.stdout, row.stdout_cut_at, row.stdout_cut_bytes, row.stdout_state),
+                stderr: StreamEnd::of(row.stderr, row.stderr_cut_at, row.stderr_cut_bytes, row.stderr_state),
+            };
+            (Fence { run_id, attempt, lease_id }, end)
         })
         .collect())
 }
@@ -89,19 +153,30 @@ pub async fn hold_end(conn: &mut Conn, access: &Access<RunsExecute>, lease: &Own
 }
 
 /// Appends pieces. Call after [`hold_end`] in one transaction, with pieces that go on where the log ends.
-pub async fn append(conn: &mut Conn, _: &Access<RunsExecute>, fence: Fence, chunks: &[LogChunk]) -> Result<()> {
+pub async fn append(conn: &mut Conn, _: &Access<RunsExecute>, fence: Fence, pieces: &[NewPiece]) -> Result<()> {
+    fn column<'a, T>(pieces: &'a [NewPiece], of: impl Fn(&'a NewPiece) -> T) -> Vec<T> {
+        pieces.iter().map(of).collect()
+    }
     sqlx::query!(
-        r#"INSERT INTO log_chunk (run_id, attempt, seq, stream, start, reported_at, body)
-           SELECT $1, $2, u.seq, u.stream, u.start, u.reported_at, u.body
-           FROM unnest($3::int[], $4::smallint[], $5::bigint[], $6::timestamptz[], $7::bytea[])
-                AS u(seq, stream, start, reported_at, body)"#,
+        r#"INSERT INTO log_chunk (run_id, attempt, seq, stream, start, reported_at, body, raw_bytes, place, cut_at, cut_bytes,
+                                  sha256_state)
+           SELECT $1, $2, u.seq, u.stream, u.start, u.reported_at, u.body, u.raw_bytes, u.place, u.cut_at, u.cut_bytes,
+                  u.sha256_state
+           FROM unnest($3::int[], $4::smallint[], $5::bigint[], $6::timestamptz[], $7::bytea[], $8::int[], $9::bigint[],
+                       $10::bigint[], $11::bigint[], $12::bytea[])
+                AS u(seq, stream, start, reported_at, body, raw_bytes, place, cut_at, cut_bytes, sha256_state)"#,
         fence.run_id.0,
         fence.attempt as i16,
-        &chunks.iter().map(|chunk| chunk.seq as i32).collect::<Vec<_>>(),
-        &chunks.iter().map(|chunk| chunk.stream as i16).collect::<Vec<_>>(),
-        &chunks.iter().map(|chunk| chunk.offset as i64).collect::<Vec<_>>(),
-        &chunks.iter().map(|chunk| chunk.reported_at).collect::<Vec<_>>(),
-        &chunks.iter().map(|chunk| chunk.data.as_slice()).collect::<Vec<_>>() as &[&[u8]],
+        &column(pieces, |piece| piece.chunk.seq as i32),
+        &column(pieces, |piece| piece.chunk.stream as i16),
+        &column(pieces, |piece| piece.chunk.offset as i64),
+        &column(pieces, |piece| piece.chunk.reported_at),
+        &column(pieces, |piece| piece.packed.body.as_slice()) as &[&[u8]],
+        &column(pieces, |piece| piece.packed.raw_bytes) as &[Option<i32>],
+        &column(pieces, |piece| piece.place as i64),
+        &column(pieces, |piece| piece.cut.map(|(at, _)| at as i64)) as &[Option<i64>],
+        &column(pieces, |piece| piece.cut.map(|(_, bytes)| bytes as i64)) as &[Option<i64>],
+        &column(pieces, |piece| piece.sha256_state.as_deref()) as &[Option<&[u8]>],
     )
     .execute(conn)
     .await?;
@@ -110,80 +185,19 @@ pub async fn append(conn: &mut Conn, _: &Access<RunsExecute>, fence: Fence, chun
 
 /// Tells whether a piece is stored exactly as given.
 pub async fn is_stored(conn: &mut Conn, _: &Access<RunsExecute>, fence: Fence, chunk: &LogChunk) -> Result<bool> {
-    let same = sqlx::query_scalar!(
-        r#"SELECT EXISTS (
-               SELECT 1 FROM log_chunk
-               WHERE run_id = $1 AND attempt = $2 AND seq = $3 AND stream = $4 AND start = $5 AND body = $6) AS "same!""#,
+    let stored = sqlx::query!(
+        r#"SELECT body, raw_bytes FROM log_chunk
+           WHERE run_id = $1 AND attempt = $2 AND seq = $3 AND stream = $4 AND start = $5
+             AND CASE WHEN cut_at + cut_bytes = start THEN cut_bytes ELSE 0 END = $6"#,
         fence.run_id.0,
         fence.attempt as i16,
         chunk.seq as i32,
         chunk.stream as i16,
         chunk.offset as i64,
-        chunk.data.as_slice()
+        chunk.cut as i64
     );
-    Ok(same.fetch_one(conn).await?)
-}
-
-/// A stored piece.
-#[derive(Debug)]
-pub struct StoredChunk {
-    /// Its number within the attempt.
-    pub seq: i32,
-    /// Its stream.
-    pub stream: Stream,
-    /// When the worker read it.
-    pub reported_at: DateTime<Utc>,
-    /// Its bytes.
-    pub body: Bytes,
-}
-
-/// Reads pieces of an attempt's log behind `after`, of one stream or of both. Call only for a run that the access covers.
-pub async fn read(
-    conn: &mut Conn,
-    _: &Access<RunsRead>,
-    run: RunId,
-    attempt: u16,
-    stream: Option<Stream>,
-    after: i32,
-    limit: i64,
-) -> Result<Vec<StoredChunk>> {
-    let rows = sqlx::query!(
-        r#"SELECT seq, stream AS "stream: Stream", reported_at, body
-           FROM log_chunk
-           WHERE run_id = $1 AND attempt = $2 AND seq > $3 AND ($4::smallint IS NULL OR stream = $4)
-           ORDER BY seq
-           LIMIT $5"#,
-        run.0,
-        attempt as i16,
-        after,
-        stream.map(|stream| stream as i16),
-        limit
-    );
-    let chunk = |seq, stream, reported_at, body: Vec<u8>| StoredChunk { seq, stream, reported_at, body: body.into() };
-    Ok(rows
-        .fetch_all(conn)
-        .await?
-        .into_iter()
-        .map(|row| chunk(row.seq, row.stream, row.reported_at, row.body))
-        .collect())
-}
-
-/// Returns the numbers and lengths of pieces behind `after`; lengths are read without the bytes.
-pub async fn lengths(
-    conn: &mut Conn,
-    _: &Access<RunsRead>,
-    run: RunId,
-    attempt: u16,
-    stream: Option<Stream>,
-) -> Result<Vec<(i32, u64)>> {
-    let rows = sqlx::query!(
-        r#"SELECT seq, octet_length(body) AS "length!"
-           FROM log_chunk
-           WHERE run_id = $1 AND attempt = $2 AND ($3::smallint IS NULL OR stream = $3)
-           ORDER BY seq"#,
-        run.0,
-        attempt as i16,
-        stream.map(|stream| stream as i16)
-    );
-    Ok(rows.fetch_all(conn).await?.into_iter().map(|row| (row.seq, u64::from(row.length.unsigned_abs()))).collect())
+    match stored.fetch_optional(conn).await? {
+        Some(row) => Ok(unpack(row.body, row.raw_bytes)? == chunk.data),
+        None => Ok(false),
+    }
 }

@@ -4,13 +4,14 @@ use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use tstr_shared::ids::{MatrixId, RunId, RunnerId, TestId, lowest_at};
 use tstr_shared::labels::Labels;
-use tstr_shared::logs::{LogStatus, LogSummary};
+use tstr_shared::logs::LogStatus;
 use tstr_shared::namespace::Namespace;
 use tstr_shared::permission::{RunsRead, RunsWrite};
 use tstr_shared::run::{Attempt, Kept, Reason, Run, RunEvent, RunFilter, RunResult, RunState, Trigger};
 use tstr_shared::testdef::Priority;
 
 use super::Conn;
+use super::ends::LogDetail;
 use super::queue::ConfigBody;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
@@ -52,6 +53,7 @@ struct RunRow {
     kept_at: Option<DateTime<Utc>>,
     kept_by: Option<String>,
     kept_note: Option<String>,
+    log_detail: Option<Json<LogDetail>>,
 }
 
 impl RunRow {
@@ -87,14 +89,10 @@ impl RunRow {
             leased_at: self.leased_at,
             started_at: self.started_at,
             finished_at: self.finished_at,
-            log: summary(self.log_status, self.log_bytes, self.log_dropped, self.log_removed_at),
+            log: LogDetail::summary(self.log_detail, self.log_status, self.log_bytes, self.log_dropped, self.log_removed_at),
             kept,
         })
     }
-}
-
-fn summary(status: LogStatus, bytes: i64, dropped: i64, removed_at: Option<DateTime<Utc>>) -> LogSummary {
-    LogSummary { status, bytes: bytes.unsigned_abs(), dropped_bytes: dropped.unsigned_abs(), removed_at }
 }
 
 macro_rules! run_query {
@@ -118,6 +116,7 @@ macro_rules! run_query {
                       coalesce(l.started_at, e.started_at) AS "started_at?", e.finished_at AS "finished_at?",
                       coalesce(e.log_status, 'open') AS "log_status!: LogStatus",
                       coalesce(e.log_bytes, 0) AS "log_bytes!", coalesce(e.log_dropped, 0) AS "log_dropped!",
+                      e.log_detail AS "log_detail?: Json<LogDetail>",
                       -- The day's logs are being removed; whether this one is gone, the pieces say.
                       (SELECT u.logs_removed_at FROM usage u
                        WHERE u.ns_id = r.ns_id AND u.day = id_day(r.id) AND u.logs_removed_at IS NOT NULL
@@ -229,6 +228,7 @@ struct AttemptRow {
     log_bytes: i64,
     log_dropped: i64,
     log_removed_at: Option<DateTime<Utc>>,
+    log_detail: Option<Json<LogDetail>>,
 }
 
 /// Reads the attempts of a run, the live one included.
@@ -239,18 +239,22 @@ pub async fn attempts<P: ReadsRuns>(conn: &mut Conn, access: &Access<P>, run: Ru
                   a.leased_at AS "leased_at!", a.started_at, a.ended_at, a.result AS "result?: RunResult",
                   a.reason AS "reason?: Reason", a.message, a.exit_code, a.image_digest,
                   a.log_status AS "log_status!: LogStatus", a.log_bytes AS "log_bytes!", a.log_dropped AS "log_dropped!",
+                  a.log_detail AS "log_detail?: Json<LogDetail>",
                   CASE WHEN a.log_bytes > 0 AND a.ended_at IS NOT NULL AND u.logs_removed_at IS NOT NULL
                             AND NOT EXISTS (SELECT FROM log_chunk g WHERE g.run_id = $1 AND g.attempt = a.attempt)
                        THEN u.logs_removed_at END AS "log_removed_at?"
            FROM (
                SELECT run_id, attempt, runner_id, leased_at, started_at, ended_at, result, reason, message, exit_code,
                       image_digest, log_status, stdout_bytes + stderr_bytes AS log_bytes,
-                      stdout_dropped + stderr_dropped AS log_dropped
+                      stdout_dropped + stderr_dropped AS log_dropped, log_detail
                FROM attempt WHERE run_id = $1
                UNION ALL
                SELECT l.run_id, l.attempt, l.runner_id, l.leased_at, l.started_at, NULL, NULL, NULL, NULL, NULL, NULL, 'open',
-                      (SELECT coalesce(sum(octet_length(k.body)), 0)::bigint FROM log_chunk k
-                       WHERE k.run_id = l.run_id AND k.attempt = l.attempt), 0
+                      (SELECT coalesce(sum(k.stored), 0)::bigint FROM (VALUES (1), (2)) AS s(stream)
+                       CROSS JOIN LATERAL (
+                           SELECT start + coalesce(raw_bytes, octet_length(body)) - coalesce(cut_bytes, 0) AS stored
+                           FROM log_chunk WHERE run_id = l.run_id AND attempt = l.attempt AND stream = s.stream
+                           ORDER BY start DESC LIMIT 1) k), 0, NULL
                FROM lease l WHERE l.run_id = $1
            ) a
            JOIN run r ON r.id = $1 AND r.ns_id = ANY($2)
@@ -276,7 +280,7 @@ pub async fn attempts<P: ReadsRuns>(conn: &mut Conn, access: &Access<P>, run: Ru
             message: row.message,
             exit_code: row.exit_code,
             image_digest: row.image_digest,
-            log: summary(row.log_status, row.log_bytes, row.log_dropped, row.log_removed_at),
+            log: LogDetail::summary(row.log_detail, row.log_status, row.log_bytes, row.log_dropped, row.log_removed_at),
         })
         .collect())
 }

@@ -128,4 +128,41 @@ fn streams_tails_times_and_entries() {
     assert_eq!(serde_json::from_str::<Vec<Value>>(&logs("-o json")).unwrap()[1]["stream"], "stderr");
     logs("--stream stderr --attempt 1");
     assert_eq!(fake.requests().last().unwrap().query, "attempt=1&stream=stderr");
+    // The server looks for the last lines; as many as it does not look for are found here.
+    logs("--tail 2");
+    assert_eq!(fake.requests().last().unwrap().query, "attempt=1&tail=2");
+    assert_eq!(logs("--tail 10001"), "a\nb\n\u{1b}[2Jc\n");
+    assert_eq!(fake.requests().last().unwrap().query, "attempt=1");
+}
+
+#[test]
+fn a_cut_is_told_where_it_is_and_what_is_wrong_with_a_log_at_its_end() {
+    let reply = |log: Value| {
+        move |request: &Request, _| match is_log(request) {
+            false => {
+                let mut run = run_json(RUN, "finished", Some("pass"));
+                run["log"] = log.clone();
+                Reply::Json(200, run)
+            }
+            true => {
+                let cut = json!({"seq": 1, "time": "2026-03-01T10:00:00Z", "stream": "stdout", "cut_bytes": 7, "data": "b\n"});
+                Reply::Stream(format!("{}{cut}\n", entry(0, "stdout", "a\n")).into())
+            }
+        }
+    };
+    let cuts = json!([{"stream": "stdout", "offset": 2, "bytes": 7}, {"stream": "stderr", "offset": 5, "bytes": 3}]);
+    let fake = Fake::start(reply(json!({"status": "truncated", "bytes": 9, "dropped_bytes": 10, "cuts": cuts})));
+    let ran = run(&fake.url, &format!("logs {RUN}"));
+    assert_eq!((ran.code, ran.out.as_str()), (0, "a\nb\n"));
+    assert_eq!(
+        ran.err,
+        "7 bytes of stdout were taken out here: the log passed its limit\n\
+         the log passed its limit: 3 bytes of stderr were taken out at its byte 5\n"
+    );
+    let ran = run(&fake.url, &format!("logs {RUN} -o jsonl"));
+    assert!(ran.out.contains("\"cut_bytes\":7"), "{}", ran.out);
+    let altered = json!({"status": "incomplete", "bytes": 4, "dropped_bytes": 0, "message": "it was altered"});
+    let fake = Fake::start(reply(altered));
+    let ran = run(&fake.url, &format!("logs {RUN}"));
+    assert!(ran.err.ends_with("the log is incomplete: it was altered\n"), "{}", ran.err);
 }

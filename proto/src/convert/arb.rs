@@ -16,7 +16,7 @@ use tstr_shared::explain::{
 };
 use tstr_shared::lease::{Fence, LeaseTimes, LeasedRun};
 use tstr_shared::ledger::{LedgerEntry, LedgerOutcome, LedgerReason};
-use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, LogStatus, LogSummary, Stream, StreamSeal};
+use tstr_shared::logs::{LogChunk, LogCut, LogOffsets, LogSeal, LogStatus, LogSummary, Stream, StreamSeal};
 use tstr_shared::namespace::{Namespace, NamespaceInfo, NewNamespace, Quotas, Retention, Usage};
 use tstr_shared::permission::Scope;
 use tstr_shared::run::{Attempt, Kept, Outcome, Reason, Run, RunEvent, RunResult, RunState, Trigger};
@@ -79,8 +79,18 @@ fn one_of<T: Copy + std::fmt::Debug + 'static>(all: &'static [T]) -> impl Strate
 
 fn log() -> impl Strategy<Value = LogSummary> {
     let all = &[LogStatus::Open, LogStatus::Complete, LogStatus::Truncated, LogStatus::Incomplete];
-    (one_of(all), any::<u64>(), any::<u64>(), option::of(instant()))
-        .prop_map(|(status, bytes, dropped_bytes, removed_at)| LogSummary { status, bytes, dropped_bytes, removed_at })
+    let cut = (one_of(&Stream::ALL), any::<u64>(), any::<u64>());
+    let cut = cut.prop_map(|(stream, offset, bytes)| LogCut { stream, offset, bytes });
+    (one_of(all), any::<u64>(), any::<u64>(), vec(cut, 0..3), said(), option::of(instant())).prop_map(
+        |(status, bytes, dropped_bytes, cuts, message, removed_at)| LogSummary {
+            status,
+            bytes,
+            dropped_bytes,
+            removed_at,
+            cuts,
+            message,
+        },
+    )
 }
 
 pub(super) fn outcome() -> impl Strategy<Value = Outcome> {
@@ -220,23 +230,16 @@ pub(super) fn lease_times() -> impl Strategy<Value = LeaseTimes> {
 }
 
 pub(super) fn leased_run() -> impl Strategy<Value = LeasedRun> {
-    (fence(), duration(), namespace(), "\\PC{0,9}", arb::labels(), arb::labels(), run_config(), any::<u64>()).prop_map(
-        |(fence, ttl, namespace, test_name, cell, labels, run_config, log_limit_bytes)| LeasedRun {
-            fence,
-            ttl,
-            namespace,
-            test_name,
-            cell,
-            labels,
-            run_config,
-            log_limit_bytes,
-        },
-    )
+    (fence(), duration(), namespace(), "\\PC{0,9}", arb::labels(), arb::labels(), run_config(), any::<(u64, u64)>())
+        .prop_map(|(fence, ttl, namespace, test_name, cell, labels, run_config, (log_limit_bytes, log_tail_bytes))| {
+            LeasedRun { fence, ttl, namespace, test_name, cell, labels, run_config, log_limit_bytes, log_tail_bytes }
+        })
 }
 
 pub(super) fn chunk() -> impl Strategy<Value = LogChunk> {
-    (any::<u32>(), one_of(&Stream::ALL), any::<u64>(), instant(), vec(any::<u8>(), 0..9))
-        .prop_map(|(seq, stream, offset, reported_at, data)| LogChunk { seq, stream, offset, reported_at, data })
+    (any::<u32>(), one_of(&Stream::ALL), any::<(u64, u64)>(), instant(), vec(any::<u8>(), 0..9)).prop_map(
+        |(seq, stream, (offset, cut), reported_at, data)| LogChunk { seq, stream, offset, cut, reported_at, data },
+    )
 }
 
 pub(super) fn offsets() -> impl Strategy<Value = LogOffsets> {

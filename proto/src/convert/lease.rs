@@ -60,6 +60,7 @@ impl From<LeasedRun> for pb::LeasedRun {
             labels: map(run.labels),
             run_config: Some(run.run_config.into()),
             log_limit_bytes: run.log_limit_bytes,
+            log_tail_bytes: run.log_tail_bytes,
         }
     }
 }
@@ -76,6 +77,7 @@ impl TryFrom<pb::LeasedRun> for LeasedRun {
             labels: labels(message.labels),
             run_config: required_part("/run_config", message.run_config)?,
             log_limit_bytes: message.log_limit_bytes,
+            log_tail_bytes: message.log_tail_bytes,
         })
     }
 }

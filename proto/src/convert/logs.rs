@@ -1,7 +1,7 @@
 //! Logs on their way from the worker, and what is told of them.
 
 use tstr_shared::error::Invalid;
-use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, LogSummary, StreamSeal};
+use tstr_shared::logs::{LogChunk, LogCut, LogOffsets, LogSeal, LogSummary, StreamSeal};
 
 use super::words::{Text, read};
 use super::{instant, number, optional_instant, part, required, time, word};
@@ -14,6 +14,8 @@ impl From<LogSummary> for pb::LogSummary {
             bytes: log.bytes,
             dropped_bytes: log.dropped_bytes,
             removed_at: log.removed_at.map(time),
+            cuts: log.cuts.into_iter().map(Into::into).collect(),
+            message: log.message.unwrap_or_default(),
         }
     }
 }
@@ -26,6 +28,29 @@ impl TryFrom<pb::LogSummary> for LogSummary {
             bytes: message.bytes,
             dropped_bytes: message.dropped_bytes,
             removed_at: optional_instant("/removed_at", message.removed_at)?,
+            cuts: cuts(message.cuts)?,
+            message: Some(message.message).filter(|message| !message.is_empty()),
+        })
+    }
+}
+
+fn cuts(list: Vec<pb::LogCut>) -> Result<Vec<LogCut>, Invalid> {
+    list.into_iter().enumerate().map(|(i, cut)| part(&format!("/cuts/{i}"), cut)).collect()
+}
+
+impl From<LogCut> for pb::LogCut {
+    fn from(cut: LogCut) -> Self {
+        Self { stream: number(cut.stream), offset: cut.offset, bytes: cut.bytes }
+    }
+}
+
+impl TryFrom<pb::LogCut> for LogCut {
+    type Error = Invalid;
+    fn try_from(message: pb::LogCut) -> Result<Self, Invalid> {
+        Ok(Self {
+            stream: required("/stream", word("/stream", message.stream)?)?,
+            offset: message.offset,
+            bytes: message.bytes,
         })
     }
 }
@@ -38,6 +63,7 @@ impl From<LogChunk> for pb::LogChunk {
             offset: chunk.offset,
             reported_at: Some(time(chunk.reported_at)),
             data: chunk.data,
+            cut: chunk.cut,
         }
     }
 }
@@ -51,6 +77,7 @@ impl TryFrom<pb::LogChunk> for LogChunk {
             offset: message.offset,
             reported_at: instant("/reported_at", message.reported_at)?,
             data: message.data,
+            cut: message.cut,
         })
     }
 }

@@ -122,6 +122,7 @@ impl Log {
                 offset: self.offset,
                 reported_at: Some(SystemTime::now().into()),
                 data: data.clone(),
+                cut: 0,
             };
             self.seq += 1;
             self.offset += data.len() as u64;

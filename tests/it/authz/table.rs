@@ -182,7 +182,7 @@ pub fn table() -> Vec<Row> {
         row(("", "AppendLogs"), "runs:execute", Fenced, Lease, nothing,
             |t| {
                 let reported_at = Some(tstr_proto::convert::time(chrono::Utc::now()));
-                let chunk = pb::LogChunk { seq: 0, stream: pb::Stream::Stdout.into(), offset: 0, reported_at, data: vec![b'x'] };
+                let chunk = pb::LogChunk { seq: 0, stream: pb::Stream::Stdout.into(), offset: 0, reported_at, data: vec![b'x'], cut: 0 };
                 pb::AppendLogsRequest { runner_id: t.own_worker.clone(), fence: fence(t), chunks: vec![chunk] }.encode_to_vec()
             }),
         row(("", "FinishRun"), "runs:execute", Fenced, Need::Started, nothing,

@@ -151,6 +151,16 @@ async fn a_log_is_streamed_in_part_and_followed_to_its_end() {
     assert_eq!(read(pb::ReadLogsRequest { stream: pb::Stream::Stderr.into(), ..ask.clone() }).await, whole[1..2]);
     assert_eq!(read(pb::ReadLogsRequest { after: Some(0), limit: 1, attempt: 1, ..ask.clone() }).await, whole[1..2]);
 
+    assert_eq!(read(pb::ReadLogsRequest { tail: Some(1), ..ask.clone() }).await, [&whole[..1], &whole[2..]].concat());
+    assert_eq!(read(pb::ReadLogsRequest { tail: Some(0), ..ask.clone() }).await, Vec::new());
+    for (wrong, place) in [
+        (pb::ReadLogsRequest { tail: Some(10_001), ..ask.clone() }, "/tail"),
+        (pb::ReadLogsRequest { tail: Some(1), after: Some(0), ..ask.clone() }, "tail"),
+    ] {
+        let refusal = refused(data.clone().read_logs(wrong).await, Code::InvalidArgument, ErrorCode::Invalid);
+        assert_eq!(refusal.errors[0].pointer, place);
+    }
+
     let mut following =
         data.clone().read_logs(pb::ReadLogsRequest { follow: true, ..ask.clone() }).await.unwrap().into_inner();
     for seq in 0..3 {

@@ -27,7 +27,7 @@ fn claim(runner_id: &str) -> pb::ClaimRunsRequest {
 
 fn chunk(seq: u32, offset: u64, data: &[u8]) -> pb::LogChunk {
     let stream = pb::Stream::Stdout.into();
-    pb::LogChunk { seq, stream, offset, reported_at: Some(time(chrono::Utc::now())), data: data.to_vec() }
+    pb::LogChunk { seq, stream, offset, reported_at: Some(time(chrono::Utc::now())), data: data.to_vec(), cut: 0 }
 }
 
 fn finish(runner_id: &str, fence: &pb::Fence, bytes: u64) -> pb::FinishRunRequest {

@@ -118,6 +118,12 @@ async fn a_part_of_the_lines_is_named_by_number_stream_and_count() {
     assert_eq!(numbers("attempt=2").await, [0; 0]);
     assert_eq!(numbers("attempt=65535").await, [0; 0]);
     assert_eq!(raw(&admin, &path).await.text(), texts.concat());
+    // Without line ends each stream has one line.
+    assert_eq!(numbers("tail=1").await, (0..40).filter(|i| i % 4 == 3).collect::<Vec<_>>());
+    assert_eq!(numbers("tail=2&attempt=1&follow=true").await, all);
+    assert_eq!(numbers("tail=0").await, [0; 0]);
+    assert_eq!(numbers("tail=9&attempt=2").await, [0; 0]);
+    assert_eq!(raw(&admin, &format!("{path}?tail=1&stream=stderr")).await.text(), "3,7,11,15,19,23,27,31,35,39,");
     assert_eq!(raw(&admin, &format!("{path}?after=37")).await.text(), "38,39,");
     for (query, parameter) in [
         ("limit=0", "limit"),
@@ -126,7 +132,11 @@ async fn a_part_of_the_lines_is_named_by_number_stream_and_count() {
         ("attempt=65536", "attempt"),
         ("stream=stdin", "stream"),
         ("follow=perhaps", "follow"),
-        ("tail=10", "tail"),
+        ("tail=10001", "tail"),
+        ("tail=-1", "tail"),
+        ("tail=1&after=3", "tail"),
+        ("tail=1&limit=3", "tail"),
+        ("last=10", "last"),
     ] {
         assert_eq!(admin.get(&format!("{path}?{query}")).await.faults(), [parameter], "{query}");
     }

@@ -14,7 +14,7 @@ pub(super) async fn violations(conn: &mut PgConnection) -> Vec<Violation> {
         "SELECT run_id, attempt, s.stream, s.bytes, s.hash FROM attempt a
          CROSS JOIN LATERAL (VALUES (1::smallint, a.stdout_bytes, a.stdout_sha256), (2::smallint, a.stderr_bytes, a.stderr_sha256))
               AS s(stream, bytes, hash)
-         WHERE a.log_status = 'complete' ORDER BY run_id, attempt, s.stream",
+         WHERE a.log_status IN ('complete', 'truncated') ORDER BY run_id, attempt, s.stream",
     )
     .fetch_all(&mut *conn)
     .await
@@ -42,8 +42,8 @@ pub(super) async fn violations(conn: &mut PgConnection) -> Vec<Violation> {
 async fn stored(conn: &mut PgConnection, run: Uuid, attempt: i16, stream: i16) -> (i64, Vec<u8>) {
     let (mut length, mut hash, mut after) = (0, Sha256::new(), -1);
     loop {
-        let pieces: Vec<(i32, Vec<u8>)> = sqlx::query_as(
-            "SELECT seq, body FROM log_chunk WHERE run_id = $1 AND attempt = $2 AND stream = $3 AND seq > $4
+        let pieces: Vec<(i32, Vec<u8>, Option<i32>)> = sqlx::query_as(
+            "SELECT seq, body, raw_bytes FROM log_chunk WHERE run_id = $1 AND attempt = $2 AND stream = $3 AND seq > $4
              ORDER BY seq LIMIT 64",
         )
         .bind(run)
@@ -53,11 +53,23 @@ async fn stored(conn: &mut PgConnection, run: Uuid, attempt: i16, stream: i16) -
         .fetch_all(&mut *conn)
         .await
         .expect("read a log");
-        let Some((last, _)) = pieces.last() else { return (length, hash.finalize().to_vec()) };
+        let Some((last, _, _)) = pieces.last() else { return (length, hash.finalize().to_vec()) };
         after = *last;
-        for (_, body) in &pieces {
+        for (_, body, raw_bytes) in pieces {
+            let body = unpacked(body, raw_bytes);
             length += body.len() as i64;
             hash.update(body);
+        }
+    }
+}
+
+/// Returns the bytes of a stored piece. A frame that is none, or that holds another number of bytes, is none of them.
+pub(super) fn unpacked(body: Vec<u8>, raw_bytes: Option<i32>) -> Vec<u8> {
+    match raw_bytes {
+        None => body,
+        Some(length) => {
+            let bytes = zstd::bulk::decompress(&body, length as usize).unwrap_or_default();
+            if bytes.len() == length as usize { bytes } else { Vec::new() }
         }
     }
 }

@@ -133,7 +133,7 @@ async fn rows_of(conn: &mut PgConnection, runs: &[Uuid]) -> Vec<String> {
                  'end', (SELECT jsonb_agg(to_jsonb(t)) FROM run_end t WHERE run_id = $1),
                  'attempts', (SELECT jsonb_agg(to_jsonb(t) ORDER BY attempt) FROM attempt t WHERE run_id = $1),
                  'events', (SELECT jsonb_agg(to_jsonb(t) ORDER BY at, id) FROM run_event t WHERE run_id = $1),
-                 'log', (SELECT jsonb_agg(jsonb_build_array(attempt, seq, stream, start, octet_length(body))
+                 'log', (SELECT jsonb_agg(jsonb_build_array(attempt, seq, stream, start, coalesce(raw_bytes, octet_length(body)))
                                           ORDER BY attempt, seq) FROM log_chunk t WHERE run_id = $1))",
         )
         .bind(run)

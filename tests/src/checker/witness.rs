@@ -11,6 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::logs::unpacked;
 use super::{Violation, rows_of};
 
 /// The clock of `/proc/uptime` has hundredths of a second.
@@ -112,16 +113,20 @@ struct Told {
 }
 
 async fn lines(conn: &mut PgConnection) -> BTreeMap<(Uuid, i16), Told> {
-    let logs: Vec<(Uuid, i16, Vec<u8>)> = sqlx::query_as(
-        "SELECT run_id, attempt, string_agg(body, ''::bytea ORDER BY seq) FROM log_chunk
-         WHERE stream = 2 AND start < $1 GROUP BY run_id, attempt",
+    let pieces: Vec<(Uuid, i16, Vec<u8>, Option<i32>)> = sqlx::query_as(
+        "SELECT run_id, attempt, body, raw_bytes FROM log_chunk WHERE stream = 2 AND start < $1
+         ORDER BY run_id, attempt, seq",
     )
     .bind(MAX_STDERR)
     .fetch_all(conn)
     .await
     .expect("read the witness lines");
+    let mut logs: BTreeMap<(Uuid, i16), Vec<u8>> = BTreeMap::new();
+    for (run, attempt, body, raw_bytes) in pieces {
+        logs.entry((run, attempt)).or_default().extend(unpacked(body, raw_bytes));
+    }
     let mut told: BTreeMap<(Uuid, i16), Told> = BTreeMap::new();
-    for (run, attempt, bytes) in logs {
+    for ((run, attempt), bytes) in logs {
         let entry = told.entry((run, attempt)).or_default();
         for line in String::from_utf8_lossy(&bytes).lines().filter_map(Line::parse) {
             match (line.run, line.attempt) == (run, attempt) {

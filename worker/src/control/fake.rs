@@ -193,7 +193,7 @@ impl FakeControl {
 fn offsets(log: &[LogChunk]) -> LogOffsets {
     let mut offsets = LogOffsets { next_seq: u32::try_from(log.len()).unwrap_or(u32::MAX), ..LogOffsets::default() };
     for chunk in log {
-        *offsets.of_mut(chunk.stream) += chunk.data.len() as u64;
+        *offsets.of_mut(chunk.stream) += chunk.cut + chunk.data.len() as u64;
     }
     offsets
 }
@@ -262,7 +262,7 @@ impl ControlPlane for FakeControl {
             let log = state.logs.entry(fence).or_default();
             for chunk in chunks.iter().filter(|_| !swallows) {
                 // In order and without a gap, or not at all.
-                if chunk.seq as usize == log.len() && offsets(log).of(chunk.stream) == chunk.offset {
+                if chunk.seq as usize == log.len() && offsets(log).of(chunk.stream) + chunk.cut == chunk.offset {
                     log.push(chunk.clone());
                 }
             }
@@ -287,8 +287,11 @@ impl ControlPlane for FakeControl {
                 if outcome.message.as_ref().is_some_and(|message| message.len() > 4096 || message.contains('\0')) {
                     return Err(ErrorCode::Invalid);
                 }
-                let stored = offsets(state.logs.entry(fence).or_default());
-                let complete = stored.stdout == seal.stdout.bytes && stored.stderr == seal.stderr.bytes;
+                let log = state.logs.entry(fence).or_default();
+                let stored = offsets(log);
+                let bytes =
+                    |stream| log.iter().filter(|c| c.stream == stream).map(|c| c.data.len() as u64).sum::<u64>();
+                let complete = Stream::ALL.into_iter().all(|stream| bytes(stream) == seal.of(stream).bytes);
                 if !complete && !seal.incomplete {
                     return Ok(Some(stored));
                 }

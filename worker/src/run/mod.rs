@@ -317,8 +317,8 @@ impl Steps<'_> {
             let why = format!("the container engine does not enforce what was asked for: {}", warnings.join("; "));
             return Err(Ending::Finished(result::not_started(Reason::PolicyRejected, why)));
         }
-        let (mut recorder, reader) =
-            Recorder::create(&self.shared.spool_dir, self.run.fence, self.run.log_limit_bytes).await;
+        let (limit, tail) = (self.run.log_limit_bytes, self.run.log_tail_bytes);
+        let (mut recorder, reader) = Recorder::create(&self.shared.spool_dir, self.run.fence, limit, tail).await;
         // Podman sets the container up here, so this is where a working directory is missed, for instance.
         let frames = engine.attach(self.name).await.map_err(|error| self.fault_before_start(&error))?;
         left.processes = engine.processes(self.name).await.map_err(|error| self.fault_before_start(&error))?;

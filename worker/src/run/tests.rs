@@ -31,6 +31,7 @@ pub(crate) fn leased(image: &str) -> LeasedRun {
         labels: Labels::default(),
         run_config: RunConfig::of_image(image),
         log_limit_bytes: 1 << 20,
+        log_tail_bytes: 1 << 18,
     }
 }
 

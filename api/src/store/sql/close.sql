@@ -11,7 +11,7 @@ WITH asked AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset($1) AS a(
         run_id uuid, attempt smallint, lease_id uuid, runner_id uuid, kind text, result text, reason text, message text,
         exit_code int, image_digest text, log_status text, stdout_bytes bigint, stdout_dropped bigint,
-        stdout_sha256 text, stderr_bytes bigint, stderr_dropped bigint, stderr_sha256 text, actor text)
+        stdout_sha256 text, stderr_bytes bigint, stderr_dropped bigint, stderr_sha256 text, log_detail jsonb, actor text)
 ),
 gone AS (
     DELETE FROM lease l USING asked a
@@ -26,7 +26,7 @@ gone AS (
               WHEN 'backstop' THEN l.hard_deadline < clock_timestamp()
           END
     RETURNING l.*, a.kind, a.result, a.reason, a.message, a.exit_code, a.image_digest, a.log_status, a.stdout_bytes,
-              a.stdout_dropped, a.stdout_sha256, a.stderr_bytes, a.stderr_dropped, a.stderr_sha256, a.actor
+              a.stdout_dropped, a.stdout_sha256, a.stderr_bytes, a.stderr_dropped, a.stderr_sha256, a.log_detail, a.actor
 ),
 weighed AS (
     SELECT g.*, r.test_id, r.class_id, r.queue_secs, c.id AS of_config, c.fail_fast,
@@ -61,7 +61,7 @@ judged AS (
 kept AS (
     INSERT INTO attempt (run_id, attempt, lease_id, runner_id, leased_at, started_at, ended_at, result, reason, message,
                          exit_code, image_digest, log_status, stdout_bytes, stdout_dropped, stdout_sha256, stderr_bytes,
-                         stderr_dropped, stderr_sha256)
+                         stderr_dropped, stderr_sha256, log_detail)
     SELECT run_id, attempt, lease_id, runner_id, leased_at, started_at, now,
            CASE
                WHEN kind = 'outcome' THEN result
@@ -70,17 +70,31 @@ kept AS (
                WHEN started_at IS NOT NULL THEN 'error'
            END,
            why, message, exit_code, image_digest, log_status,
-           coalesce(stdout_bytes, stored.stdout), coalesce(stdout_dropped, 0), decode(stdout_sha256, 'hex'),
-           coalesce(stderr_bytes, stored.stderr), coalesce(stderr_dropped, 0), decode(stderr_sha256, 'hex')
+           coalesce(stdout_bytes, stored.stdout), coalesce(stdout_dropped, stored.stdout_cut),
+           decode(stdout_sha256, 'hex'),
+           coalesce(stderr_bytes, stored.stderr), coalesce(stderr_dropped, stored.stderr_cut),
+           decode(stderr_sha256, 'hex'),
+           coalesce(log_detail, stored.detail)
     FROM judged j
-    -- Without a seal by the owner, what is stored is what there is.
+    -- Without a seal by the owner, what is stored is what there is; the last piece of each stream says how much.
     CROSS JOIN LATERAL (
-        SELECT coalesce(sum(octet_length(body)) FILTER (WHERE stream = 1), 0) AS stdout,
-               coalesce(sum(octet_length(body)) FILTER (WHERE stream = 2), 0) AS stderr
-        FROM log_chunk k
-        WHERE j.stdout_bytes IS NULL AND k.run_id = j.run_id AND k.attempt = j.attempt
+        SELECT coalesce(sum(last.next - last.cut) FILTER (WHERE stream = 1), 0) AS stdout,
+               coalesce(sum(last.next - last.cut) FILTER (WHERE stream = 2), 0) AS stderr,
+               coalesce(sum(last.cut) FILTER (WHERE stream = 1), 0) AS stdout_cut,
+               coalesce(sum(last.cut) FILTER (WHERE stream = 2), 0) AS stderr_cut,
+               CASE WHEN sum(last.cut) > 0
+                    THEN jsonb_build_object('cuts', jsonb_agg(last.detail ORDER BY stream) FILTER (WHERE last.cut > 0))
+               END AS detail
+        FROM (VALUES (1, 'stdout'), (2, 'stderr')) AS s(stream, word)
+        CROSS JOIN LATERAL (
+            SELECT k.start + coalesce(k.raw_bytes, octet_length(k.body)) AS next, coalesce(k.cut_bytes, 0) AS cut,
+                   jsonb_build_object('stream', s.word, 'offset', k.cut_at, 'bytes', k.cut_bytes) AS detail
+            FROM log_chunk k
+            WHERE j.stdout_bytes IS NULL AND k.run_id = j.run_id AND k.attempt = j.attempt AND k.stream = s.stream
+            ORDER BY k.start DESC
+            LIMIT 1) last
     ) stored
-    RETURNING run_id, stdout_bytes + stderr_bytes AS bytes, stdout_dropped + stderr_dropped AS dropped
+    RETURNING run_id, stdout_bytes + stderr_bytes AS bytes, stdout_dropped + stderr_dropped AS dropped, log_detail AS detail
 ),
 counted AS (
     INSERT INTO usage_delta (ns_id, day, runs, log_bytes)
@@ -91,11 +105,11 @@ counted AS (
 ),
 ended AS (
     INSERT INTO run_end (run_id, ns_id, test_id, class_id, finished_at, attempt, result, reason, message, exit_code, flaky,
-                         runner_id, image_digest, leased_at, started_at, log_status, log_bytes, log_dropped)
+                         runner_id, image_digest, leased_at, started_at, log_status, log_bytes, log_dropped, log_detail)
     SELECT j.run_id, j.ns_id, j.test_id, j.class_id, j.now, j.attempt, j.verdict, j.run_why,
            CASE WHEN j.verdict = 'cancelled' THEN coalesce(j.message, j.cancel_note) ELSE j.message END, j.exit_code,
            j.verdict = 'pass' AND j.test_retries > 0, j.runner_id, j.image_digest, j.leased_at, j.started_at,
-           j.log_status, k.bytes, k.dropped
+           j.log_status, k.bytes, k.dropped, k.detail
     FROM judged j JOIN kept k USING (run_id)
     WHERE j.verdict IS NOT NULL
 ),

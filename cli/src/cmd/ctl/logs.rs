@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
 use tstr_shared::ids::RunId;
-use tstr_shared::logs::{LogEntry, LogStatus, LogSummary, Stream};
+use tstr_shared::logs::{LogEntry, LogStatus, LogSummary, Stream, TailLines};
 use tstr_shared::run::{Run, RunState};
 
 use super::wait::Trouble;
@@ -78,6 +78,10 @@ struct Reader<'a> {
     stream: Option<Stream>,
     attempt: u16,
     after: Option<u32>,
+    /// From which line from the end on the server is asked, until the first entry has come.
+    tail: Option<usize>,
+    /// The streams of which it was said where they are cut.
+    told: Vec<Stream>,
     trouble: Trouble,
 }
 
@@ -94,7 +98,9 @@ pub async fn run(ctl: &Ctl, args: &LogsArgs) -> Outcome<Exit> {
         Format::Table | Format::Wide => Form::Bytes,
     };
     let filter = (ctl.out.is_terminal() && !args.raw).then(|| ctl.out.paints());
-    let mut printer = Printer::new(form, filter, args.tail, args.since);
+    // A program gets the entries that the server found; people get as many lines as they asked for.
+    let kept = args.tail.filter(|_| matches!(form, Form::Bytes | Form::Lines { .. }));
+    let mut printer = Printer::new(form, filter, kept, args.since);
     let stream = match args.stream.as_slice() {
         [] => None,
         [StreamName::Stdout, rest @ ..] if !rest.contains(&StreamName::Stderr) => Some(Stream::Stdout),
@@ -108,7 +114,9 @@ pub async fn run(ctl: &Ctl, args: &LogsArgs) -> Outcome<Exit> {
     let first: Run = ctl.client.fetch(&Call::get(&["runs", &args.run.to_string()])).await?;
     let attempt = args.attempt.unwrap_or(first.attempt);
     let trouble = if args.follow { Trouble::default() } else { Trouble::up_to(TRIES) };
-    let mut reader = Reader { ctl, run: args.run, stream, attempt, after: None, trouble };
+    // More than the server looks for are counted here.
+    let tail = args.tail.filter(|lines| *lines <= TailLines::MAX as usize);
+    let mut reader = Reader { ctl, run: args.run, stream, attempt, after: None, tail, told: Vec::new(), trouble };
     let last = if args.follow { reader.follow(first, args.attempt.is_some(), &mut printer).await? } else { first };
     if !args.follow && reader.attempt > 0 {
         reader.read_to_end(&mut printer).await?;
@@ -118,24 +126,33 @@ pub async fn run(ctl: &Ctl, args: &LogsArgs) -> Outcome<Exit> {
     if last.attempt == 0 {
         ctl.out.hint("no attempt of this run has started, so there is no log");
     } else if let Some(log) = summary(&last, reader.attempt) {
-        tell_gaps(ctl, &log);
+        tell_gaps(ctl, &log, stream, &reader.told);
     }
     Ok(Exit::Done)
 }
 
 fn summary(run: &Run, attempt: u16) -> Option<LogSummary> {
-    let listed = run.attempts.iter().find(|one| one.attempt == attempt).map(|one| one.log);
-    listed.or_else(|| (run.attempt == attempt).then_some(run.log))
+    let listed = run.attempts.iter().find(|one| one.attempt == attempt).map(|one| one.log.clone());
+    listed.or_else(|| (run.attempt == attempt).then(|| run.log.clone()))
 }
 
-fn tell_gaps(ctl: &Ctl, log: &LogSummary) {
-    match log.status {
-        LogStatus::Truncated => {
+/// Says what is missing of the log, but for the cuts that were told where they are.
+fn tell_gaps(ctl: &Ctl, log: &LogSummary, stream: Option<Stream>, told: &[Stream]) {
+    for cut in &log.cuts {
+        if stream.is_none_or(|wanted| wanted == cut.stream) && !told.contains(&cut.stream) {
+            let (bytes, word, offset) = (cut.bytes, cut.stream.word(), cut.offset);
+            ctl.out
+                .say(&format!("the log passed its limit: {bytes} bytes of {word} were taken out at its byte {offset}"));
+        }
+    }
+    match (log.status, &log.message) {
+        (LogStatus::Truncated, _) if log.cuts.is_empty() => {
             ctl.out
                 .say(&format!("the log passed its limit: {} more bytes were written and not kept", log.dropped_bytes));
         }
-        LogStatus::Incomplete => ctl.out.say("the log is incomplete: bytes were lost on the way to the server"),
-        LogStatus::Open | LogStatus::Complete => {}
+        (LogStatus::Incomplete, Some(message)) => ctl.out.say(&format!("the log is incomplete: {message}")),
+        (LogStatus::Incomplete, None) => ctl.out.say("the log is incomplete: bytes were lost on the way to the server"),
+        (LogStatus::Open | LogStatus::Complete | LogStatus::Truncated, _) => {}
     }
 }
 
@@ -174,7 +191,8 @@ impl Reader<'_> {
                 return Ok(run);
             }
             self.attempt += 1;
-            self.after = None;
+            (self.after, self.tail) = (None, None);
+            self.told.clear();
             self.ctl.out.say(&format!("attempt {} begins", self.attempt));
         }
     }
@@ -209,7 +227,8 @@ impl Reader<'_> {
         let mut call = Call::get(&["runs", &self.run.to_string(), "logs"])
             .with("attempt", self.attempt)
             .with_some("stream", stream)
-            .with_some("after", self.after);
+            .with_some("after", self.after)
+            .with_some("tail", self.tail);
         if follow {
             call = call.with("follow", true);
         }
@@ -257,7 +276,16 @@ impl Reader<'_> {
             if self.after.is_some_and(|after| entry.seq <= after) {
                 continue;
             }
-            self.after = Some(entry.seq);
+            (self.after, self.tail) = (Some(entry.seq), None);
+            if let Some(bytes) = entry.cut_bytes
+                && printer.is_for_people()
+                && !printer.is_catching_up()
+            {
+                self.ctl.out.bytes(&std::mem::take(&mut shown))?;
+                let word = entry.stream.word();
+                self.ctl.out.say(&format!("{bytes} bytes of {word} were taken out here: the log passed its limit"));
+                self.told.push(entry.stream);
+            }
             shown.extend_from_slice(&printer.take(&entry)?);
         }
         Ok(shown)

@@ -10,6 +10,8 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use tstr_shared::logs::{MAX_CHUNK, Stream};
 
+use super::place;
+
 /// A chunk of this size is cut at its last line end.
 const WANTED: usize = 64 * 1024;
 /// Output waits this long for more of it.
@@ -163,13 +165,6 @@ impl Cutter {
         // A cut behind the last whole line leaves none; any other cut is made where there is none.
         buffer.line_end = 0;
         buffer.waited = false;
-    }
-}
-
-fn place(stream: Stream) -> usize {
-    match stream {
-        Stream::Stdout => 0,
-        Stream::Stderr => 1,
     }
 }
 

@@ -18,9 +18,12 @@ use tstr_shared::lease::Fence;
 use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, MAX_CHUNK, Stream, StreamSeal};
 
 use super::cut::Cut;
+use super::place;
 
 /// Stream, length and time before each chunk's bytes.
 const HEADER: usize = 1 + 4 + 8;
+/// Set beside the stream of a chunk before which bytes were cut out: eight bytes more of header say how many.
+const BEHIND_CUT: u8 = 0x80;
 const LEASED: &str = "leased";
 const RUNNING: &str = "running";
 
@@ -49,8 +52,8 @@ pub(crate) struct SpoolReader {
 
 /// A place in a spool: a byte of the file, and what comes before it.
 #[derive(Debug, Clone, Copy, Default)]
-struct Place {
-    byte: u64,
+pub(super) struct Place {
+    pub(super) byte: u64,
     offsets: LogOffsets,
 }
 
@@ -87,13 +90,14 @@ impl Spool {
         Ok(())
     }
 
-    /// Appends a chunk; when that fails nothing has been appended.
-    pub(crate) async fn append(&mut self, cut: &Cut) -> io::Result<()> {
-        let mut record = Vec::with_capacity(HEADER + cut.data.len());
-        record.push(cut.stream as u8);
-        record.extend_from_slice(&u32::try_from(cut.data.len()).unwrap_or(u32::MAX).to_le_bytes());
-        record.extend_from_slice(&cut.at.timestamp_micros().to_le_bytes());
-        record.extend_from_slice(&cut.data);
+    /// Returns where something beside the spool may be.
+    pub(super) fn beside(&self, what: &str) -> PathBuf {
+        self.path.with_extension(what)
+    }
+
+    /// Appends a chunk before which so many bytes of its stream are missing; when that fails nothing has been appended.
+    pub(crate) async fn append(&mut self, cut: &Cut, missing: u64) -> io::Result<()> {
+        let record = record(cut, missing);
         let (file, end, length) = (Arc::clone(&self.file), self.progress.borrow().end, record.len() as u64);
         // Off the runtime's threads: a full page cache lets a write wait for the disk.
         spawn_blocking(move || file.write_all_at(&record, end)).await??;
@@ -147,20 +151,21 @@ impl Leftover {
     /// Opens it to be read: as much as was written whole, and what is to be said about it.
     pub(crate) fn open(&self) -> io::Result<(SpoolReader, LogSeal)> {
         let file = Arc::new(File::open(&self.path)?);
-        let (mut at, mut hashes) = (Place::default(), [Sha256::new(), Sha256::new()]);
+        let (mut at, mut hashes, mut missing) = (Place::default(), [Sha256::new(), Sha256::new()], [0; 2]);
         // The last chunk may have been cut short with the worker's life, and a disk may have lost the end.
         while let Ok((header, next)) = header(&file, at) {
             let mut data = vec![0; header.length];
-            if file.read_exact_at(&mut data, at.byte + HEADER as u64).is_err() {
+            if file.read_exact_at(&mut data, header.data_at).is_err() {
                 break;
             }
-            hashes[usize::from(header.stream == Stream::Stderr)].update(&data);
+            hashes[place(header.stream)].update(&data);
+            missing[place(header.stream)] += header.missing;
             at = next;
         }
         let [stdout, stderr] = hashes;
         let seal = |stream, hash: Sha256| StreamSeal {
-            bytes: at.offsets.of(stream),
-            dropped_bytes: 0,
+            bytes: at.offsets.of(stream) - missing[place(stream)],
+            dropped_bytes: missing[place(stream)],
             sha256: hash.finalize().into(),
         };
         let seal =
@@ -198,17 +203,32 @@ fn fence_of(name: &str) -> Option<(Fence, bool)> {
     parts.next().is_none().then_some((fence, may_have_run))
 }
 
-fn read(file: &File, mut at: Place, end: u64, most: usize) -> io::Result<(Vec<LogChunk>, Place)> {
+/// Returns a chunk as it is written.
+pub(super) fn record(cut: &Cut, missing: u64) -> Vec<u8> {
+    let mut record = Vec::with_capacity(HEADER + size_of::<u64>() + cut.data.len());
+    record.push(cut.stream as u8 | if missing > 0 { BEHIND_CUT } else { 0 });
+    record.extend_from_slice(&u32::try_from(cut.data.len()).unwrap_or(u32::MAX).to_le_bytes());
+    record.extend_from_slice(&cut.at.timestamp_micros().to_le_bytes());
+    if missing > 0 {
+        record.extend_from_slice(&missing.to_le_bytes());
+    }
+    record.extend_from_slice(&cut.data);
+    record
+}
+
+/// Reads the chunks from a place to an end, together about `most` bytes; also returns the place behind them.
+pub(super) fn read(file: &File, mut at: Place, end: u64, most: usize) -> io::Result<(Vec<LogChunk>, Place)> {
     let (mut chunks, mut size) = (Vec::new(), 0);
     while at.byte < end && size < most {
         let (header, next) = header(file, at)?;
         let mut data = vec![0; header.length];
-        file.read_exact_at(&mut data, at.byte + HEADER as u64)?;
+        file.read_exact_at(&mut data, header.data_at)?;
         size += data.len() + HEADER;
         chunks.push(LogChunk {
             seq: at.offsets.next_seq,
             stream: header.stream,
-            offset: at.offsets.of(header.stream),
+            offset: at.offsets.of(header.stream) + header.missing,
+            cut: header.missing,
             reported_at: header.at,
             data,
         });
@@ -228,6 +248,9 @@ struct Header {
     stream: Stream,
     at: DateTime<Utc>,
     length: usize,
+    /// How many bytes of the stream are missing before it.
+    missing: u64,
+    data_at: u64,
 }
 
 /// Reads the header at a place; also returns the place behind its chunk.
@@ -235,17 +258,26 @@ fn header(file: &File, at: Place) -> io::Result<(Header, Place)> {
     let mut bytes = [0; HEADER];
     file.read_exact_at(&mut bytes, at.byte)?;
     let broken = || io::Error::new(io::ErrorKind::InvalidData, "the spool is broken");
-    let stream = Stream::ALL.into_iter().find(|stream| *stream as u8 == bytes[0]).ok_or_else(broken)?;
+    let word = bytes[0] & !BEHIND_CUT;
+    let stream = Stream::ALL.into_iter().find(|stream| *stream as u8 == word).ok_or_else(broken)?;
     let (length, micros) = bytes[1..].split_at(4);
     let length = u32::from_le_bytes(length.try_into().map_err(|_| broken())?) as usize;
     let micros = i64::from_le_bytes(micros.try_into().map_err(|_| broken())?);
     if length == 0 || length > MAX_CHUNK {
         return Err(broken());
     }
-    let mut next = Place { byte: at.byte + (HEADER + length) as u64, offsets: at.offsets };
+    let (mut missing, mut data_at) = (0, at.byte + HEADER as u64);
+    if bytes[0] & BEHIND_CUT != 0 {
+        let mut count = [0; size_of::<u64>()];
+        file.read_exact_at(&mut count, data_at)?;
+        missing = u64::from_le_bytes(count);
+        data_at += count.len() as u64;
+    }
+    let mut next = Place { byte: data_at + length as u64, offsets: at.offsets };
     next.offsets.next_seq += 1;
-    *next.offsets.of_mut(stream) += length as u64;
-    Ok((Header { stream, at: DateTime::from_timestamp_micros(micros).unwrap_or_default(), length }, next))
+    *next.offsets.of_mut(stream) += missing + length as u64;
+    let at = DateTime::from_timestamp_micros(micros).unwrap_or_default();
+    Ok((Header { stream, at, length, missing, data_at }, next))
 }
 
 #[cfg(test)]
@@ -270,7 +302,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut spool, mut reader) = Spool::create(dir.path(), fence()).await.unwrap();
         for (stream, text) in [(Stream::Stdout, "ab"), (Stream::Stderr, "c"), (Stream::Stdout, "def")] {
-            spool.append(&cut(stream, text)).await.unwrap();
+            spool.append(&cut(stream, text), 0).await.unwrap();
         }
         let chunks = reader.next(1 << 20).await.unwrap();
         let seen: Vec<_> = chunks.iter().map(|c| (c.seq, c.stream, c.offset, c.data.as_slice())).collect();
@@ -285,6 +317,27 @@ mod tests {
         reader.seek(3).await.unwrap();
         spool.complete();
         assert!(reader.next(1).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn behind_a_cut_chunks_stand_at_the_true_place_of_their_stream() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut spool, mut reader) = Spool::create(dir.path(), fence()).await.unwrap();
+        for (stream, text, missing) in [(Stream::Stdout, "ab", 0), (Stream::Stdout, "cd", 7), (Stream::Stderr, "e", 1)]
+        {
+            spool.append(&cut(stream, text), missing).await.unwrap();
+        }
+        let chunks = reader.next(1 << 20).await.unwrap();
+        let seen: Vec<_> = chunks.iter().map(|c| (c.offset, c.cut, c.data.as_slice())).collect();
+        assert_eq!(seen, [(0, 0, &b"ab"[..]), (9, 7, b"cd"), (1, 1, b"e")]);
+        assert_eq!(reader.offsets(), LogOffsets { next_seq: 3, stdout: 11, stderr: 2 });
+        reader.seek(1).await.unwrap();
+        assert_eq!(reader.offsets(), LogOffsets { next_seq: 1, stdout: 2, stderr: 0 });
+        assert_eq!(reader.next(1 << 20).await.unwrap(), chunks[1..]);
+        std::mem::forget(spool);
+        let (_, seal) = Leftover::find(dir.path()).unwrap().remove(0).open().unwrap();
+        assert_eq!((seal.stdout.bytes, seal.stdout.dropped_bytes, seal.stderr.bytes), (4, 7, 1));
+        assert_eq!(seal.stdout.sha256, <[u8; 32]>::from(Sha256::digest("abcd")));
     }
 
     #[tokio::test]
@@ -319,7 +372,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut spool, _reader) = Spool::create(dir.path(), fence()).await.unwrap();
         for (stream, text) in [(Stream::Stdout, "ab"), (Stream::Stderr, "c"), (Stream::Stdout, "def")] {
-            spool.append(&cut(stream, text)).await.unwrap();
+            spool.append(&cut(stream, text), 0).await.unwrap();
         }
         let whole = std::fs::metadata(&spool.path).unwrap().len();
         std::mem::forget(spool);

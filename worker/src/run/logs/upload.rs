@@ -100,7 +100,7 @@ mod tests {
     use crate::engine::Frame;
 
     async fn spooled(dir: &std::path::Path, fence: Fence, lines: usize) -> (SpoolReader, impl Sized, Vec<u8>) {
-        let (mut recorder, reader) = Recorder::create(dir, fence, u64::MAX).await;
+        let (mut recorder, reader) = Recorder::create(dir, fence, u64::MAX, 0).await;
         let frames: Vec<_> = (0..lines)
             .map(|i| Frame {
                 stream: if i % 7 == 0 { Stream::Stderr } else { Stream::Stdout },

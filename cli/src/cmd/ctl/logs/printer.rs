@@ -63,6 +63,11 @@ impl Printer {
         self.tail.is_some()
     }
 
+    /// Tells whether people read what is written.
+    pub fn is_for_people(&self) -> bool {
+        matches!(self.form, Form::Bytes | Form::Lines { .. })
+    }
+
     /// Takes an entry and returns what is to be written now.
     pub fn take(&mut self, entry: &LogEntry) -> Outcome<Vec<u8>> {
         if self.since.is_some_and(|since| entry.time < since) {
@@ -201,7 +206,7 @@ mod tests {
 
     fn entry(seq: u32, stream: Stream, data: &str) -> LogEntry {
         let time = "2026-03-01T10:00:00Z".parse::<DateTime<Utc>>().unwrap() + chrono::Duration::seconds(i64::from(seq));
-        LogEntry { seq, time, stream, data: Some(data.to_owned()), data_base64: None }
+        LogEntry { seq, time, stream, cut_bytes: None, data: Some(data.to_owned()), data_base64: None }
     }
 
     fn print(mut printer: Printer, entries: &[LogEntry]) -> String {
