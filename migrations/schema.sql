@@ -7,6 +7,82 @@ BEGIN
     RETURN (SELECT r.config_id FROM run r WHERE r.id = config_of.run);
 END $$;
 
+CREATE FUNCTION public.drop_day(day date, only_logs boolean) RETURNS text
+    LANGUAGE plpgsql
+    AS $_$
+DECLARE
+    suffix text := '_' || to_char(day, 'YYYYMMDD');
+    low uuid := id_floor(day::timestamp AT TIME ZONE 'UTC');
+    high uuid := id_floor((day + 1)::timestamp AT TIME ZONE 'UTC');
+    parents text[] := CASE WHEN only_logs THEN ARRAY['log_chunk']
+                           ELSE ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk'] END;
+    pinned uuid[];
+    parent text;
+    is_open boolean;
+    held boolean := false;
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    -- Nobody makes a run of the day from here on. Only schedules that catch up would.
+    EXECUTE format('LOCK TABLE ONLY %I IN SHARE MODE', 'run' || suffix);
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I r WHERE NOT EXISTS (SELECT FROM %I e WHERE e.run_id = r.id))',
+                   'run' || suffix, 'run_end' || suffix)
+        INTO is_open;
+    IF is_open THEN
+        RETURN 'unfinished';
+    END IF;
+    -- Nobody pins a run of the day from here on.
+    PERFORM lock_day(day, true);
+    pinned := ARRAY(SELECT k.run_id FROM keep k WHERE k.run_id >= low AND k.run_id < high);
+    FOREACH parent IN ARRAY parents LOOP
+        CONTINUE WHEN pinned = '{}' OR to_regclass(parent || suffix) IS NULL;
+        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', parent || suffix || '_kept', parent);
+        EXECUTE format('INSERT INTO %I SELECT * FROM %I WHERE %I = ANY($1)', parent || suffix || '_kept', parent,
+                       CASE parent WHEN 'run' THEN 'id' ELSE 'run_id' END)
+            USING pinned;
+    END LOOP;
+
+    PERFORM fold_usage(true);
+    UPDATE usage u
+    SET runs = CASE WHEN only_logs THEN u.runs
+                    ELSE (SELECT count(*) FROM run r WHERE r.id = ANY(pinned) AND r.ns_id = u.ns_id) END,
+        log_bytes = (SELECT coalesce(sum(a.stdout_bytes + a.stderr_bytes), 0)
+                     FROM run r JOIN attempt a ON a.run_id = r.id
+                     WHERE r.id = ANY(pinned) AND r.ns_id = u.ns_id
+                       AND EXISTS (SELECT FROM log_chunk c WHERE c.run_id = a.run_id AND c.attempt = a.attempt)),
+        logs_removed_at = coalesce(u.logs_removed_at, clock_timestamp()),
+        logs_swept = true
+    WHERE u.day = drop_day.day;
+    DELETE FROM usage u WHERE u.day = drop_day.day AND u.runs = 0;
+
+    -- All others wait behind whoever waits for these locks: so never for long, and rather again.
+    FOR round IN 1..20 LOOP
+        BEGIN
+            PERFORM set_config('lock_timeout', '100ms', true);
+            FOREACH parent IN ARRAY parents LOOP
+                EXECUTE format('LOCK TABLE ONLY %I IN ACCESS EXCLUSIVE MODE', parent);
+                IF to_regclass(parent || suffix) IS NOT NULL THEN
+                    EXECUTE format('LOCK TABLE ONLY %I IN ACCESS EXCLUSIVE MODE', parent || suffix);
+                END IF;
+            END LOOP;
+            held := true;
+            EXIT;
+        EXCEPTION WHEN lock_not_available THEN
+            PERFORM pg_sleep(0.1 + random() * 0.2);
+        END;
+    END LOOP;
+    IF NOT held THEN
+        RETURN 'busy';
+    END IF;
+    FOREACH parent IN ARRAY parents LOOP
+        EXECUTE format('DROP TABLE IF EXISTS %I', parent || suffix);
+        CONTINUE WHEN to_regclass(parent || suffix || '_kept') IS NULL;
+        EXECUTE format('ALTER TABLE %I RENAME TO %I', parent || suffix || '_kept', parent || suffix);
+        EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, parent || suffix,
+                       low, high);
+    END LOOP;
+    RETURN 'dropped';
+END $_$;
+
 CREATE FUNCTION public.ensure_partitions(first date, last date) RETURNS integer
     LANGUAGE plpgsql
     AS $$
@@ -30,16 +106,62 @@ BEGIN
     RETURN made;
 END $$;
 
+CREATE FUNCTION public.fold_usage(wait boolean) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    folded bigint;
+BEGIN
+    IF wait THEN
+        PERFORM pg_advisory_xact_lock(7478111, 2);
+    ELSIF NOT pg_try_advisory_xact_lock(7478111, 2) THEN
+        RETURN 0;
+    END IF;
+    WITH gone AS (
+        DELETE FROM usage_delta RETURNING ns_id, day, runs, log_bytes
+    ),
+    added AS (
+        INSERT INTO usage AS u (ns_id, day, runs, log_bytes)
+        SELECT ns_id, day, sum(runs), sum(log_bytes) FROM gone GROUP BY ns_id, day
+        ON CONFLICT (ns_id, day) DO UPDATE
+        SET runs = u.runs + excluded.runs, log_bytes = u.log_bytes + excluded.log_bytes,
+            -- A run of the day may have ended after all others: there is something to be removed again.
+            logs_swept = u.logs_swept AND excluded.log_bytes <= 0
+    )
+    SELECT count(*) INTO folded FROM gone;
+    RETURN folded;
+END $$;
+
+CREATE FUNCTION public.id_day(id uuid) RETURNS date
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$
+    SELECT date '1970-01-01' + (('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint / 86400000)::int
+$$;
+
 CREATE FUNCTION public.id_floor(at timestamp with time zone) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     AS $$
     SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
 $$;
 
+CREATE FUNCTION public.lock_day(day date, removing boolean) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF removing THEN
+        PERFORM pg_advisory_xact_lock(7478114, day - date '1970-01-01');
+    ELSE
+        PERFORM pg_advisory_xact_lock_shared(7478114, day - date '1970-01-01');
+    END IF;
+END $$;
+
 CREATE FUNCTION public.run_event_is_append_only() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
+    IF TG_OP = 'DELETE' AND current_setting('tstr.retention', true) = 'on' THEN
+        RETURN OLD;
+    END IF;
     RAISE EXCEPTION 'run_event is append-only' USING ERRCODE = 'restrict_violation';
 END $$;
 
@@ -80,6 +202,7 @@ CREATE TABLE public.class (
     ns_id integer NOT NULL,
     labels_hash bytea NOT NULL,
     labels jsonb NOT NULL,
+    used_on date DEFAULT ((now() AT TIME ZONE 'UTC'::text))::date NOT NULL,
     CONSTRAINT class_hash_check CHECK ((octet_length(labels_hash) = 16)),
     CONSTRAINT class_lane_check CHECK ((id < 536870912))
 );
@@ -103,6 +226,7 @@ CREATE TABLE public.config (
     at_most_once boolean NOT NULL,
     log_limit bigint NOT NULL,
     fail_fast boolean DEFAULT false NOT NULL,
+    used_on date DEFAULT ((now() AT TIME ZONE 'UTC'::text))::date NOT NULL,
     CONSTRAINT config_hash_check CHECK ((octet_length(hash) = 32))
 );
 
@@ -171,6 +295,14 @@ CREATE TABLE public.idempotency (
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
+CREATE TABLE public.keep (
+    run_id uuid NOT NULL,
+    ns_id integer NOT NULL,
+    kept_by text NOT NULL,
+    kept_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    note text
+);
+
 CREATE TABLE public.lease (
     run_id uuid NOT NULL,
     attempt smallint NOT NULL,
@@ -212,7 +344,7 @@ CREATE TABLE public.ledger (
     noted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT ledger_outcome_check CHECK ((outcome = ANY (ARRAY['ran'::text, 'skipped'::text, 'missed'::text]))),
     CONSTRAINT ledger_ran_check CHECK (((outcome <> 'ran'::text) OR ((matrix_id IS NOT NULL) AND (runs > 0)))),
-    CONSTRAINT ledger_reason_check CHECK ((((outcome = 'ran'::text) = (reason IS NULL)) AND ((reason IS NULL) OR (reason = ANY (ARRAY['concurrency'::text, 'quota'::text, 'unreadable'::text, 'deadline'::text, 'catch_up'::text]))))),
+    CONSTRAINT ledger_reason_check CHECK ((((outcome = 'ran'::text) = (reason IS NULL)) AND ((reason IS NULL) OR (reason = ANY (ARRAY['concurrency'::text, 'quota'::text, 'storage_full'::text, 'unreadable'::text, 'deadline'::text, 'catch_up'::text]))))),
     CONSTRAINT ledger_stretch_check CHECK ((((instants > 1) <= (until IS NOT NULL)) AND (instants > 0) AND (until >= scheduled_for)))
 );
 
@@ -241,8 +373,13 @@ CREATE TABLE public.namespace (
     max_queued integer,
     max_running integer,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    runs_days integer DEFAULT 90 NOT NULL,
+    logs_days integer DEFAULT 30 NOT NULL,
+    max_bytes bigint,
+    CONSTRAINT namespace_bytes_check CHECK ((max_bytes >= 0)),
     CONSTRAINT namespace_name_check CHECK ((name ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'::text)),
-    CONSTRAINT namespace_quotas_check CHECK (((max_queued >= 0) AND (max_running >= 0)))
+    CONSTRAINT namespace_quotas_check CHECK (((max_queued >= 0) AND (max_running >= 0))),
+    CONSTRAINT namespace_retention_check CHECK (((logs_days >= 1) AND (logs_days <= runs_days) AND (runs_days <= 3650)))
 );
 
 ALTER TABLE public.namespace ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -440,6 +577,23 @@ CREATE TABLE public.token (
     CONSTRAINT token_scopes_check CHECK (((scopes <@ ARRAY['admin'::text, 'control'::text, 'data'::text, 'runner'::text]) AND (cardinality(scopes) > 0)))
 );
 
+CREATE TABLE public.usage (
+    ns_id integer NOT NULL,
+    day date NOT NULL,
+    runs bigint NOT NULL,
+    log_bytes bigint NOT NULL,
+    logs_removed_at timestamp with time zone,
+    logs_swept boolean DEFAULT false NOT NULL
+);
+
+CREATE TABLE public.usage_delta (
+    ns_id integer NOT NULL,
+    day date NOT NULL,
+    runs bigint NOT NULL,
+    log_bytes bigint NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
+
 ALTER TABLE ONLY public.attempt
     ADD CONSTRAINT attempt_pkey PRIMARY KEY (run_id, attempt);
 
@@ -475,6 +629,9 @@ ALTER TABLE ONLY public.gated
 
 ALTER TABLE ONLY public.idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (ns_id, principal, key);
+
+ALTER TABLE ONLY public.keep
+    ADD CONSTRAINT keep_pkey PRIMARY KEY (run_id);
 
 ALTER TABLE ONLY public.lease
     ADD CONSTRAINT lease_pkey PRIMARY KEY (run_id);
@@ -524,6 +681,11 @@ ALTER TABLE ONLY public.test
 ALTER TABLE ONLY public.token
     ADD CONSTRAINT token_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.usage
+    ADD CONSTRAINT usage_pkey PRIMARY KEY (ns_id, day);
+
+CREATE INDEX config_used_idx ON public.config USING btree (used_on);
+
 CREATE UNIQUE INDEX delayed_run_key ON public.delayed USING btree (run_id);
 
 CREATE INDEX gated_due_idx ON public.gated USING btree (due) WHERE (due IS NOT NULL);
@@ -537,6 +699,8 @@ CREATE INDEX gated_matrix_idx ON public.gated USING btree (matrix_id, seq) WHERE
 CREATE INDEX gated_parked_idx ON public.gated USING btree (ns_id) WHERE parked;
 
 CREATE INDEX idempotency_created_idx ON public.idempotency USING btree (created_at);
+
+CREATE INDEX keep_ns_idx ON public.keep USING btree (ns_id, run_id);
 
 CREATE INDEX lease_ns_idx ON public.lease USING btree (ns_id);
 
@@ -559,6 +723,8 @@ CREATE INDEX schedule_next_idx ON public.schedule USING btree (next_at);
 CREATE UNIQUE INDEX test_ns_name_key ON public.test USING btree (ns_id, name) WHERE (deleted_at IS NULL);
 
 CREATE INDEX token_revoked_idx ON public.token USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
+
+CREATE INDEX usage_day_idx ON public.usage USING btree (day);
 
 CREATE TRIGGER run_event_append_only BEFORE DELETE OR UPDATE ON public.run_event FOR EACH ROW EXECUTE FUNCTION public.run_event_is_append_only();
 

@@ -53,7 +53,8 @@ impl Postgres {
         run(&mut copy);
         // The socket lies in the folder that was copied, and so does its lock.
         run(command("/bin/rm").arg("-f").arg(dir.join(".s.PGSQL.5432.lock")));
-        let standby = Self { max_connections: self.max_connections, ..Self::at(dir) };
+        let mut standby = Self::at(dir);
+        standby.max_connections = self.max_connections;
         standby.start_again();
         standby
     }

@@ -89,7 +89,13 @@ impl RunRow {
             leased_at: self.leased_at,
             started_at: self.started_at,
             finished_at: self.finished_at,
-            log: LogDetail::summary(self.log_detail, self.log_status, self.log_bytes, self.log_dropped, self.log_removed_at),
+            log: LogDetail::summary(
+                self.log_detail,
+                self.log_status,
+                self.log_bytes,
+                self.log_dropped,
+                self.log_removed_at,
+            ),
             kept,
         })
     }
