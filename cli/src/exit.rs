@@ -287,6 +287,7 @@ mod tests {
                 ("unauthenticated", 4),
                 ("forbidden", 4),
                 ("not_found", 3),
+                ("expired", 3),
                 ("conflict", 5),
                 ("concurrency_forbidden", 5),
                 ("lease_lost", 5),
@@ -298,6 +299,7 @@ mod tests {
                 ("method_not_allowed", 1),
                 ("unsupported_media_type", 1),
                 ("unavailable", 6),
+                ("storage_full", 6),
                 ("internal", 1),
             ]
         );

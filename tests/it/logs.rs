@@ -125,11 +125,11 @@ async fn is_read_as(lab: &Lab, run: RunId, written: &Written, dice: &mut Dice) {
             for own in Stream::ALL.into_iter().filter(|own| stream.is_none_or(|stream| stream == *own)) {
                 assert!(written.bytes(Some(own)).ends_with(&of(own)), "{lines} lines of {own:?}");
             }
-            if let Some(only) = stream {
+            if let Some(own) = stream {
                 let ended = all.iter().filter(|byte| **byte == b'\n').count()
                     + usize::from(all.last().is_some_and(|byte| *byte != b'\n'));
                 let cuts = written.chunks.iter().filter(|chunk| Some(chunk.stream) == stream && chunk.cut > 0).count();
-                let told = of(only);
+                let told = of(own);
                 let count = told.iter().filter(|byte| **byte == b'\n').count()
                     + usize::from(told.last().is_some_and(|b| *b != b'\n'));
                 assert!(count + cuts >= ended.min(lines as usize) && count <= lines as usize, "{count} of {lines}");

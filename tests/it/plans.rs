@@ -250,7 +250,7 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
             false,
         ),
         ("its attempts", query(&["UNION ALL", "FROM attempt WHERE run_id = $1"]), vec!["'{run}'", "ARRAY[1]"], false),
-        ("its events", query(&["FROM run_event v"]), vec!["'{run}'", "ARRAY[1]"], false),
+        ("its events", query(&["FROM run_event v", "ORDER BY v.at, v.id"]), vec!["'{run}'", "ARRAY[1]"], false),
         ("tests that are due", query(&["FROM schedule s", "SKIP LOCKED"]), vec!["200"], false),
         ("move what is due", query(&["FROM delayed", "INSERT INTO ready", "LIMIT $1"]), vec!["500"], true),
     ];
@@ -390,7 +390,7 @@ async fn a_list_of_runs_stops_when_its_page_is_full() {
     conn.execute("UPDATE run SET ns_id = 2 WHERE seq % 50 = 0").await.unwrap();
     analyze(&mut conn).await;
     let list = query(&["ORDER BY r.id DESC", "LIMIT $17"]);
-    let mut arguments = vec!["NULL"; 17];
+    let mut arguments = vec!["NULL"; 18];
     arguments[0] = "1";
     arguments[7..9].fill("ARRAY[]::text[]");
     arguments[9] = "'{}'";

@@ -66,12 +66,7 @@ impl Ops {
     }
 
     /// Ends these leases, commits, and tells who waits; returns how many were ended.
-    async fn end_lapsed(
-        &self,
-        mut tx: sqlx::PgTransaction<'static>,
-        access: &Access<System>,
-        lapsed: Vec<Lapsed>,
-    ) -> Result<usize> {
+    async fn end_lapsed(&self, mut tx: store::Tx, access: &Access<System>, lapsed: Vec<Lapsed>) -> Result<usize> {
         let mut namespaces: Vec<i32> = lapsed.iter().map(|lease| lease.ns_id).collect();
         namespaces.sort_unstable();
         namespaces.dedup();

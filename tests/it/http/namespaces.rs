@@ -15,7 +15,8 @@ async fn a_namespace_is_created_read_listed_and_changed() {
     let made = admin.post(NAMESPACES, &json!({"name": "team-a", "quotas": {"max_running": 3}})).await;
     let info = made.expect(201);
     assert_eq!(made.header("location"), format!("{NAMESPACES}/team-a"));
-    assert_eq!((&info["quotas"], &info["tests"]), (&json!({"max_queued": 10000, "max_running": 3}), &json!(0)));
+    let quotas = json!({"max_queued": 10000, "max_running": 3, "max_bytes": null});
+    assert_eq!((&info["quotas"], &info["tests"]), (&quotas, &json!(0)));
     admin.post(&format!("{NAMESPACES}/team-a/tests"), &factory::test("a")).await.expect(201);
     assert_eq!(admin.get(&format!("{NAMESPACES}/team-a")).await.expect(200)["tests"], 1);
     assert_eq!(each(&admin.get(NAMESPACES).await.expect(200), "name"), ["default", "team-a"]);
@@ -23,16 +24,22 @@ async fn a_namespace_is_created_read_listed_and_changed() {
     let patch = async |body: serde_json::Value| {
         admin.patch(&format!("{NAMESPACES}/team-a"), &body).await.expect(200)["quotas"].clone()
     };
-    assert_eq!(patch(json!({})).await, json!({"max_queued": 10000, "max_running": 3}));
-    assert_eq!(patch(json!({"quotas": {"max_queued": null}})).await, json!({"max_queued": null, "max_running": 3}));
-    assert_eq!(patch(json!({"quotas": {"max_running": 0}})).await, json!({"max_queued": null, "max_running": 0}));
+    assert_eq!(patch(json!({})).await, json!({"max_queued": 10000, "max_running": 3, "max_bytes": null}));
+    assert_eq!(
+        patch(json!({"quotas": {"max_queued": null}})).await,
+        json!({"max_queued": null, "max_running": 3, "max_bytes": null})
+    );
+    assert_eq!(
+        patch(json!({"quotas": {"max_running": 0}})).await,
+        json!({"max_queued": null, "max_running": 0, "max_bytes": null})
+    );
     assert_eq!(
         patch(json!({"quotas": {"max_queued": 1_000_000_000}})).await,
-        json!({"max_queued": 1_000_000_000, "max_running": 0})
+        json!({"max_queued": 1_000_000_000, "max_running": 0, "max_bytes": null})
     );
     assert_eq!(
         admin.get(&format!("{NAMESPACES}/default")).await.expect(200)["quotas"],
-        json!({"max_queued": 10000, "max_running": 50})
+        json!({"max_queued": 10000, "max_running": 50, "max_bytes": null})
     );
 }
 
