@@ -121,14 +121,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     tracker.spawn(upkeep(stop.clone()));
 
     let app = http::App { ops: ops.clone(), metrics: telemetry::metrics() };
-    let service = http::router(app).into_make_service_with_connect_info::<SocketAddr>();
-    let (stopping, report) = (stop.clone(), died.clone());
-    tracker.spawn(async move {
-        let served = axum::serve(json, service).with_graceful_shutdown(stopping.cancelled_owned()).await;
-        if let Err(error) = served {
-            let _ = report.send(anyhow!(error).context("the JSON API died")).await;
-        }
-    });
+    tracker.spawn(http::serve(json, http::router(app), stop.clone()));
 
     let routes = grpc::routes(ops.clone());
     let stopping = stop.clone();

@@ -203,7 +203,6 @@ const ONLY: &[Only] = &[
         places: &[
             ("api/src/grpc/", "the transport"),
             ("api/src/error.rs", "the table of what a code means on each transport"),
-            ("api/src/server.rs", "binds the listener"),
         ],
     },
     Only {
@@ -212,7 +211,6 @@ const ONLY: &[Only] = &[
         places: &[
             ("api/src/http/", "the transport"),
             ("api/src/grpc/mod.rs", "tonic's routes are axum's: the door in front of them is a layer"),
-            ("api/src/server.rs", "binds the listener"),
         ],
     },
     Only {

@@ -3,6 +3,8 @@
 //! Broken JSON is `malformed`, with line and column; a field that is unknown, missing or of the wrong type is
 //! `invalid`, with its pointer. Nothing of a body is ever repeated in a log.
 
+use std::time::Duration;
+
 use aide::OperationInput;
 use aide::generate::GenContext;
 use aide::openapi::{MediaType, Operation, RequestBody, SchemaObject};
@@ -28,6 +30,8 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// How deep arrays and objects may be nested.
 const MAX_DEPTH: usize = 32;
+/// Within which time a body has to come.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How many items an array may have.
 const MAX_ITEMS: u32 = 1000;
 
@@ -104,7 +108,9 @@ fn document(ctx: &mut GenContext, operation: &mut Operation, types: &[&str], sch
 }
 
 async fn collect<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
-    Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+    let body = tokio::time::timeout(PATIENCE, Bytes::from_request(request, state)).await;
+    let body = body.map_err(|_| Error::malformed(format!("the body did not come within {PATIENCE:?}")))?;
+    body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Error::new(ErrorCode::TooLarge, "the body is larger than 1 MiB"),
         _ => Error::malformed("the body ended before its time"),
     })

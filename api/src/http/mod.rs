@@ -29,8 +29,11 @@ pub mod openapi;
 mod runners;
 mod runs;
 mod schemas;
+mod serve;
 mod testdefs;
 mod tokens;
+
+pub use serve::serve;
 
 /// What stands before the path of every versioned operation.
 pub const PREFIX: &str = "/api/v1";
@@ -57,8 +60,7 @@ pub struct App {
 
 /// Builds the whole service.
 ///
-/// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: without the peer's address `/metrics` always
-/// needs a token.
+/// Serve it with [`serve`], which tells it the peer's address: without that `/metrics` always needs a token.
 pub fn router(app: App) -> Router {
     metrics::describe();
     let (routes, document) = openapi::build();

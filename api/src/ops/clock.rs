@@ -2,7 +2,8 @@
 //!
 //! Replicas whose own clocks are wrong must not judge by them: a token that one of them has just issued would be of the
 //! future to another, or over. The database is asked now and then, and from there the time is counted by a clock that
-//! nobody sets.
+//! nobody sets. It never goes back: where somebody sets the database's back, tokens that were issued before would be of
+//! the future, and the workers that have them would end.
 
 use std::sync::RwLock;
 use std::time::Instant;
@@ -18,7 +19,9 @@ pub(super) struct DatabaseClock {
 impl DatabaseClock {
     /// Notes what the database's clock showed just now.
     pub(super) fn set(&self, shown: DateTime<Utc>) {
-        if let Ok(mut asked) = self.asked.write() {
+        if let Ok(mut asked) = self.asked.write()
+            && asked.is_none_or(|(before, then)| shown > before + then.elapsed())
+        {
             *asked = Some((shown, Instant::now()));
         }
     }
@@ -41,11 +44,13 @@ mod tests {
         let clock = DatabaseClock::default();
         let own = Utc::now();
         assert!((clock.now() - own).abs() < chrono::Duration::seconds(5), "nobody was asked yet");
-        for hours in [-1, 1] {
+        for hours in [-1, 0, 1] {
             let shown = own + chrono::Duration::hours(hours);
             clock.set(shown);
             let (first, second) = (clock.now(), clock.now());
             assert!(first >= shown && second >= first && second < shown + chrono::Duration::seconds(5));
         }
+        clock.set(own);
+        assert!(clock.now() > own + chrono::Duration::minutes(59), "it does not go back");
     }
 }

@@ -1,5 +1,6 @@
 //! The rows that take longer, or whose faults are rarer: `just faults-all`.
 
+mod clocks;
 mod database;
 mod images;
 mod network;
