@@ -2,4 +2,5 @@
 
 mod database;
 mod network;
+mod pressure;
 mod races;
