@@ -31,8 +31,6 @@ pub mod tokens;
 
 /// A connection, inside a transaction or not.
 pub type Conn = sqlx::PgConnection;
-/// A transaction that somebody else ends.
-pub type Tx = sqlx::PgTransaction<'static>;
 /// A transaction; what is not committed is rolled back when it is dropped.
 pub type Tx = sqlx::PgTransaction<'static>;
 

@@ -5,6 +5,7 @@ mod database;
 mod images;
 mod network;
 mod outage;
+mod pressure;
 mod races;
 mod storage;
 mod wild;
