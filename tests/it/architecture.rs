@@ -203,6 +203,7 @@ const ONLY: &[Only] = &[
         places: &[
             ("api/src/grpc/", "the transport"),
             ("api/src/error.rs", "the table of what a code means on each transport"),
+            ("api/src/server.rs", "binds the listener"),
         ],
     },
     Only {
