@@ -49,21 +49,23 @@ const OWN_NAMES: &str = "sqlx_s_";
 pub async fn connect(config: &Config) -> anyhow::Result<Pools> {
     let (claims, beats) = ((config.pg_connections * 3 / 10).max(1), (config.pg_connections / 10).max(1));
     let dsn = options(&config.pg_dsn)?;
-    let open = async |size: u32, purpose: &str, also: &[Setting]| {
+    let open = async |size: u32, kept: u32, purpose: &str, also: &[Setting]| {
         let settings: Vec<Setting> = [EVERYWHERE, also].concat();
         let options = match config.pg_pooled {
             true => behind_pooler(&dsn, purpose)?,
             false => dsn.clone().options(settings.iter().copied()),
         };
         let database = options.get_database().unwrap_or_default().to_owned();
-        let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE).connect_lazy_with(options);
+        let pool = PgPoolOptions::new().max_connections(size).min_connections(kept).acquire_timeout(ACQUIRE);
+        let pool = pool.connect_lazy_with(options);
         let checked = check(&pool, config.pg_pooled, &settings).await;
         checked.with_context(|| format!("the database {database:?} at --pg-dsn cannot be used"))?;
         anyhow::Ok(pool)
     };
-    let main = open(config.pg_connections - claims - beats, "", &[]).await?;
-    let claim = open(claims, "_claim", PROBES).await?;
-    let beat = open(beats, "_beat", UNHURRIED).await?;
+    // Those for heartbeats are opened first and kept: a server without connections left must not cost leases.
+    let beat = open(beats, beats, "_beat", UNHURRIED).await?;
+    let claim = open(claims, 1, "_claim", PROBES).await?;
+    let main = open(config.pg_connections - claims - beats, 1, "", &[]).await?;
     let listen = match &config.pg_direct_dsn {
         Some(dsn) => Some(one_connection(dsn).await.context("the database at --pg-direct-dsn cannot be used")?),
         None if config.pg_pooled => {

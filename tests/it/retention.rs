@@ -94,7 +94,7 @@ async fn has_partition(lab: &Lab, table: &str, day: NaiveDate) -> bool {
 /// Compares what the namespaces say they have stored with what the tables hold.
 async fn usage_is_exact(lab: &Lab) {
     let query = "SELECT n.name, (SELECT count(*) FROM run r WHERE r.ns_id = n.id),
-                        (SELECT coalesce(sum(octet_length(c.body)), 0)::bigint
+                        (SELECT coalesce(sum(coalesce(c.raw_bytes, octet_length(c.body))), 0)::bigint
                          FROM log_chunk c JOIN run r ON r.id = c.run_id
                          WHERE r.ns_id = n.id AND EXISTS (SELECT FROM attempt a WHERE a.run_id = c.run_id AND a.attempt = c.attempt))
                  FROM namespace n";

@@ -1,20 +1,33 @@
-//! A database that gives transactions up.
+//! A database that is slow, that has no connections left, or that gives transactions up.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
+use rustix::process::Signal;
 use serde_json::Value;
+use sqlx::Connection;
 use tstr_proto::v1 as pb;
 use tstr_shared::error::ErrorCode;
 use tstr_shared::permission::Scope;
 use tstr_tests::arena::{Arena, Plan};
 use tstr_tests::checker::{Asked, History, Known};
 use tstr_tests::driver::{marked, runs_of};
-use tstr_tests::{Person, factory};
+use tstr_tests::postgres::Stop;
+use tstr_tests::process::Seen;
+use tstr_tests::{Person, eventually, factory};
 use uuid::Uuid;
 
+use crate::load;
 use crate::wire::Wire;
+
+/// How long a request may take until it is answered, whatever the database does.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+/// How many clients come at once to a server that takes so many connections.
+const CLIENTS: usize = 2000;
+const CONNECTIONS: u32 = 50;
 
 async fn execute(arena: &Arena, statement: &str) {
     let query = sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned()));
@@ -49,6 +62,120 @@ async fn wire(arena: &Arena, name: &str, slots: u32) -> Wire {
     let wire = Wire::new(&grpc, issued["token"].as_str().unwrap(), Uuid::new_v4());
     wire.register(name, slots).await.unwrap();
     wire
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_15_a_slow_database_costs_requests_a_repeat_and_no_attempt() {
+    let mut arena = Arena::start(Plan::short(2, 2)).await;
+    arena.driver.register(&factory::witness("t", "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 3; done")).await;
+    load::trigger(&arena.driver, "t", 4, Duration::ZERO).await.unwrap();
+    arena.running(4).await;
+    arena.remember().await;
+
+    // A lock that is held longer than a lease lives: users are told to come again, heartbeats pass.
+    let mut holder = arena.connect().await;
+    let mut lock = holder.begin().await.unwrap();
+    sqlx::query("LOCK TABLE run IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    let (admin, locked) = (arena.admin(), Instant::now());
+    let mut longest = Duration::ZERO;
+    while locked.elapsed() < Duration::from_secs(8) {
+        let asked = (0..30).map(|_| async {
+            let began = Instant::now();
+            (admin.post(&runs_of("t"), &marked("never")).await, began.elapsed())
+        });
+        for (answer, took) in futures_util::future::join_all(asked).await {
+            assert_eq!(answer.refused(503, "unavailable")["retryable"], true);
+            assert!(!answer.header("retry-after").is_empty(), "it is said when to come again");
+            longest = longest.max(took);
+        }
+    }
+    lock.rollback().await.unwrap();
+    assert!(longest < ANSWERED_WITHIN, "an answer took {longest:?}");
+    eprintln!("while the table was locked the slowest answer took {longest:?}");
+
+    // A backend that stands still for 5 s, and log appends that take half a second each.
+    // What ends by COMMIT or ROLLBACK is no heartbeat.
+    let name = "SELECT (SELECT to_jsonb(pid) FROM pg_stat_activity WHERE application_name = 'tstr-api'
+                        AND state = 'idle' AND query IN ('COMMIT', 'ROLLBACK') LIMIT 1)";
+    let rest = eventually("a backend is at rest", Duration::from_secs(10), async || arena.value(name).await.as_u64());
+    let frozen = Seen::with_pid(u32::try_from(rest.await).unwrap()).expect("the backend lives");
+    frozen.signal(Signal::STOP);
+    let load = load::trigger(&arena.driver, "t", 4, Duration::from_millis(500));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    frozen.signal(Signal::CONT);
+    load.await.unwrap();
+    execute(
+        &arena,
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END';
+         CREATE TRIGGER slow AFTER INSERT ON log_chunk FOR EACH STATEMENT EXECUTE FUNCTION slow()",
+    )
+    .await;
+    arena.settle(Duration::from_secs(120)).await;
+    assert_eq!(arena.count("run_end WHERE attempt > 1 OR result <> 'pass'").await, 0);
+    arena.finish(Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_16_two_thousand_clients_on_fifty_connections_lose_no_run_and_no_lease() {
+    let mut arena = Arena::start(Plan::ordinary(1, 4)).await;
+    // Fewer than the three replicas would like to have.
+    arena.pg.stop(Stop::Fast);
+    arena.pg.max_connections = CONNECTIONS;
+    arena.pg.start_again();
+    // As a role for which none are reserved; those are left for us who look on.
+    execute(&arena, "CREATE ROLE tstr LOGIN; GRANT postgres TO tstr").await;
+    let dsn = arena.dsn().replace("postgres://postgres@", "postgres://tstr@");
+    for index in 0..arena.replicas.len() {
+        arena.stop_replica(index, Duration::from_secs(30)).await;
+        arena.start_replica_on(index, &dsn).await;
+    }
+    arena.driver.register(&factory::witness("held", "sleep 45")).await;
+    load::trigger(&arena.driver, "held", 4, Duration::ZERO).await.unwrap();
+    arena.running(4).await;
+    arena.driver.register(&factory::test("t")).await;
+
+    let (admin, began) = (arena.admin(), Instant::now());
+    let statuses: Arc<Mutex<BTreeMap<u16, usize>>> = Arc::default();
+    let clients = (0..CLIENTS).map(|number| {
+        let (admin, statuses) = (admin.clone(), statuses.clone());
+        let history = arena.driver.history.clone();
+        tokio::spawn(async move {
+            for _ in 0..120 {
+                // What breaks off is no answer.
+                if let Some((status, _, body)) = ask(&admin, &history, &format!("flood-{number}")).await {
+                    *statuses.lock().unwrap().entry(status.as_u16()).or_default() += 1;
+                    if status == StatusCode::CREATED {
+                        return body["runs"][0]["id"].as_str().unwrap().to_owned();
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(500 + number as u64 % 1000)).await;
+            }
+            panic!("client {number} was never served");
+        })
+    });
+    let clients: Vec<_> = clients.collect();
+    let mut made = std::collections::BTreeSet::new();
+    for client in clients {
+        made.insert(client.await.unwrap());
+    }
+    let statuses = statuses.lock().unwrap().clone();
+    eprintln!("{CLIENTS} clients were served in {:.1} s: {statuses:?}", began.elapsed().as_secs_f64());
+    assert_eq!(made.len(), CLIENTS, "every client has a run of its own");
+    assert!(statuses.keys().all(|status| [201, 409, 429, 503].contains(status)), "{statuses:?}");
+    assert_eq!(arena.count("run WHERE test_id = (SELECT id FROM test WHERE name = 't')").await, CLIENTS as i64);
+    // Nobody's lease was lost, and what was made can be executed.
+    let wire = wire(&arena, "heir", 1000).await;
+    eventually("all are executed", Duration::from_secs(120), async || {
+        for fence in wire.claim(50, 200).await.unwrap_or_default() {
+            while wire.start(&fence).await == Err(Some(ErrorCode::Unavailable)) {}
+            while wire.finish(&fence, pb::RunResult::Pass, b"").await == Err(Some(ErrorCode::Unavailable)) {}
+        }
+        (arena.count("run_end").await >= CLIENTS as i64).then_some(())
+    })
+    .await;
+    arena.settle(Duration::from_secs(90)).await;
+    assert_eq!(arena.count("run_end WHERE attempt > 1").await, 0);
+    arena.finish(Duration::from_secs(10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
