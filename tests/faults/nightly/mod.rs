@@ -2,9 +2,12 @@
 
 mod clocks;
 mod database;
+mod engine;
+mod hostile;
 mod images;
 mod network;
 mod races;
+mod standby;
 mod storage;
 mod wild;
 mod workers;
