@@ -117,3 +117,63 @@ async fn row_47_a_copy_that_was_taken_under_load_is_whole_and_fences_the_old_wor
     load.await.unwrap();
     arena.finish(Duration::from_secs(60)).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_17_a_transaction_that_lasts_and_fifty_thousand_dead_rows_do_not_slow_claims_down() {
+    const WAITING: usize = 4 * 16 * 16;
+    const TURNS: usize = 50;
+    let arena = Arena::start(Plan::ordinary(0, 0)).await;
+    let none = serde_json::json!({"quotas": {"max_running": null}});
+    arena.admin().patch("/api/v1/namespaces/default", &none).await.expect(200);
+    let values: Vec<String> = (0..16).map(|number| number.to_string()).collect();
+    let axes = serde_json::json!({"a": values, "b": values});
+    arena.driver.register(&factory::with(factory::test("t"), "/matrix/labels", axes)).await;
+    for part in 0..4 {
+        arena.driver.trigger("t", &format!("part-{part}")).await;
+    }
+    assert_eq!(arena.count("ready").await, WAITING as i64);
+    // Somebody looks, and forgets to go: what dies from now on cannot be cleaned up.
+    let mut pin = arena.connect().await;
+    sqlx::query("BEGIN ISOLATION LEVEL REPEATABLE READ").execute(&mut pin).await.unwrap();
+    sqlx::query("SELECT count(*) FROM ready").execute(&mut pin).await.unwrap();
+    let mut churn = arena.connect().await;
+    for _ in 0..TURNS {
+        let mut turn = churn.begin().await.unwrap();
+        for step in [
+            "CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM ready",
+            "DELETE FROM ready",
+            "INSERT INTO ready SELECT * FROM kept",
+        ] {
+            sqlx::query(step).execute(&mut *turn).await.unwrap();
+        }
+        turn.commit().await.unwrap();
+    }
+    sqlx::query("VACUUM ready").execute(&mut churn).await.unwrap();
+    let dead = arena.value("SELECT to_jsonb(n_dead_tup) FROM pg_stat_user_tables WHERE relname = 'ready'").await;
+    assert!(dead.as_i64().unwrap() >= (WAITING * TURNS) as i64, "{dead} rows are dead");
+    let issued = arena.admin().post("/api/v1/tokens", &factory::token(&[Scope::Runner], &[".*"])).await.expect(201);
+    let grpc = format!("http://{}", arena.replicas[0].as_ref().unwrap().grpc);
+    let wire = Wire::new(&grpc, issued["token"].as_str().unwrap(), Uuid::new_v4());
+    wire.register("w", 1000).await.unwrap();
+    let (mut took, mut fences) = (Vec::new(), Vec::new());
+    for _ in 0..300 {
+        let began = std::time::Instant::now();
+        fences.extend(wire.claim(1, 1000).await.unwrap());
+        took.push(began.elapsed());
+    }
+    took.sort();
+    let (median, p99) = (took[took.len() / 2], took[took.len() * 99 / 100]);
+    eprintln!("{dead} dead rows; a claim took {median:.1?}, p99 {p99:.1?}");
+    assert_eq!(fences.len(), 300);
+    assert!(p99 < Duration::from_millis(50), "a claim took {median:?}, p99 {p99:?}");
+    sqlx::query("ROLLBACK").execute(&mut pin).await.unwrap();
+    // A worker has no more than its slots.
+    while !fences.is_empty() {
+        for fence in fences.drain(..) {
+            wire.start(&fence).await.unwrap();
+            assert_eq!(wire.finish(&fence, pb::RunResult::Pass, b"").await, Ok(true));
+        }
+        fences.extend(wire.claim(100, 500).await.unwrap());
+    }
+    arena.finish(Duration::from_secs(20)).await;
+}

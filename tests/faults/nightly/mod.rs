@@ -2,11 +2,14 @@
 
 mod clocks;
 mod database;
+mod engine;
+mod hostile;
 mod images;
 mod network;
 mod outage;
 mod pressure;
 mod races;
+mod standby;
 mod storage;
 mod wild;
 mod workers;

@@ -1,0 +1,137 @@
+//! A standby that takes over from a database that has lost its power.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::json;
+use tstr_proto::v1 as pb;
+use tstr_shared::error::ErrorCode;
+use tstr_shared::permission::Scope;
+use tstr_tests::arena::{Arena, Plan};
+use tstr_tests::postgres::{Postgres, bin_dir};
+use tstr_tests::process::{Seen, command, make_dir, run};
+use tstr_tests::{eventually, factory};
+use uuid::Uuid;
+
+use crate::load;
+use crate::wire::Wire;
+
+/// Makes a standby that follows the arena's database, and starts it.
+async fn standby(arena: &Arena, name: &str) -> Postgres {
+    let (dir, primary) = (make_dir("s"), arena.pg.socket_dir().to_owned());
+    // A cluster is for its owner alone.
+    run(command("/bin/chmod").arg("700").arg(&dir));
+    let server = tokio::task::spawn_blocking({
+        let name = name.to_owned();
+        move || {
+            let mut copy = command(bin_dir().join("pg_basebackup"));
+            // What it is told here it writes down for the standby.
+            copy.arg("-d").arg(format!("host={} user=postgres application_name={name}", primary.display()));
+            run(copy.args(["-X", "stream", "-c", "fast", "-R", "-D"]).arg(&dir));
+            // The lock of the other one's socket, which lies in the same folder.
+            run(command("/bin/rm").arg(dir.join(".s.PGSQL.5432.lock")));
+            let server = Postgres::at(dir);
+            server.start_again();
+            server
+        }
+    });
+    let server = server.await.unwrap();
+    eventually("the standby follows", Duration::from_secs(20), async || {
+        let follows = format!("pg_stat_replication WHERE application_name = '{name}' AND state = 'streaming'");
+        (arena.count(&follows).await == 1).then_some(())
+    })
+    .await;
+    server
+}
+
+/// The database loses its power, and the standby takes its place, address and all.
+async fn take_over(arena: &mut Arena, standby: Postgres) {
+    arena.pg.kill();
+    let old = std::mem::replace(&mut arena.pg, standby);
+    run(command(bin_dir().join("pg_ctl")).args(["-w", "-t", "60", "promote", "-D"]).arg(arena.pg.socket_dir()));
+    // As when an address is moved: who knows the old socket finds the new server there.
+    let (there, here): (PathBuf, PathBuf) =
+        (old.socket_dir().join(".s.PGSQL.5432"), arena.pg.socket_dir().join(".s.PGSQL.5432"));
+    run(command("/bin/ln").arg("-sfn").arg(here).arg(there));
+    run(command("/bin/rm").arg("-f").arg(old.socket_dir().join("postmaster.pid")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_14_a_synchronous_standby_takes_over_and_nothing_that_was_acknowledged_is_lost() {
+    let mut arena = Arena::start(Plan::ordinary(2, 2)).await;
+    let standby = standby(&arena, "heir").await;
+    let mut conn = arena.connect().await;
+    sqlx::query("ALTER SYSTEM SET synchronous_standby_names = 'heir'").execute(&mut conn).await.unwrap();
+    sqlx::query("SELECT pg_reload_conf()").execute(&mut conn).await.unwrap();
+    eventually("the standby is synchronous", Duration::from_secs(20), async || {
+        (arena.count("pg_stat_replication WHERE sync_state = 'sync'").await == 1).then_some(())
+    })
+    .await;
+    arena.driver.register(&factory::witness("t", "for i in 1 2 3; do echo $i; sleep 0.5; done")).await;
+    let load = load::trigger(&arena.driver, "t", 40, Duration::from_millis(250));
+    arena.running(3).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    arena.remember().await;
+    take_over(&mut arena, standby).await;
+    // The heir has a copy of the settings, and no standby of its own.
+    let mut conn = arena.connect().await;
+    sqlx::query("ALTER SYSTEM RESET synchronous_standby_names").execute(&mut conn).await.unwrap();
+    sqlx::query("SELECT pg_reload_conf()").execute(&mut conn).await.unwrap();
+    let heir = arena.value("SELECT to_jsonb(timeline_id) FROM pg_control_checkpoint()").await;
+    assert!(heir.as_i64() > Some(1), "the heir has begun a history of its own: {heir}");
+    load.await.unwrap();
+    arena.settle(Duration::from_secs(90)).await;
+    assert_eq!(
+        arena.count("attempt WHERE attempt > 1 OR result IS DISTINCT FROM 'pass'").await,
+        0,
+        "no attempt is lost"
+    );
+    arena.finish(Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_14_an_asynchronous_standby_forgets_its_last_commits_and_refuses_who_remembers_them() {
+    let mut arena = Arena::start(Plan::ordinary(0, 0)).await;
+    let standby = standby(&arena, "heir").await;
+    arena.driver.register(&factory::test("t")).await;
+    let admin = arena.admin();
+    let issued = admin.post("/api/v1/tokens", &factory::token(&[Scope::Runner], &["default"])).await.expect(201);
+    let grpc = format!("http://{}", arena.replicas[0].as_ref().unwrap().grpc);
+    let wire = Wire::new(&grpc, issued["token"].as_str().unwrap(), Uuid::new_v4());
+    wire.register("w", 10).await.unwrap();
+    let begin = async |mark: &str| {
+        arena.driver.trigger("t", mark).await;
+        let fence = wire.claim(1, 5000).await.unwrap().pop().unwrap();
+        wire.start(&fence).await.unwrap();
+        fence
+    };
+    let known = begin("known").await;
+    eventually("the standby has all of it", Duration::from_secs(10), async || {
+        let behind = "pg_stat_replication WHERE replay_lsn < pg_current_wal_lsn()";
+        (arena.count(behind).await == 0).then_some(())
+    })
+    .await;
+    // From now on the standby hears nothing: who sends to it stands still.
+    let sender = arena.value("SELECT to_jsonb(pid) FROM pg_stat_replication").await.as_u64().unwrap();
+    Seen::with_pid(u32::try_from(sender).unwrap()).expect("it lives").signal(Signal::STOP);
+    let forgotten = begin("forgotten").await;
+    assert_eq!(wire.finish(&known, pb::RunResult::Fail, b"").await, Ok(true));
+    take_over(&mut arena, standby).await;
+    // The same fence may say the same again; one that was never given here says nothing.
+    let lost = Err(Some(ErrorCode::LeaseLost));
+    eventually("the replicas have found the heir", Duration::from_secs(20), async || {
+        matches!(wire.beat(&forgotten).await, Ok(pb::LeaseState::Gone)).then_some(())
+    })
+    .await;
+    assert_eq!(wire.start(&forgotten).await, lost);
+    assert_eq!(wire.finish(&forgotten, pb::RunResult::Pass, b"").await.map(drop), lost);
+    assert_eq!(arena.count(&format!("run WHERE id = '{}'", forgotten.run_id)).await, 0, "nobody knows of that run");
+    assert_eq!(wire.finish(&known, pb::RunResult::Fail, b"").await, Ok(true));
+    assert_eq!(wire.finish(&known, pb::RunResult::Fail, b"").await, Ok(true), "a repeat changes nothing");
+    let story = arena.story(known.run_id.parse().unwrap()).await;
+    assert_eq!((&story["result"], &story["attempt"]), (&json!("fail"), &json!(1)), "{story}");
+    // What was acknowledged and is lost is the price of such a standby.
+    arena.driver.history.forget("forgotten");
+    arena.finish(Duration::from_secs(20)).await;
+}
