@@ -5,26 +5,6 @@
 --
 -- The previous release runs on this schema: it prunes nothing, and what it stores meanwhile is not counted in `usage`.
 
-ALTER TABLE namespace
-    ADD COLUMN runs_days int NOT NULL DEFAULT 90,
-    ADD COLUMN logs_days int NOT NULL DEFAULT 30,
-    ADD COLUMN max_bytes bigint,
-    ADD CONSTRAINT namespace_retention_check CHECK (logs_days >= 1 AND logs_days <= runs_days AND runs_days <= 3650),
-    ADD CONSTRAINT namespace_bytes_check CHECK (max_bytes >= 0);
-
-ALTER TABLE ledger
-    DROP CONSTRAINT ledger_reason_check,
-    ADD CONSTRAINT ledger_reason_check CHECK (
-        (outcome = 'ran') = (reason IS NULL)
-        AND (reason IS NULL
-             OR reason IN ('concurrency', 'quota', 'storage_full', 'unreadable', 'deadline', 'catch_up')));
-
--- When runs were last made of it, to within 30 days: brought up to date by an enqueue that finds it older. So what is
--- 31 days older than the oldest day with runs is used by none of them.
-ALTER TABLE class ADD COLUMN used_on date NOT NULL DEFAULT (now() AT TIME ZONE 'UTC')::date;
-ALTER TABLE config ADD COLUMN used_on date NOT NULL DEFAULT (now() AT TIME ZONE 'UTC')::date;
-CREATE INDEX config_used_idx ON config (used_on);
-
 -- Runs that retention leaves alone.
 CREATE TABLE keep (
     run_id  uuid NOT NULL,
@@ -128,6 +108,10 @@ DECLARE
     held boolean := false;
 BEGIN
     PERFORM set_config('lock_timeout', '2s', true);
+    -- Another replica may have been faster.
+    IF to_regclass('run' || suffix) IS NULL THEN
+        RETURN 'dropped';
+    END IF;
     -- Nobody makes a run of the day from here on. Only schedules that catch up would.
     EXECUTE format('LOCK TABLE ONLY %I IN SHARE MODE', 'run' || suffix);
     EXECUTE format('SELECT EXISTS (SELECT FROM %I r WHERE NOT EXISTS (SELECT FROM %I e WHERE e.run_id = r.id))',
@@ -194,3 +178,24 @@ SELECT r.ns_id, id_day(r.id), count(*), coalesce(sum(a.bytes), 0)
 FROM run r
 LEFT JOIN (SELECT run_id, sum(stdout_bytes + stderr_bytes) AS bytes FROM attempt GROUP BY run_id) a ON a.run_id = r.id
 GROUP BY r.ns_id, id_day(r.id);
+
+-- Last, so that nobody waits for the count.
+ALTER TABLE namespace
+    ADD COLUMN runs_days int NOT NULL DEFAULT 90,
+    ADD COLUMN logs_days int NOT NULL DEFAULT 30,
+    ADD COLUMN max_bytes bigint,
+    ADD CONSTRAINT namespace_retention_check CHECK (logs_days >= 1 AND logs_days <= runs_days AND runs_days <= 3650),
+    ADD CONSTRAINT namespace_bytes_check CHECK (max_bytes >= 0);
+
+ALTER TABLE ledger
+    DROP CONSTRAINT ledger_reason_check,
+    ADD CONSTRAINT ledger_reason_check CHECK (
+        (outcome = 'ran') = (reason IS NULL)
+        AND (reason IS NULL
+             OR reason IN ('concurrency', 'quota', 'storage_full', 'unreadable', 'deadline', 'catch_up')));
+
+-- When runs were last made of it, to within 30 days: brought up to date by an enqueue that finds it older. So what is
+-- 31 days older than the oldest day with runs is used by none of them.
+ALTER TABLE class ADD COLUMN used_on date NOT NULL DEFAULT (now() AT TIME ZONE 'UTC')::date;
+ALTER TABLE config ADD COLUMN used_on date NOT NULL DEFAULT (now() AT TIME ZONE 'UTC')::date;
+CREATE INDEX config_used_idx ON config (used_on);

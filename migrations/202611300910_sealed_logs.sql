@@ -18,6 +18,9 @@ ALTER TABLE log_chunk
 ALTER TABLE log_chunk ADD CONSTRAINT log_chunk_cut_check CHECK (
     (cut_at IS NULL) = (cut_bytes IS NULL) AND cut_at >= 0 AND cut_bytes > 0 AND cut_at + cut_bytes <= start) NOT VALID;
 
+-- So that sums of places and lengths fit a bigint. NOT VALID: nobody could have stored more.
+ALTER TABLE log_chunk ADD CONSTRAINT log_chunk_start_check CHECK (start >= 0 AND start <= 1152921504606846976) NOT VALID;
+
 -- What is told of a log beside its counts: {"cuts": [{"stream", "offset", "bytes"}], "message"}.
 ALTER TABLE attempt ADD COLUMN log_detail jsonb;
 ALTER TABLE run_end ADD COLUMN log_detail jsonb;

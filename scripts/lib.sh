@@ -103,7 +103,7 @@ ensure_pgbouncer() {
   ! is_new_pgbouncer "$(pgbouncer_path)" || return 0
   need_packages make pkg-config libevent-dev
   # shellcheck disable=SC2016 # apt expands
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | awk '/\/debian\/$/ { uri = $0 } END { print uri }')
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | awk '/\/debian(\.list)?\/?$/ { uri = $0 } END { print uri }')
   [ -n "$mirror" ] || die "apt knows no mirror of Debian here: a pgbouncer of version $PGBOUNCER_FLOOR or newer is needed"
   say "building pgbouncer $PGBOUNCER_FLOOR or newer into $(bin_dir)"
   work=$(mktemp -d)

@@ -256,6 +256,11 @@ async fn a_stream_is_cut_once_and_what_follows_stands_at_its_true_place() {
     assert_eq!(send(&worker, fence, &[gap]).await, Ok(written.next));
     let again = LogChunk { offset: short.offset + 9, cut: 9, ..short.clone() };
     assert_eq!(send(&worker, fence, &[again]).await, Err(ErrorCode::Invalid));
+    // Nothing may be so far away that sums of it do not fit: nobody could end the lease any more.
+    for far in [1 << 60, u64::try_from(i64::MAX).unwrap(), u64::MAX] {
+        let far = LogChunk { offset: far, cut: far, ..short.clone() };
+        assert_eq!(send(&worker, fence, &[far]).await, Err(ErrorCode::Invalid));
+    }
     let from_nowhere = LogChunk { offset: 5, cut: 6, ..short.clone() };
     assert_eq!(send(&worker, fence, &[from_nowhere]).await, Err(ErrorCode::Invalid));
     assert_eq!(send(&worker, fence, &[next]).await, Err(ErrorCode::TooLarge));

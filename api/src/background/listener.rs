@@ -55,7 +55,7 @@ async fn hear(ops: &Ops) -> crate::error::Result<()> {
         // `None` says that the connection was lost and made again: something may have been missed.
         let news = match listener.try_recv().await? {
             Some(notification) => serde_json::from_str::<News>(notification.payload()).unwrap_or_default(),
-            None => News { more: true, revoked: true, ..News::default() },
+            None => News { more: true, revoked: true, runners: true, ..News::default() },
         };
         if ops.hear(&news) && news.revoked {
             ops.refresh_revoked(&Access::system("revocations")).await?;

@@ -72,7 +72,7 @@ pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken, no_sche
     });
     spawn.every("retention", RETENTION_EVERY, async |ops| {
         let done = ops.retain(&Access::system("retention"), None).await?;
-        Ok(if done.is_held_up { Next::Within(RETENTION_AGAIN) } else { Next::Later })
+        Ok(if done.is_held_up || done.has_more { Next::Within(RETENTION_AGAIN) } else { Next::Later })
     });
     spawn.every("usage", Duration::from_secs(5), async |ops| {
         ops.fold_usage(&Access::system("usage")).await?;

@@ -14,6 +14,7 @@ use tstr_shared::lease::Fence;
 use tstr_shared::logs::{LogChunk, LogOffsets, MAX_CHUNK, Stream, TailLines};
 use tstr_shared::permission::{RunsExecute, RunsRead};
 
+use super::seals::MAX_SEALED;
 use super::log_tail::{Search, Tail};
 use super::seals::Running;
 use super::{Ops, own_lease};
@@ -468,7 +469,8 @@ fn check_chunks(chunks: &[LogChunk]) -> Result<()> {
         if i > 0 && chunk.seq != chunks[i - 1].seq.wrapping_add(1) {
             invalid.add(format!("/chunks/{i}/seq"), "pieces are numbered without gaps");
         }
-        if i32::try_from(chunk.seq).is_err() || i64::try_from(chunk.offset).is_err() {
+        // Sums of offsets and lengths must fit the database's numbers: nobody could end such a lease.
+        if i32::try_from(chunk.seq).is_err() || chunk.offset > MAX_SEALED - MAX_CHUNK as u64 {
             invalid.add(format!("/chunks/{i}"), "the number or the offset is too large");
         }
         if chunk.cut > chunk.offset {

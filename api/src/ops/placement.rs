@@ -108,6 +108,26 @@ impl Placement {
         news
     }
 
+    /// Returns the board's time, before a look at the whole queue.
+    pub fn now(&self) -> u64 {
+        self.board().clock
+    }
+
+    /// Notes that a look at the whole queue found these lanes only; what was added since its beginning stays.
+    pub fn found_only(&self, heads: &[Place], as_of: u64) {
+        let found: HashSet<i32> = heads.iter().map(|place| place.lane).collect();
+        let mut board = self.board();
+        let gone: Vec<(i32, Lane)> = board
+            .lanes
+            .iter()
+            .filter(|(lane, state)| !state.empty && state.added <= as_of && !found.contains(lane))
+            .map(|(lane, state)| (*lane, Lane { empty: true, ..*state }))
+            .collect();
+        for (lane, state) in gone {
+            board.set(lane, state);
+        }
+    }
+
     /// Takes over the first places of a look at the whole queue; tells whether it found any that was not known of.
     pub fn add_missed(&self, heads: impl IntoIterator<Item = Place>) -> bool {
         let missed: Vec<Place> = {
@@ -409,6 +429,18 @@ mod tests {
         assert_eq!(placement.unknown_classes(), [3]);
         placement.add_classes(vec![class(3, 1, "nyc")]);
         assert_eq!(told(&placement.candidates(&signature, &[1], 1))[0].1, [(4, 1), (12, 9)]);
+    }
+
+    #[test]
+    fn lanes_that_a_look_at_the_whole_queue_does_not_find_are_empty() {
+        let placement = Placement::default();
+        placement.add_classes(vec![class(1, 1, "nyc"), class(2, 1, "nyc"), class(3, 1, "nyc")]);
+        let signature = placement.signature(&runner(".*", ".*")).unwrap();
+        placement.add([at(4, 1), at(8, 2)]);
+        let before = placement.now();
+        placement.add([at(12, 3)]);
+        placement.found_only(&[at(8, 2)], before);
+        assert_eq!(told(&placement.candidates(&signature, &[1], 1))[0].1, [(8, 2), (12, 3)]);
     }
 
     #[test]

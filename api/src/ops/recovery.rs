@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tstr_shared::error::ErrorCode;
+
 use super::Ops;
 use super::enqueue::firsts;
 use crate::auth::access::{Access, System};
@@ -54,19 +56,42 @@ impl Ops {
             tx.commit().await?;
             return Ok(0);
         }
-        let (mut found, mut ended) = (lapsed.len(), self.end_lapsed(tx, access, lapsed).await?);
-        // Many were lost together: the next ones need not wait for the next sweep.
-        while found as i64 == REAP_BATCH {
-            let mut tx = self.db().begin().await?;
-            let lapsed = store::claims::lapsed(&mut tx, access, times.reap_after, REAP_BATCH).await?;
-            found = lapsed.len();
-            ended += self.end_lapsed(tx, access, lapsed).await?;
+        // The sweep is on record before anything is ended: one lease that cannot be ended must not look like an outage.
+        tx.commit().await?;
+        let (mut lapsed, mut all) = (lapsed, 0);
+        loop {
+            let ended = self.end_lapsed(access, &lapsed).await?;
+            all += ended;
+            // Many were lost together: the next ones need not wait for the next sweep.
+            if (lapsed.len() as i64) < REAP_BATCH || ended == 0 {
+                return Ok(all);
+            }
+            let mut conn = self.db().acquire().await?;
+            lapsed = store::claims::lapsed(&mut conn, access, times.reap_after, REAP_BATCH).await?;
+        }
+    }
+
+    /// Ends these leases and tells who waits; returns how many were ended. One that cannot be ended holds up no other.
+    async fn end_lapsed(&self, access: &Access<System>, lapsed: &[Lapsed]) -> Result<usize> {
+        match self.try_end_lapsed(access, lapsed).await {
+            Err(error) if error.code() != ErrorCode::Unavailable && lapsed.len() > 1 => {}
+            tried => return tried,
+        }
+        let mut ended = 0;
+        for one in lapsed.chunks(1) {
+            match self.try_end_lapsed(access, one).await {
+                Ok(count) => ended += count,
+                Err(error) if error.code() == ErrorCode::Unavailable => return Err(error),
+                Err(error) => tracing::error!("a lease that ran out cannot be ended: {error}"),
+            }
         }
         Ok(ended)
     }
 
-    /// Ends these leases, commits, and tells who waits; returns how many were ended.
-    async fn end_lapsed(&self, mut tx: store::Tx, access: &Access<System>, lapsed: Vec<Lapsed>) -> Result<usize> {
+    async fn try_end_lapsed(&self, access: &Access<System>, lapsed: &[Lapsed]) -> Result<usize> {
+        let mut tx = self.db().begin().await?;
+        // What is being stored of their logs at this moment is counted.
+        store::logs::wait_for_appends(&mut tx, access, lapsed.iter().map(|lease| lease.fence.lease_id)).await?;
         let mut namespaces: Vec<i32> = lapsed.iter().map(|lease| lease.ns_id).collect();
         namespaces.sort_unstable();
         namespaces.dedup();
@@ -133,11 +158,13 @@ impl Ops {
 
     /// Looks from where on each lane has runs, and who holds how many leases; claims look when there is anything new.
     pub async fn refresh_lanes(&self, access: &Access<System>) -> Result<()> {
+        let before = self.0.placement.now();
         let mut conn = self.0.pools.claim.acquire().await?;
         let held = store::claims::held_by_namespace(&mut conn, access).await?;
         self.0.placement.set_held(held.into_iter().collect());
         let heads = store::queue::heads(&mut conn, access).await?;
         drop(conn);
+        self.0.placement.found_only(&heads, before);
         if self.0.placement.add_missed(heads) {
             self.look_everywhere();
         }

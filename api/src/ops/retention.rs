@@ -21,7 +21,7 @@ use crate::store::retention::{Fate, Keeping, Most, Part};
 
 /// How much one transaction removes where rows are deleted.
 const BATCH: Most = Most { runs: 500, bytes: 64 << 20 };
-/// How many such transactions follow each other for a day and namespace before the turn ends.
+/// How many such transactions that remove something follow each other for a day and namespace in a turn.
 const STEPS: usize = 2_000;
 /// How many classes and configurations one statement forgets.
 const FORGET_BATCH: i64 = 10_000;
@@ -35,8 +35,10 @@ pub struct Retained {
     pub runs: u64,
     /// Classes and configurations that no run used any more.
     pub unused: u64,
-    /// Something is left for the next turn: others used the tables, or another replica is at it.
+    /// Others used the tables, or another replica is at it: what comes later is left for the next turn as well.
     pub is_held_up: bool,
+    /// A day had more to remove than one turn does.
+    pub has_more: bool,
 }
 
 impl AddAssign for Retained {
@@ -45,6 +47,7 @@ impl AddAssign for Retained {
         self.runs += other.runs;
         self.unused += other.unused;
         self.is_held_up |= other.is_held_up;
+        self.has_more |= other.has_more;
     }
 }
 
@@ -101,16 +104,17 @@ impl Ops {
                 oldest = store::retention::has_unpinned(&mut conn, access, day).await?.then_some(day);
             }
         }
-        if !done.is_held_up {
+        if !done.is_held_up && !done.has_more {
             done.unused = self.forget_unused(access, oldest.unwrap_or(today)).await?;
         }
         if done != Retained::default() {
-            let Retained { days, runs, unused, is_held_up } = done;
+            let Retained { days, runs, unused, is_held_up, has_more } = done;
             tracing::info!(
                 days,
                 runs,
                 unused,
                 is_held_up,
+                has_more,
                 "retention dropped {days} days and removed {runs} runs or logs"
             );
         }
@@ -138,17 +142,10 @@ impl Ops {
         keepings: &[Keeping],
         today: NaiveDate,
     ) -> Result<Retained> {
-        let is_over = |keeping: &&Keeping| {
-            let days = match part {
-                Part::Runs => keeping.retention.runs_days,
-                Part::Logs => keeping.retention.logs_days,
-            };
-            // The day itself is not over before the next one begins.
-            day + Duration::days(i64::from(days)) < today
-        };
-        let over: Vec<i32> = keepings.iter().filter(is_over).map(|keeping| keeping.ns_id).collect();
-        let others: Vec<i32> =
-            keepings.iter().filter(|keeping| !is_over(keeping)).map(|keeping| keeping.ns_id).collect();
+        let (over, others): (Vec<&Keeping>, Vec<&Keeping>) =
+            keepings.iter().partition(|keeping| is_over(keeping, day, part, today));
+        let ids = |keepings: Vec<&Keeping>| keepings.into_iter().map(|keeping| keeping.ns_id).collect::<Vec<i32>>();
+        let (over, others) = (ids(over), ids(others));
         if over.is_empty() {
             return Ok(Retained::default());
         }
@@ -167,12 +164,12 @@ impl Ops {
         if due.is_empty() {
             return Ok(Retained::default());
         }
-        if is_whole && let Step::Done(done) = self.drop_day(access, day, part).await? {
+        if is_whole && let Step::Done(done) = self.drop_day(access, day, part, today).await? {
             return Ok(done);
         }
         let mut done = Retained::default();
         for ns_id in due {
-            done += self.prune(access, day, part, ns_id).await?;
+            done += self.prune(access, day, part, ns_id, today).await?;
             if done.is_held_up {
                 break;
             }
@@ -181,11 +178,19 @@ impl Ops {
     }
 
     /// Drops the partitions of a day.
-    async fn drop_day(&self, access: &Access<System>, day: NaiveDate, part: Part) -> Result<Step> {
+    async fn drop_day(&self, access: &Access<System>, day: NaiveDate, part: Part, today: NaiveDate) -> Result<Step> {
         let held_up = Step::Done(Retained { is_held_up: true, ..Retained::default() });
         let mut tx = self.db().begin().await?;
         if !store::retention::take_turn(&mut tx, access).await? {
             return Ok(held_up);
+        }
+        // Somebody may keep things longer since the turn began, or have made a namespace; from here on nobody does.
+        let keepings = store::retention::hold_keepings(&mut tx, access).await?;
+        let keeps: Vec<i32> =
+            keepings.iter().filter(|one| !is_over(one, day, part, today)).map(|one| one.ns_id).collect();
+        if !store::retention::with_runs(&mut tx, access, day, &keeps).await?.is_empty() {
+            tx.rollback().await?;
+            return Ok(Step::Done(Retained::default()));
         }
         let step = match store::retention::drop_day(&mut tx, access, day, part).await? {
             Fate::Dropped => {
@@ -205,15 +210,27 @@ impl Ops {
     }
 
     /// Removes rows of a namespace in batches, where others of the day stay.
-    async fn prune(&self, access: &Access<System>, day: NaiveDate, part: Part, ns_id: i32) -> Result<Retained> {
-        let (mut done, mut last, mut open) = (Retained::default(), RunId(Uuid::nil()), 0);
-        for _ in 0..STEPS {
+    async fn prune(
+        &self,
+        access: &Access<System>,
+        day: NaiveDate,
+        part: Part,
+        ns_id: i32,
+        today: NaiveDate,
+    ) -> Result<Retained> {
+        let (mut done, mut last, mut open, mut steps) = (Retained::default(), RunId(Uuid::nil()), 0, 0);
+        while steps < STEPS {
             if self.0.closing.is_cancelled() {
-                break;
+                return Ok(Retained { is_held_up: true, ..done });
             }
             let mut tx = self.db().begin().await?;
             if !store::retention::take_turn(&mut tx, access).await? {
-                break;
+                return Ok(Retained { is_held_up: true, ..done });
+            }
+            // Somebody may keep things longer since the turn began.
+            let keepings = store::retention::hold_keepings(&mut tx, access).await?;
+            if !keepings.iter().any(|one| one.ns_id == ns_id && is_over(one, day, part, today)) {
+                return Ok(done);
             }
             if part == Part::Logs {
                 store::retention::note_removal(&mut tx, access, day, ns_id).await?;
@@ -227,8 +244,9 @@ impl Ops {
             last = batch.last;
             open += batch.open;
             done.runs += batch.removed.unsigned_abs();
+            steps += usize::from(batch.removed > 0);
         }
-        Ok(Retained { is_held_up: true, ..done })
+        Ok(Retained { has_more: true, ..done })
     }
 
     /// Adds up what was stored and removed, so that reading it stays cheap; tells how many changes there were.
@@ -236,4 +254,13 @@ impl Ops {
         let mut conn = self.0.pools.beat.acquire().await?;
         store::retention::fold_usage(&mut conn, access, false).await
     }
+}
+
+/// Tells whether the time of a namespace is over for a day. The day itself is not over before the next one begins.
+fn is_over(keeping: &Keeping, day: NaiveDate, part: Part, today: NaiveDate) -> bool {
+    let days = match part {
+        Part::Runs => keeping.retention.runs_days,
+        Part::Logs => keeping.retention.logs_days,
+    };
+    day + Duration::days(i64::from(days)) < today
 }

@@ -17,7 +17,7 @@ use crate::store::ends::{Close, LogDetail};
 use crate::store::logs::{LogEnd, StreamEnd};
 
 /// More bytes than a log can ever have, and few enough that sums of them fit.
-const MAX_SEALED: u64 = 1 << 60;
+pub(super) const MAX_SEALED: u64 = 1 << 60;
 /// A seal with this hash says nothing of the bytes.
 const SILENT: [u8; 32] = [0; 32];
 

@@ -6,11 +6,12 @@ use tstr_shared::ids::{LeaseId, RunId};
 use tstr_shared::lease::Fence;
 use tstr_shared::logs::{LogChunk, LogOffsets, Stream};
 use tstr_shared::permission::RunsExecute;
+use uuid::Uuid;
 
 use super::Conn;
 use super::claims::{LeaseColumns, OwnLease};
 use super::packing::{Packed, unpack};
-use crate::auth::access::Access;
+use crate::auth::access::{Access, System};
 use crate::error::Result;
 
 /// Sets the locks of reports apart from those of others.
@@ -78,6 +79,24 @@ pub struct NewPiece {
     pub sha256_state: Option<Vec<u8>>,
 }
 
+/// Waits until nobody stores anything of the logs of these leases, and keeps it so until the transaction ends.
+pub async fn wait_for_appends(
+    conn: &mut Conn,
+    _: &Access<System>,
+    leases: impl Iterator<Item = LeaseId>,
+) -> Result<()> {
+    lock_reports(conn, leases.map(|lease| lease.0)).await
+}
+
+async fn lock_reports(conn: &mut Conn, leases: impl Iterator<Item = Uuid>) -> Result<()> {
+    // In one order for everybody, so that two that hold several wait and do not deadlock.
+    let mut keys: Vec<i64> = leases.map(|lease| (lease.as_u64_pair().0 ^ LOCKS) as i64).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    sqlx::query!("SELECT pg_advisory_xact_lock(k) FROM unnest($1::bigint[]) k", &keys).execute(conn).await?;
+    Ok(())
+}
+
 /// Holds leases so that they cannot end before the transaction does, and reads where their logs end. Those whose fence is
 /// not current, or whose runner is not the caller's, do not come back.
 ///
@@ -89,11 +108,7 @@ pub async fn hold_ends(
     leases: &[OwnLease],
 ) -> Result<HashMap<Fence, LogEnd>> {
     let of = LeaseColumns::of(leases);
-    // In one order for everybody, so that two that hold several wait and do not deadlock.
-    let mut keys: Vec<i64> = of.leases.iter().map(|lease| (lease.as_u64_pair().0 ^ LOCKS) as i64).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    sqlx::query!("SELECT pg_advisory_xact_lock(k) FROM unnest($1::bigint[]) k", &keys).execute(&mut *conn).await?;
+    lock_reports(conn, of.leases.iter().copied()).await?;
     let rows = sqlx::query!(
         r#"SELECT l.run_id AS "run_id: RunId", l.attempt, l.lease_id AS "lease_id: LeaseId", c.log_limit,
                   coalesce((SELECT k.seq + 1 FROM log_chunk k WHERE k.run_id = l.run_id AND k.attempt = l.attempt

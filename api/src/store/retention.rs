@@ -43,6 +43,16 @@ pub async fn keepings(conn: &mut Conn, _: &Access<System>) -> Result<Vec<Keeping
     Ok(keeping.collect())
 }
 
+/// Reads how long each namespace keeps things, and holds it so until the transaction ends.
+pub async fn hold_keepings(conn: &mut Conn, _: &Access<System>) -> Result<Vec<Keeping>> {
+    let rows = sqlx::query!("SELECT id, runs_days, logs_days FROM namespace ORDER BY id FOR SHARE").fetch_all(conn).await?;
+    let keeping = rows.into_iter().map(|row| Keeping {
+        ns_id: row.id,
+        retention: Retention { runs_days: row.runs_days, logs_days: row.logs_days },
+    });
+    Ok(keeping.collect())
+}
+
 /// Lists the days that have a partition of runs, the oldest first.
 pub async fn days(conn: &mut Conn, _: &Access<System>) -> Result<Vec<NaiveDate>> {
     let days = sqlx::query_scalar!(
@@ -226,7 +236,9 @@ pub async fn forget_unused(conn: &mut Conn, _: &Access<System>, oldest: NaiveDat
              AND id IN (
                SELECT c.id FROM config c
                WHERE c.used_on < $1::date - $2::int - 1
-                 AND NOT EXISTS (SELECT FROM keep k JOIN run r ON r.id = k.run_id WHERE r.config_id = c.id)
+                 -- Runs that are, or were, pinned are older.
+                 AND NOT EXISTS (SELECT FROM run r
+                                 WHERE r.id < id_floor($1::date::timestamp AT TIME ZONE 'UTC') AND r.config_id = c.id)
                LIMIT $3)"#,
         oldest,
         FRESH_DAYS,
@@ -239,7 +251,8 @@ pub async fn forget_unused(conn: &mut Conn, _: &Access<System>, oldest: NaiveDat
              AND id IN (
                SELECT c.id FROM class c
                WHERE c.used_on < $1::date - $2::int - 1
-                 AND NOT EXISTS (SELECT FROM keep k JOIN run r ON r.id = k.run_id WHERE r.class_id = c.id)
+                 AND NOT EXISTS (SELECT FROM run r
+                                 WHERE r.id < id_floor($1::date::timestamp AT TIME ZONE 'UTC') AND r.class_id = c.id)
                LIMIT $3)"#,
         oldest,
         FRESH_DAYS,

@@ -255,3 +255,28 @@ async fn one_sweep_ends_all_that_were_lost_together() {
     assert_eq!(lab.reap().await, 240);
     lab.check().await;
 }
+
+#[tokio::test]
+async fn a_lease_that_cannot_be_ended_keeps_the_reaper_from_no_other() {
+    let lab = Lab::start().await;
+    let worker = lab.worker("w").await;
+    let (stuck, lost) = (lab.run_of(&[]).await, lab.run_of(&[]).await);
+    assert_eq!(worker.claim(2).await.len(), 2);
+    lab.execute(&format!(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN IF NEW.run_id = '{stuck}' THEN RAISE EXCEPTION 'no'; END IF; RETURN NEW; END $$"
+    ))
+    .await
+    .unwrap();
+    lab.execute("CREATE TRIGGER refuse BEFORE INSERT ON attempt FOR EACH ROW EXECUTE FUNCTION refuse()").await.unwrap();
+    for run in [stuck, lost] {
+        lab.lapse(run).await;
+    }
+    assert_eq!(lab.reap().await, 1);
+    assert_eq!(lab.get(lost).await.state, RunState::Queued);
+    // Nor does its trouble look like an outage.
+    assert_eq!(lab.get(stuck).await.state, RunState::Leased);
+    lab.execute("DROP TRIGGER refuse ON attempt").await.unwrap();
+    assert_eq!(lab.reap().await, 1);
+    lab.check().await;
+}

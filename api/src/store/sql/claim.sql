@@ -56,7 +56,7 @@ noted AS (
     SELECT h.run_id, 'queued', 'leased', h.attempt, h.lease_id, a.actor
     FROM held h
     CROSS JOIN LATERAL (
-        SELECT actor FROM asker WHERE runner_id = h.runner_id AND claim_id = h.claim_id OFFSET 0
+        SELECT actor FROM asker WHERE runner_id = h.runner_id AND claim_id = h.claim_id LIMIT 1
     ) a
 )
 -- A row for each run; a single one without a run when there is none.

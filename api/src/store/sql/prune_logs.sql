@@ -8,7 +8,10 @@ WITH stretch AS MATERIALIZED (
 ),
 weighed AS (
     SELECT s.id, e.run_id IS NULL AS is_open, e.run_id IS NOT NULL AND k.run_id IS NULL AS is_over,
-           row_number() OVER place AS number, sum(e.log_bytes) OVER place AS bytes
+           row_number() OVER place AS number,
+           -- What is gone already weighs nothing: a turn must get beyond where the one before ended.
+           sum(CASE WHEN EXISTS (SELECT FROM log_chunk c WHERE c.run_id = s.id AND c.run_id >= $2 AND c.run_id < $3)
+                    THEN e.log_bytes END) OVER place AS bytes
     FROM stretch s
     LEFT JOIN run_end e ON e.run_id = s.id AND e.run_id >= $2 AND e.run_id < $3
     LEFT JOIN keep k ON k.run_id = s.id
