@@ -81,7 +81,12 @@ impl Balancer {
         let made = Arc::new(AtomicUsize::new(0));
         let (shared, kept, turn) = (upstreams.clone(), connections.clone(), made.clone());
         let task = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
+            loop {
+                // A process may have as many files as it may for a moment; whoever connects waits.
+                let Ok((client, _)) = listener.accept().await else {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    continue;
+                };
                 let mut order = shared.lock().expect("not poisoned").clone();
                 let number = turn.fetch_add(1, Ordering::Relaxed);
                 if !order.is_empty() {
