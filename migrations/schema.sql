@@ -22,6 +22,10 @@ DECLARE
     held boolean := false;
 BEGIN
     PERFORM set_config('lock_timeout', '2s', true);
+    -- Another replica may have been faster.
+    IF to_regclass('run' || suffix) IS NULL THEN
+        RETURN 'dropped';
+    END IF;
     -- Nobody makes a run of the day from here on. Only schedules that catch up would.
     EXECUTE format('LOCK TABLE ONLY %I IN SHARE MODE', 'run' || suffix);
     EXECUTE format('SELECT EXISTS (SELECT FROM %I r WHERE NOT EXISTS (SELECT FROM %I e WHERE e.run_id = r.id))',
@@ -644,6 +648,9 @@ ALTER TABLE public.log_chunk
 
 ALTER TABLE ONLY public.log_chunk
     ADD CONSTRAINT log_chunk_pkey PRIMARY KEY (run_id, attempt, seq);
+
+ALTER TABLE public.log_chunk
+    ADD CONSTRAINT log_chunk_start_check CHECK (((start >= 0) AND (start <= '1152921504606846976'::bigint))) NOT VALID;
 
 ALTER TABLE ONLY public.namespace
     ADD CONSTRAINT namespace_name_key UNIQUE (name);

@@ -14,8 +14,8 @@ use tstr_shared::lease::Fence;
 use tstr_shared::logs::{LogChunk, LogOffsets, MAX_CHUNK, Stream, TailLines};
 use tstr_shared::permission::{RunsExecute, RunsRead};
 
-use super::seals::MAX_SEALED;
 use super::log_tail::{Search, Tail};
+use super::seals::MAX_SEALED;
 use super::seals::Running;
 use super::{Ops, own_lease};
 use crate::auth::Caller;

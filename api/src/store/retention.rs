@@ -45,7 +45,8 @@ pub async fn keepings(conn: &mut Conn, _: &Access<System>) -> Result<Vec<Keeping
 
 /// Reads how long each namespace keeps things, and holds it so until the transaction ends.
 pub async fn hold_keepings(conn: &mut Conn, _: &Access<System>) -> Result<Vec<Keeping>> {
-    let rows = sqlx::query!("SELECT id, runs_days, logs_days FROM namespace ORDER BY id FOR SHARE").fetch_all(conn).await?;
+    let rows =
+        sqlx::query!("SELECT id, runs_days, logs_days FROM namespace ORDER BY id FOR SHARE").fetch_all(conn).await?;
     let keeping = rows.into_iter().map(|row| Keeping {
         ns_id: row.id,
         retention: Retention { runs_days: row.runs_days, logs_days: row.logs_days },
