@@ -62,10 +62,10 @@ pub async fn connect(config: &Config) -> anyhow::Result<Pools> {
         checked.with_context(|| format!("the database {database:?} at --pg-dsn cannot be used"))?;
         anyhow::Ok(pool)
     };
-    // Those for heartbeats are opened first and kept: a server without connections left must not cost leases.
-    let beat = open(beats, beats, "_beat", UNHURRIED).await?;
-    let claim = open(claims, 1, "_claim", PROBES).await?;
     let main = open(config.pg_connections - claims - beats, 1, "", &[]).await?;
+    let claim = open(claims, 1, "_claim", PROBES).await?;
+    // All of them are opened now and kept: a server that has no connections left later must not cost leases.
+    let beat = open(beats, beats, "_beat", UNHURRIED).await?;
     let listen = match &config.pg_direct_dsn {
         Some(dsn) => Some(one_connection(dsn).await.context("the database at --pg-direct-dsn cannot be used")?),
         None if config.pg_pooled => {
