@@ -30,8 +30,8 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// How deep arrays and objects may be nested.
 const MAX_DEPTH: usize = 32;
-/// Within which time a body has to come.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Within which time a body has to come: less than a handler may take, so that it is said what is wrong.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How many items an array may have.
 const MAX_ITEMS: u32 = 1000;
 
