@@ -12,7 +12,7 @@ use crate::server::Server;
 /// The product's own statement.
 const CLAIM: &str = include_str!("../../api/src/store/sql/claim.sql");
 /// Where the API says what it sets on the connections that it claims by.
-const SERVER: &str = include_str!("../../api/src/server.rs");
+const POOLS: &str = include_str!("../../api/src/pools.rs");
 
 /// A script with what it is run with.
 #[derive(Debug, Clone)]
@@ -174,12 +174,12 @@ impl Script {
 
 /// Reads the settings of the API's claiming connections from its source, so that both claim under the same.
 fn claim_options() -> Result<String> {
-    let list = SERVER.split_once("let probes = [").and_then(|(_, rest)| rest.split_once("];"));
-    let list = list.context("api/src/server.rs has no list `probes` of settings any more")?.0;
+    let list = POOLS.split_once("const PROBES: &[Setting] = &[").and_then(|(_, rest)| rest.split_once("];"));
+    let list = list.context("api/src/pools.rs has no list `PROBES` of settings any more")?.0;
     let quoted: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
     ensure!(
         !quoted.is_empty() && quoted.len().is_multiple_of(2),
-        "the list `probes` is not one of names and values: {list}"
+        "the list `PROBES` is not one of names and values: {list}"
     );
     Ok(quoted.chunks(2).map(|pair| format!("-c {}={}", pair[0], pair[1])).collect::<Vec<_>>().join(" "))
 }
