@@ -23,6 +23,14 @@ impl Stream {
     /// Both streams.
     pub const ALL: [Self; 2] = [Self::Stdout, Self::Stderr];
 
+    /// Returns its place in [`Self::ALL`], and wherever there is one thing for each stream.
+    pub fn index(self) -> usize {
+        match self {
+            Self::Stdout => 0,
+            Self::Stderr => 1,
+        }
+    }
+
     /// Returns the word that stands for it in JSON.
     pub fn word(self) -> &'static str {
         match self {

@@ -122,12 +122,9 @@ impl Ops {
     async fn start_batch(self, batch: Vec<(Access<RunsExecute>, OwnLease)>) -> Vec<Result<DateTime<Utc>>> {
         let Some((access, _)) = batch.first() else { return Vec::new() };
         let leases: Vec<OwnLease> = batch.iter().map(|(_, lease)| lease.clone()).collect();
-        // In the order in which heartbeats and ends take leases, so that they wait for each other and do not deadlock.
-        let mut ordered = leases.clone();
-        ordered.sort_by_key(|lease| lease.fence.run_id);
         let started = async {
             let mut conn = self.0.pools.claim.acquire().await?;
-            store::claims::start(&mut conn, access, &ordered).await
+            store::claims::start(&mut conn, access, &leases).await
         };
         match started.await {
             Ok(started) => {

@@ -4,8 +4,6 @@
 //! line end is a line as well, and a cut ends a line. Each line that is counted is told from its beginning, also where
 //! pieces of the other stream lie between its own.
 
-use tstr_shared::logs::Stream;
-
 use crate::store::log_reads::StoredChunk;
 
 /// Looks for the beginning of the last lines.
@@ -63,7 +61,7 @@ impl Search {
         let spot = |skip| Spot { seq: chunk.seq, start: chunk.start, skip };
         self.earliest = spot(0);
         self.looked += chunk.body.len() as u64;
-        let lines = &mut self.streams[place(chunk.stream)];
+        let lines = &mut self.streams[chunk.stream.index()];
         if !lines.is_inside {
             lines.is_inside = true;
             if self.left > 0 && chunk.body.last() != Some(&b'\n') {
@@ -129,7 +127,7 @@ impl Tail {
         if chunk.seq > self.last {
             return Some(chunk);
         }
-        let start = self.starts[place(chunk.stream)].filter(|start| start.seq <= chunk.seq)?;
+        let start = self.starts[chunk.stream.index()].filter(|start| start.seq <= chunk.seq)?;
         if start.seq == chunk.seq && start.skip > 0 {
             chunk.body = chunk.body.slice(start.skip..);
             chunk.cut = None;
@@ -138,18 +136,12 @@ impl Tail {
     }
 }
 
-fn place(stream: Stream) -> usize {
-    match stream {
-        Stream::Stdout => 0,
-        Stream::Stderr => 1,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use chrono::DateTime;
     use proptest::prelude::*;
+    use tstr_shared::logs::Stream;
 
     use super::*;
 
@@ -187,7 +179,7 @@ mod tests {
     fn expected(lines: usize, list: &[(Stream, &str, bool)]) -> [String; 2] {
         let (mut ended, mut open) = (Vec::new(), [(String::new(), 0), (String::new(), 0)]);
         for (seq, (stream, text, cut)) in list.iter().enumerate() {
-            let own = place(*stream);
+            let own = stream.index();
             if *cut && !open[own].0.is_empty() {
                 ended.push((open[own].1, own, std::mem::take(&mut open[own].0)));
             }

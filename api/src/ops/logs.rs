@@ -15,8 +15,7 @@ use tstr_shared::logs::{LogChunk, LogOffsets, MAX_CHUNK, Stream, TailLines};
 use tstr_shared::permission::{RunsExecute, RunsRead};
 
 use super::log_tail::{Search, Tail};
-use super::seals::MAX_SEALED;
-use super::seals::Running;
+use super::seals::{MAX_SEALED, Running};
 use super::{Ops, own_lease};
 use crate::auth::Caller;
 use crate::auth::access::Access;
@@ -113,7 +112,7 @@ impl Ops {
                 // A gap: nothing is stored, and the worker is told where to go on.
                 break;
             }
-            let cut = &mut cuts[place(chunk.stream)];
+            let cut = &mut cuts[chunk.stream.index()];
             if chunk.cut > 0 && cut.replace((before, chunk.cut)).is_some() {
                 return Err(Invalid::one(format!("/chunks/{i}/cut"), "a stream is cut once").into());
             }
@@ -414,13 +413,6 @@ fn behind(chunk: &StoredChunk, stream: Option<Stream>) -> Onward {
     stream.map_or(Onward::Seq(chunk.seq, None), |stream| Onward::Start(stream, chunk.start + 1))
 }
 
-fn place(stream: Stream) -> usize {
-    match stream {
-        Stream::Stdout => 0,
-        Stream::Stderr => 1,
-    }
-}
-
 /// Packs the bytes of pieces.
 async fn pack(chunks: Vec<LogChunk>) -> Result<Vec<(LogChunk, Packed)>> {
     let bytes = chunks.iter().map(|chunk| chunk.data.len()).sum();
@@ -440,11 +432,11 @@ async fn hash(mut pieces: Vec<NewPiece>, mut hashes: [Running; 2]) -> Result<Vec
     let bytes = pieces.iter().map(|piece| piece.chunk.data.len()).sum();
     aside(bytes, move || {
         for piece in &pieces {
-            hashes[place(piece.chunk.stream)].update(&piece.chunk.data);
+            hashes[piece.chunk.stream.index()].update(&piece.chunk.data);
         }
         for stream in Stream::ALL {
             if let Some(last) = pieces.iter_mut().rev().find(|piece| piece.chunk.stream == stream) {
-                last.sha256_state = hashes[place(stream)].state();
+                last.sha256_state = hashes[stream.index()].state();
             }
         }
         pieces

@@ -220,6 +220,9 @@ pub async fn start(
     access: &Access<RunsExecute>,
     asked: &[OwnLease],
 ) -> Result<HashMap<Fence, DateTime<Utc>>> {
+    // In the order in which heartbeats and ends take leases, so that they wait for each other and do not deadlock.
+    let mut asked: Vec<&OwnLease> = asked.iter().collect();
+    asked.sort_by_key(|lease| lease.fence.run_id);
     let of = LeaseColumns::of(asked);
     let rows = sqlx::query!(
         r#"WITH before AS MATERIALIZED (

@@ -33,25 +33,28 @@ pub struct Keeping {
     pub retention: Retention,
 }
 
+struct KeepingRow {
+    id: i32,
+    runs_days: i32,
+    logs_days: i32,
+}
+
+impl KeepingRow {
+    fn keeping(self) -> Keeping {
+        Keeping { ns_id: self.id, retention: Retention { runs_days: self.runs_days, logs_days: self.logs_days } }
+    }
+}
+
 /// Reads how long each namespace keeps things.
 pub async fn keepings(conn: &mut Conn, _: &Access<System>) -> Result<Vec<Keeping>> {
-    let rows = sqlx::query!("SELECT id, runs_days, logs_days FROM namespace").fetch_all(conn).await?;
-    let keeping = rows.into_iter().map(|row| Keeping {
-        ns_id: row.id,
-        retention: Retention { runs_days: row.runs_days, logs_days: row.logs_days },
-    });
-    Ok(keeping.collect())
+    let rows = sqlx::query_as!(KeepingRow, "SELECT id, runs_days, logs_days FROM namespace").fetch_all(conn).await?;
+    Ok(rows.into_iter().map(KeepingRow::keeping).collect())
 }
 
 /// Reads how long each namespace keeps things, and holds it so until the transaction ends.
 pub async fn hold_keepings(conn: &mut Conn, _: &Access<System>) -> Result<Vec<Keeping>> {
-    let rows =
-        sqlx::query!("SELECT id, runs_days, logs_days FROM namespace ORDER BY id FOR SHARE").fetch_all(conn).await?;
-    let keeping = rows.into_iter().map(|row| Keeping {
-        ns_id: row.id,
-        retention: Retention { runs_days: row.runs_days, logs_days: row.logs_days },
-    });
-    Ok(keeping.collect())
+    let rows = sqlx::query_as!(KeepingRow, "SELECT id, runs_days, logs_days FROM namespace ORDER BY id FOR SHARE");
+    Ok(rows.fetch_all(conn).await?.into_iter().map(KeepingRow::keeping).collect())
 }
 
 /// Lists the days that have a partition of runs, the oldest first.

@@ -10,8 +10,6 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use tstr_shared::logs::{MAX_CHUNK, Stream};
 
-use super::place;
-
 /// A chunk of this size is cut at its last line end.
 const WANTED: usize = 64 * 1024;
 /// Output waits this long for more of it.
@@ -63,7 +61,7 @@ impl Cutter {
         if data.is_empty() {
             return;
         }
-        let (own, other) = (place(stream), 1 - place(stream));
+        let (own, other) = (stream.index(), 1 - stream.index());
         if !self.buffers[other].data.is_empty() && self.may_switch(now) {
             self.flush(other, cuts);
         }

@@ -223,7 +223,7 @@ impl Recorder {
         loop {
             match reader.next().await {
                 Ok(Some(cut)) => {
-                    let is_first = !std::mem::replace(&mut told[place(cut.stream)], true);
+                    let is_first = !std::mem::replace(&mut told[cut.stream.index()], true);
                     let missing = if is_first { reader.dropped(cut.stream) } else { 0 };
                     self.spool(&cut, missing).await;
                 }
@@ -237,7 +237,7 @@ impl Recorder {
         for stream in Stream::ALL {
             let kept = self.of(stream);
             // What was not written was cut out, or lost with the disk.
-            kept.dropped = taken[place(stream)] - (kept.bytes - before[place(stream)]);
+            kept.dropped = taken[stream.index()] - (kept.bytes - before[stream.index()]);
         }
     }
 
@@ -261,15 +261,7 @@ impl Recorder {
     }
 
     fn of(&mut self, stream: Stream) -> &mut Kept {
-        &mut self.streams[place(stream)]
-    }
-}
-
-/// The place of a stream where there is one for each.
-fn place(stream: Stream) -> usize {
-    match stream {
-        Stream::Stdout => 0,
-        Stream::Stderr => 1,
+        &mut self.streams[stream.index()]
     }
 }
 

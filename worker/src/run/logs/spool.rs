@@ -18,7 +18,6 @@ use tstr_shared::lease::Fence;
 use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, MAX_CHUNK, Stream, StreamSeal};
 
 use super::cut::Cut;
-use super::place;
 
 /// Stream, length and time before each chunk's bytes.
 const HEADER: usize = 1 + 4 + 8;
@@ -158,14 +157,14 @@ impl Leftover {
             if file.read_exact_at(&mut data, header.data_at).is_err() {
                 break;
             }
-            hashes[place(header.stream)].update(&data);
-            missing[place(header.stream)] += header.missing;
+            hashes[header.stream.index()].update(&data);
+            missing[header.stream.index()] += header.missing;
             at = next;
         }
         let [stdout, stderr] = hashes;
         let seal = |stream, hash: Sha256| StreamSeal {
-            bytes: at.offsets.of(stream) - missing[place(stream)],
-            dropped_bytes: missing[place(stream)],
+            bytes: at.offsets.of(stream) - missing[stream.index()],
+            dropped_bytes: missing[stream.index()],
             sha256: hash.finalize().into(),
         };
         let seal =

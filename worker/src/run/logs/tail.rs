@@ -14,7 +14,6 @@ use tokio::task::spawn_blocking;
 use tstr_shared::logs::Stream;
 
 use super::cut::Cut;
-use super::place;
 use super::spool::{Place, read, record};
 
 /// Keeps the last bytes of a log.
@@ -69,7 +68,7 @@ impl Tail {
         // Off the runtime's threads: a full page cache lets a write wait for the disk.
         spawn_blocking(move || file.write_all_at(&bytes, end)).await??;
         part.end += length;
-        part.bytes[place(cut.stream)] += cut.data.len() as u64;
+        part.bytes[cut.stream.index()] += cut.data.len() as u64;
         Ok(())
     }
 
@@ -84,8 +83,8 @@ impl Tail {
 
     /// Returns how many bytes of a stream it was given.
     pub(super) fn taken(&self, stream: Stream) -> u64 {
-        let held = self.older.iter().chain(&self.newer).map(|part| part.bytes[place(stream)]);
-        self.dropped[place(stream)] + held.sum::<u64>()
+        let held = self.older.iter().chain(&self.newer).map(|part| part.bytes[stream.index()]);
+        self.dropped[stream.index()] + held.sum::<u64>()
     }
 
     /// Reads the end from its first chunk on.
@@ -136,14 +135,14 @@ impl TailReader {
         self.skip -= skip as u64;
         let line_end = cut.data[skip..].iter().position(|byte| *byte == b'\n').filter(|_| 0 < skip && skip < length);
         let skip = skip + line_end.map_or(0, |end| end + 1);
-        self.dropped[place(cut.stream)] += skip as u64;
+        self.dropped[cut.stream.index()] += skip as u64;
         cut.data.drain(..skip);
         Some(cut).filter(|cut| !cut.data.is_empty())
     }
 
     /// Returns how many bytes of a stream are left out; known once the first chunk that is kept was read.
     pub(super) fn dropped(&self, stream: Stream) -> u64 {
-        self.dropped[place(stream)]
+        self.dropped[stream.index()]
     }
 }
 
@@ -166,7 +165,7 @@ mod tests {
         let taken = Stream::ALL.map(|stream| tail.taken(stream));
         for stream in Stream::ALL {
             let given: usize = list.iter().filter(|(s, _)| *s == stream).map(|(_, data)| data.len()).sum();
-            assert_eq!(taken[place(stream)], given as u64);
+            assert_eq!(taken[stream.index()], given as u64);
         }
         let (mut reader, mut told) = (tail.read(), Vec::new());
         while let Some(cut) = reader.next().await.unwrap() {
@@ -192,7 +191,7 @@ mod tests {
                     list.iter().filter(|(s, _)| *s == stream).flat_map(|(_, data)| data.clone()).collect()
                 };
                 let given = of(&list);
-                prop_assert_eq!(&given[dropped[place(stream)] as usize..], of(&told));
+                prop_assert_eq!(&given[dropped[stream.index()] as usize..], of(&told));
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use base64::Engine;
 use chrono::{DateTime, SecondsFormat, Utc};
-use tstr_shared::logs::{LogEntry, Stream};
+use tstr_shared::logs::LogEntry;
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::plain::Filter;
@@ -157,14 +157,14 @@ impl Printer {
             (None, None) => Vec::new(),
         };
         Ok(match &mut self.filters {
-            Some(filters) => filters[index(entry.stream)].feed(&bytes).into_bytes(),
+            Some(filters) => filters[entry.stream.index()].feed(&bytes).into_bytes(),
             None => bytes,
         })
     }
 
     /// Returns the lines that an entry completes.
     fn lines(&mut self, entry: &LogEntry, bytes: &[u8], stamps: bool) -> Vec<Vec<u8>> {
-        let pending = &mut self.pending[index(entry.stream)];
+        let pending = &mut self.pending[entry.stream.index()];
         let mut lines = Vec::new();
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let since = *pending.since.get_or_insert(entry.time);
@@ -175,13 +175,6 @@ impl Printer {
             }
         }
         lines
-    }
-}
-
-fn index(stream: Stream) -> usize {
-    match stream {
-        Stream::Stdout => 0,
-        Stream::Stderr => 1,
     }
 }
 
@@ -202,6 +195,8 @@ fn stamped(since: Option<DateTime<Utc>>, line: &[u8], stamps: bool, is_last: boo
 
 #[cfg(test)]
 mod tests {
+    use tstr_shared::logs::Stream;
+
     use super::*;
 
     fn entry(seq: u32, stream: Stream, data: &str) -> LogEntry {
