@@ -169,6 +169,29 @@ BEGIN
     RAISE EXCEPTION 'run_event is append-only' USING ERRCODE = 'restrict_violation';
 END $$;
 
+CREATE FUNCTION public.stored_of(run uuid, nth smallint) RETURNS TABLE(stdout bigint, stdout_cut bigint, stderr bigint, stderr_cut bigint, detail jsonb)
+    LANGUAGE plpgsql STABLE STRICT
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT coalesce(sum(last.next - last.cut) FILTER (WHERE s.stream = 1), 0)::bigint,
+           coalesce(sum(last.cut) FILTER (WHERE s.stream = 1), 0)::bigint,
+           coalesce(sum(last.next - last.cut) FILTER (WHERE s.stream = 2), 0)::bigint,
+           coalesce(sum(last.cut) FILTER (WHERE s.stream = 2), 0)::bigint,
+           CASE WHEN sum(last.cut) > 0
+                THEN jsonb_build_object('cuts', jsonb_agg(last.told ORDER BY s.stream) FILTER (WHERE last.cut > 0))
+           END
+    FROM (VALUES (1, 'stdout'), (2, 'stderr')) AS s(stream, word)
+    CROSS JOIN LATERAL (
+        SELECT k.start + coalesce(k.raw_bytes, octet_length(k.body)) AS next, coalesce(k.cut_bytes, 0) AS cut,
+               jsonb_build_object('stream', s.word, 'offset', k.cut_at, 'bytes', k.cut_bytes) AS told
+        FROM log_chunk k
+        WHERE k.run_id = stored_of.run AND k.attempt = nth AND k.stream = s.stream
+        ORDER BY k.start DESC
+        LIMIT 1
+    ) last;
+END $$;
+
 CREATE TABLE public.attempt (
     run_id uuid NOT NULL,
     attempt smallint NOT NULL,

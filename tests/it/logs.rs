@@ -338,6 +338,61 @@ async fn pieces_of_an_earlier_release_are_read_as_ever_and_logs_go_on_behind_the
     lab.check().await;
 }
 
+/// Each replica goes on from where it last wrote itself, which is not where the log ends.
+#[tokio::test]
+async fn a_log_that_comes_through_two_replicas_by_turns_is_whole() {
+    let lab = Lab::start_with(2).await;
+    let worker = lab.worker("w").await;
+    let other = Worker { ops: lab.replica(1).clone(), ..worker.clone() };
+    let mut dice = Dice(31);
+    let run = lab.run_of(&[]).await;
+    let (fence, mut written) = (worker.started().await, Written::default());
+    for i in 0..200 {
+        written.add(Stream::ALL[usize::from(dice.below(3) == 0)], if i == 150 { 77 } else { 0 }, &dice.bytes());
+    }
+    let mut sent = 0;
+    while sent < written.chunks.len() {
+        let until = (sent + 1 + dice.below(4) as usize).min(written.chunks.len());
+        let from = sent - (dice.below(3) as usize).min(sent);
+        let by = if dice.below(2) == 0 { &worker } else { &other };
+        let next = send(by, fence, &written.chunks[from..until]).await.unwrap();
+        assert_eq!(next.next_seq as usize, until);
+        sent = until;
+    }
+    is_read_as(&lab, run, &written, &mut dice).await;
+    end(&other, fence, written.seal()).await;
+    let seen = lab.get(run).await;
+    assert_eq!((seen.log.status, seen.log.dropped_bytes), (LogStatus::Truncated, 77));
+    // Neither stores anything behind the end of the lease, whatever it remembers.
+    written.add(Stdout, 0, b"late");
+    for by in [&worker, &other] {
+        assert_eq!(send(by, fence, &written.chunks[200..]).await, Err(ErrorCode::LeaseLost));
+    }
+    lab.check().await;
+}
+
+/// The same bytes at the same time, through both replicas: stored once, and everybody is told so.
+#[tokio::test]
+async fn appends_of_one_log_at_once_store_each_piece_once() {
+    let lab = Lab::start_with(2).await;
+    let worker = lab.worker("w").await;
+    let other = Worker { ops: lab.replica(1).clone(), ..worker.clone() };
+    let run = lab.run_of(&[]).await;
+    let (fence, mut written) = (worker.started().await, Written::default());
+    for i in 0..60_u32 {
+        written.add(Stdout, 0, format!("line {i}\n").repeat(30).as_bytes());
+        let chunks = &written.chunks[i as usize..];
+        let sends = (0..6).map(|nth| send(if nth % 2 == 0 { &worker } else { &other }, fence, chunks));
+        for told in futures_util::future::join_all(sends).await {
+            assert_eq!(told, Ok(written.next));
+        }
+    }
+    is_read_as(&lab, run, &written, &mut Dice(5)).await;
+    end(&worker, fence, written.seal()).await;
+    assert_eq!(lab.get(run).await.log.status, LogStatus::Complete);
+    lab.check().await;
+}
+
 #[tokio::test]
 async fn text_is_stored_packed_and_noise_as_it_is() {
     let lab = Lab::start().await;

@@ -114,6 +114,7 @@ impl Ops {
     pub async fn start_run(&self, caller: &Caller, runner: RunnerId, fence: Fence) -> Result<DateTime<Utc>> {
         let access = self.reach::<RunsExecute>(caller).await?;
         self.own_runner(&access, runner).await?;
+        self.0.ends.take(fence);
         let lease = own_lease(caller, &access, runner, fence);
         let (ops, combiner) = (self.clone(), self.0.starts.of(access.namespaces()));
         combiner.call((access, lease), move |batch| ops.clone().start_batch(batch)).await
@@ -196,6 +197,7 @@ impl Ops {
         check_outcome(&outcome)?;
         seals::check(&seal)?;
         self.own_runner(&access, runner).await?;
+        self.0.ends.take(fence);
         let lease = own_lease(caller, &access, runner, fence);
         let (ops, combiner) = (self.clone(), self.0.finishes.of(access.namespaces()));
         combiner.call(Report { access, lease, outcome, seal }, move |batch| ops.clone().finish_batch(batch)).await

@@ -1,4 +1,4 @@
-//! Logs: append pieces, read them back, follow them.
+//! Logs as they are read: from the beginning, from the end, in ranges, or followed.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -9,21 +9,17 @@ use futures_util::stream::{self, Stream as Pieces};
 use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
 use tstr_shared::error::{ErrorCode, Invalid};
-use tstr_shared::ids::{RunId, RunnerId};
-use tstr_shared::lease::Fence;
-use tstr_shared::logs::{LogChunk, LogOffsets, MAX_CHUNK, Stream, TailLines};
-use tstr_shared::permission::{RunsExecute, RunsRead};
+use tstr_shared::ids::RunId;
+use tstr_shared::logs::{Stream, TailLines};
+use tstr_shared::permission::RunsRead;
 
+use super::Ops;
 use super::log_tail::{Search, Tail};
-use super::seals::{MAX_SEALED, Running};
-use super::{Ops, own_lease};
 use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
 use crate::store;
 use crate::store::log_reads::{Log, Onward, StoredChunk};
-use crate::store::logs::NewPiece;
-use crate::store::packing::{Packed, Packer};
 
 /// Which part of a log is wanted.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,71 +66,12 @@ pub struct LogSize {
 
 /// How many pieces are read at once: a few MiB of memory for each reader.
 const AT_ONCE: i64 = 16;
-/// The most bytes of pieces in one append.
-const MAX_APPEND: usize = 4 << 20;
 /// How far back the last lines of a log are looked for. Lines are told from there, if they begin before it.
 const MAX_TAIL_BYTES: u64 = 8 << 20;
-/// More bytes than this are hashed and packed beside the threads that serve calls.
-const MUCH: usize = 64 << 10;
 /// How often a follower looks without being woken.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 impl Ops {
-    /// Stores pieces of a log that go on where it ends; pieces that are stored already are passed over.
-    ///
-    /// A piece behind the end is refused with nothing stored; the answer to a repeat says where the log ends.
-    pub async fn append_logs(
-        &self,
-        caller: &Caller,
-        runner: RunnerId,
-        fence: Fence,
-        chunks: Vec<LogChunk>,
-    ) -> Result<LogOffsets> {
-        let access = self.reach::<RunsExecute>(caller).await?;
-        check_chunks(&chunks)?;
-        let packed = pack(chunks).await?;
-        let mut tx = self.db().begin().await?;
-        let lease = own_lease(caller, &access, runner, fence);
-        let end = store::logs::hold_end(&mut tx, &access, &lease).await?.ok_or_else(Error::lease_lost)?;
-        let (mut next, mut stored) = (end.offsets, end.stored());
-        let mut cuts = Stream::ALL.map(|stream| end.of(stream).cut);
-        let mut fresh = Vec::with_capacity(packed.len());
-        for (i, (chunk, packed)) in packed.into_iter().enumerate() {
-            if chunk.seq < next.next_seq {
-                if !store::logs::is_stored(&mut tx, &access, fence, &chunk).await? {
-                    let sentence = format!("piece {} is stored with other bytes", chunk.seq);
-                    return Err(Error::conflict(sentence));
-                }
-                continue;
-            }
-            let before = next.of(chunk.stream);
-            if chunk.seq != next.next_seq || chunk.offset.checked_sub(chunk.cut) != Some(before) {
-                // A gap: nothing is stored, and the worker is told where to go on.
-                break;
-            }
-            let cut = &mut cuts[chunk.stream.index()];
-            if chunk.cut > 0 && cut.replace((before, chunk.cut)).is_some() {
-                return Err(Invalid::one(format!("/chunks/{i}/cut"), "a stream is cut once").into());
-            }
-            next.next_seq += 1;
-            *next.of_mut(chunk.stream) = chunk.offset + chunk.data.len() as u64;
-            let length = chunk.data.len() as u64;
-            fresh.push(NewPiece { chunk, packed, place: stored, cut: *cut, sha256_state: None });
-            stored += length;
-        }
-        if stored > end.limit {
-            let sentence = format!("the log of an attempt of this run has at most {} bytes", end.limit);
-            return Err(Error::new(ErrorCode::TooLarge, sentence));
-        }
-        if !fresh.is_empty() {
-            let fresh = hash(fresh, [Running::resume(&end.stdout)?, Running::resume(&end.stderr)?]).await?;
-            store::logs::append(&mut tx, &access, fence, &fresh).await?;
-            tx.commit().await?;
-            self.0.wake.log(fence.run_id);
-        }
-        Ok(next)
-    }
-
     /// Reads a log piece by piece in the order of arrival; with `follow` until the run has finished.
     pub async fn read_logs(
         &self,
@@ -411,67 +348,4 @@ fn beginning(stream: Option<Stream>) -> Onward {
 /// Where reading goes on behind a piece.
 fn behind(chunk: &StoredChunk, stream: Option<Stream>) -> Onward {
     stream.map_or(Onward::Seq(chunk.seq, None), |stream| Onward::Start(stream, chunk.start + 1))
-}
-
-/// Packs the bytes of pieces.
-async fn pack(chunks: Vec<LogChunk>) -> Result<Vec<(LogChunk, Packed)>> {
-    let bytes = chunks.iter().map(|chunk| chunk.data.len()).sum();
-    aside(bytes, move || {
-        let mut packer = Packer::default();
-        let pack = |chunk: LogChunk| {
-            let packed = packer.pack(&chunk.data);
-            (chunk, packed)
-        };
-        chunks.into_iter().map(pack).collect()
-    })
-    .await
-}
-
-/// Goes on with the hashes of both streams, and notes on the last piece of each how far they have come.
-async fn hash(mut pieces: Vec<NewPiece>, mut hashes: [Running; 2]) -> Result<Vec<NewPiece>> {
-    let bytes = pieces.iter().map(|piece| piece.chunk.data.len()).sum();
-    aside(bytes, move || {
-        for piece in &pieces {
-            hashes[piece.chunk.stream.index()].update(&piece.chunk.data);
-        }
-        for stream in Stream::ALL {
-            if let Some(last) = pieces.iter_mut().rev().find(|piece| piece.chunk.stream == stream) {
-                last.sha256_state = hashes[stream.index()].state();
-            }
-        }
-        pieces
-    })
-    .await
-}
-
-/// Does what takes the longer the more bytes there are; much of it where it holds up no call.
-async fn aside<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    if bytes <= MUCH {
-        return Ok(work());
-    }
-    tokio::task::spawn_blocking(work).await.map_err(Error::internal)
-}
-
-fn check_chunks(chunks: &[LogChunk]) -> Result<()> {
-    let mut invalid = Invalid::default();
-    for (i, chunk) in chunks.iter().enumerate() {
-        if chunk.data.is_empty() || chunk.data.len() > MAX_CHUNK {
-            invalid.add(format!("/chunks/{i}/data"), format!("a piece has 1 to {MAX_CHUNK} bytes"));
-        }
-        if i > 0 && chunk.seq != chunks[i - 1].seq.wrapping_add(1) {
-            invalid.add(format!("/chunks/{i}/seq"), "pieces are numbered without gaps");
-        }
-        // Sums of offsets and lengths must fit the database's numbers: nobody could end such a lease.
-        if i32::try_from(chunk.seq).is_err() || chunk.offset > MAX_SEALED - MAX_CHUNK as u64 {
-            invalid.add(format!("/chunks/{i}"), "the number or the offset is too large");
-        }
-        if chunk.cut > chunk.offset {
-            invalid.add(format!("/chunks/{i}/cut"), "more bytes are cut out than come before the piece");
-        }
-    }
-    invalid.into_result()?;
-    if chunks.iter().map(|chunk| chunk.data.len()).sum::<usize>() > MAX_APPEND {
-        return Err(Error::new(ErrorCode::TooLarge, "the pieces of one call have at most 4 MiB together"));
-    }
-    Ok(())
 }

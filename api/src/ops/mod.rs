@@ -4,6 +4,7 @@
 //! takes the [`Caller`]; the few that our own loops call take [`Access<System>`] instead.
 
 mod admission;
+mod appends;
 pub mod claims;
 mod clock;
 mod combine;
@@ -91,6 +92,7 @@ struct Inner {
     placement: placement::Placement,
     desks: desk::Desks,
     runners: known::KnownRunners,
+    ends: appends::KnownEnds,
     starts: combine::Combiners<(Access<RunsExecute>, OwnLease), DateTime<Utc>>,
     finishes: combine::Combiners<claims::Report, Option<LogOffsets>>,
     namespaces: RwLock<NamespaceCache>,
@@ -136,6 +138,7 @@ impl Ops {
             placement: placement::Placement::default(),
             desks: desk::Desks::default(),
             runners: known::KnownRunners::default(),
+            ends: appends::KnownEnds::default(),
             starts: combine::Combiners::new(MOST_COMBINED, COMBINED_AT_ONCE),
             finishes: combine::Combiners::new(MOST_COMBINED, COMBINED_AT_ONCE),
             namespaces: RwLock::default(),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use tstr_shared::ids::{LeaseId, RunId};
 use tstr_shared::lease::Fence;
 use tstr_shared::logs::{LogChunk, LogOffsets, Stream};
@@ -10,6 +11,7 @@ use uuid::Uuid;
 
 use super::Conn;
 use super::claims::{LeaseColumns, OwnLease};
+use super::error::is_taken;
 use super::packing::{Packed, unpack};
 use crate::auth::access::{Access, System};
 use crate::error::Result;
@@ -36,6 +38,14 @@ impl LogEnd {
         match stream {
             Stream::Stdout => &self.stdout,
             Stream::Stderr => &self.stderr,
+        }
+    }
+
+    /// Returns what is stored of a stream, to go on from it.
+    pub fn of_mut(&mut self, stream: Stream) -> &mut StreamEnd {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
         }
     }
 
@@ -90,11 +100,15 @@ pub async fn wait_for_appends(
 
 async fn lock_reports(conn: &mut Conn, leases: impl Iterator<Item = Uuid>) -> Result<()> {
     // In one order for everybody, so that two that hold several wait and do not deadlock.
-    let mut keys: Vec<i64> = leases.map(|lease| (lease.as_u64_pair().0 ^ LOCKS) as i64).collect();
+    let mut keys: Vec<i64> = leases.map(report_key).collect();
     keys.sort_unstable();
     keys.dedup();
     sqlx::query!("SELECT pg_advisory_xact_lock(k) FROM unnest($1::bigint[]) k", &keys).execute(conn).await?;
     Ok(())
+}
+
+fn report_key(lease: Uuid) -> i64 {
+    (lease.as_u64_pair().0 ^ LOCKS) as i64
 }
 
 /// Holds leases so that they cannot end before the transaction does, and reads where their logs end. Those whose fence is
@@ -120,12 +134,12 @@ pub async fn hold_ends(
            FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::uuid[], $5::uuid[])
                 AS a(run_id, attempt, lease_id, runner_id, token_id)
            CROSS JOIN LATERAL (
-               SELECT l.run_id, l.attempt, l.lease_id FROM lease l
+               SELECT l.run_id, l.attempt, l.lease_id, l.config_id FROM lease l
                WHERE l.run_id = a.run_id AND l.attempt = a.attempt AND l.lease_id = a.lease_id
                  AND l.runner_id = a.runner_id AND l.ns_id = ANY($6)
                FOR KEY SHARE) l
-           CROSS JOIN LATERAL (SELECT config_id FROM run WHERE id = l.run_id OFFSET 0) r
-           CROSS JOIN LATERAL (SELECT log_limit FROM config WHERE id = r.config_id OFFSET 0) c
+           CROSS JOIN LATERAL (
+               SELECT log_limit FROM config WHERE id = coalesce(l.config_id, config_of(l.run_id)) OFFSET 0) c
            LEFT JOIN LATERAL (
                SELECT k.start + coalesce(k.raw_bytes, octet_length(k.body)) AS next, k.cut_at, k.cut_bytes, k.sha256_state
                FROM log_chunk k WHERE k.run_id = l.run_id AND k.attempt = l.attempt AND k.stream = 1
@@ -167,11 +181,43 @@ pub async fn hold_end(conn: &mut Conn, access: &Access<RunsExecute>, lease: &Own
     Ok(hold_ends(conn, access, std::slice::from_ref(lease)).await?.remove(&lease.fence))
 }
 
+/// The columns of pieces, as the database takes them.
+struct PieceColumns<'a> {
+    seq: Vec<i32>,
+    stream: Vec<i16>,
+    start: Vec<i64>,
+    reported_at: Vec<DateTime<Utc>>,
+    body: Vec<&'a [u8]>,
+    raw_bytes: Vec<Option<i32>>,
+    place: Vec<i64>,
+    cut_at: Vec<Option<i64>>,
+    cut_bytes: Vec<Option<i64>>,
+    sha256_state: Vec<Option<&'a [u8]>>,
+}
+
+impl<'a> PieceColumns<'a> {
+    fn of(pieces: &'a [NewPiece]) -> Self {
+        fn column<'a, T>(pieces: &'a [NewPiece], of: impl Fn(&'a NewPiece) -> T) -> Vec<T> {
+            pieces.iter().map(of).collect()
+        }
+        Self {
+            seq: column(pieces, |piece| piece.chunk.seq as i32),
+            stream: column(pieces, |piece| piece.chunk.stream as i16),
+            start: column(pieces, |piece| piece.chunk.offset as i64),
+            reported_at: column(pieces, |piece| piece.chunk.reported_at),
+            body: column(pieces, |piece| piece.packed.body.as_slice()),
+            raw_bytes: column(pieces, |piece| piece.packed.raw_bytes),
+            place: column(pieces, |piece| piece.place as i64),
+            cut_at: column(pieces, |piece| piece.cut.map(|(at, _)| at as i64)),
+            cut_bytes: column(pieces, |piece| piece.cut.map(|(_, bytes)| bytes as i64)),
+            sha256_state: column(pieces, |piece| piece.sha256_state.as_deref()),
+        }
+    }
+}
+
 /// Appends pieces. Call after [`hold_end`] in one transaction, with pieces that go on where the log ends.
 pub async fn append(conn: &mut Conn, _: &Access<RunsExecute>, fence: Fence, pieces: &[NewPiece]) -> Result<()> {
-    fn column<'a, T>(pieces: &'a [NewPiece], of: impl Fn(&'a NewPiece) -> T) -> Vec<T> {
-        pieces.iter().map(of).collect()
-    }
+    let of = PieceColumns::of(pieces);
     sqlx::query!(
         r#"INSERT INTO log_chunk (run_id, attempt, seq, stream, start, reported_at, body, raw_bytes, place, cut_at, cut_bytes,
                                   sha256_state)
@@ -182,20 +228,75 @@ pub async fn append(conn: &mut Conn, _: &Access<RunsExecute>, fence: Fence, piec
                 AS u(seq, stream, start, reported_at, body, raw_bytes, place, cut_at, cut_bytes, sha256_state)"#,
         fence.run_id.0,
         fence.attempt as i16,
-        &column(pieces, |piece| piece.chunk.seq as i32),
-        &column(pieces, |piece| piece.chunk.stream as i16),
-        &column(pieces, |piece| piece.chunk.offset as i64),
-        &column(pieces, |piece| piece.chunk.reported_at),
-        &column(pieces, |piece| piece.packed.body.as_slice()) as &[&[u8]],
-        &column(pieces, |piece| piece.packed.raw_bytes) as &[Option<i32>],
-        &column(pieces, |piece| piece.place as i64),
-        &column(pieces, |piece| piece.cut.map(|(at, _)| at as i64)) as &[Option<i64>],
-        &column(pieces, |piece| piece.cut.map(|(_, bytes)| bytes as i64)) as &[Option<i64>],
-        &column(pieces, |piece| piece.sha256_state.as_deref()) as &[Option<&[u8]>],
+        &of.seq,
+        &of.stream,
+        &of.start,
+        &of.reported_at,
+        &of.body as &[&[u8]],
+        &of.raw_bytes as &[Option<i32>],
+        &of.place,
+        &of.cut_at as &[Option<i64>],
+        &of.cut_bytes as &[Option<i64>],
+        &of.sha256_state as &[Option<&[u8]>],
     )
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Appends pieces to where a log is believed to end, by one statement that is a transaction of its own. Answers whether
+/// it did: it does not when the lease is not the caller's any more, or when the log goes on already.
+///
+/// No piece that is stored is read. The lock of reports comes first, and then the lease, as in [`hold_ends`].
+pub async fn append_onto(
+    conn: &mut Conn,
+    access: &Access<RunsExecute>,
+    lease: &OwnLease,
+    pieces: &[NewPiece],
+) -> Result<bool> {
+    let (fence, of) = (lease.fence, PieceColumns::of(pieces));
+    let stored = sqlx::query!(
+        r#"WITH held AS MATERIALIZED (
+               SELECT l.run_id
+               FROM (SELECT $1::uuid AS run_id, pg_advisory_xact_lock($13) OFFSET 0) locked
+               CROSS JOIN LATERAL (
+                   SELECT l.run_id FROM lease l
+                   WHERE l.run_id = locked.run_id AND l.attempt = $2 AND l.lease_id = $14 AND l.runner_id = $15
+                     AND l.ns_id = ANY($16)
+                   FOR KEY SHARE) l
+               WHERE EXISTS (SELECT 1 FROM runner w WHERE w.id = $15 AND w.token_id = $17)
+           )
+           INSERT INTO log_chunk (run_id, attempt, seq, stream, start, reported_at, body, raw_bytes, place, cut_at, cut_bytes,
+                                  sha256_state)
+           SELECT h.run_id, $2, u.seq, u.stream, u.start, u.reported_at, u.body, u.raw_bytes, u.place, u.cut_at, u.cut_bytes,
+                  u.sha256_state
+           FROM held h
+           CROSS JOIN unnest($3::int[], $4::smallint[], $5::bigint[], $6::timestamptz[], $7::bytea[], $8::int[], $9::bigint[],
+                             $10::bigint[], $11::bigint[], $12::bytea[])
+                AS u(seq, stream, start, reported_at, body, raw_bytes, place, cut_at, cut_bytes, sha256_state)"#,
+        fence.run_id.0,
+        fence.attempt as i16,
+        &of.seq,
+        &of.stream,
+        &of.start,
+        &of.reported_at,
+        &of.body as &[&[u8]],
+        &of.raw_bytes as &[Option<i32>],
+        &of.place,
+        &of.cut_at as &[Option<i64>],
+        &of.cut_bytes as &[Option<i64>],
+        &of.sha256_state as &[Option<&[u8]>],
+        report_key(fence.lease_id.0),
+        fence.lease_id.0,
+        lease.runner.0,
+        access.namespaces(),
+        lease.token.0,
+    );
+    match stored.execute(conn).await {
+        Ok(done) => Ok(done.rows_affected() > 0),
+        Err(error) if is_taken(&error) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Tells whether a piece is stored exactly as given.

@@ -85,3 +85,40 @@ async fn the_end_and_a_range_of_a_log_of_a_million_lines_touch_nothing_else_of_i
         }
     }
 }
+
+/// An append by what the replica remembers names no partition, so it locks only the one that it writes to.
+#[tokio::test]
+async fn an_append_locks_one_day_however_many_are_kept() {
+    let lab = Lab::start().await;
+    let run = lab.run_of(&[]).await;
+    let worker = lab.worker("w").await;
+    let fence = worker.started().await;
+    for (seq, offset) in [(0, 0), (1, 3)] {
+        worker.append(fence, seq, Stream::Stdout, offset, "abc").await.unwrap();
+    }
+    let append = query(&["INSERT INTO log_chunk", "held AS MATERIALIZED"]);
+    let arguments = format!(
+        "'{run}', 1, '{{2}}', '{{1}}', '{{6}}', '{{2026-11-30}}', '{{abc}}', '{{null}}', '{{6}}', '{{null}}', '{{null}}',
+         '{{null}}', 1, '{}', '{}', '{{1}}', '{}'",
+        fence.lease_id,
+        worker.id,
+        worker.caller.token_id()
+    );
+    // The settings of a connection decide the plan, so it must be one of those that serve requests.
+    let mut conn = lab.pools(0).main.acquire().await.unwrap();
+    let statement = format!("PREPARE append AS {append}; BEGIN; EXECUTE append({arguments})");
+    conn.execute(AssertSqlSafe(statement)).await.unwrap();
+    let (days, locked, stored): (i64, i64, i64) = sqlx::query_as(
+        "SELECT (SELECT count(*) FROM pg_inherits WHERE inhparent = 'log_chunk'::regclass),
+                (SELECT count(*) FROM pg_locks l
+                 JOIN pg_inherits i ON i.inhrelid = l.relation AND i.inhparent = 'log_chunk'::regclass
+                 WHERE l.pid = pg_backend_pid()),
+                (SELECT count(*) FROM log_chunk WHERE seq = 2)",
+    )
+    .fetch_one(&mut *conn)
+    .await
+    .unwrap();
+    conn.execute("ROLLBACK; DEALLOCATE append").await.unwrap();
+    assert!(days > 5 && stored == 1, "{days} days, {stored} pieces");
+    assert_eq!(locked, 1, "of {days} days");
+}

@@ -76,24 +76,8 @@ kept AS (
            decode(stderr_sha256, 'hex'),
            coalesce(log_detail, stored.detail)
     FROM judged j
-    -- Without a seal by the owner, what is stored is what there is; the last piece of each stream says how much.
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(last.next - last.cut) FILTER (WHERE stream = 1), 0) AS stdout,
-               coalesce(sum(last.next - last.cut) FILTER (WHERE stream = 2), 0) AS stderr,
-               coalesce(sum(last.cut) FILTER (WHERE stream = 1), 0) AS stdout_cut,
-               coalesce(sum(last.cut) FILTER (WHERE stream = 2), 0) AS stderr_cut,
-               CASE WHEN sum(last.cut) > 0
-                    THEN jsonb_build_object('cuts', jsonb_agg(last.detail ORDER BY stream) FILTER (WHERE last.cut > 0))
-               END AS detail
-        FROM (VALUES (1, 'stdout'), (2, 'stderr')) AS s(stream, word)
-        CROSS JOIN LATERAL (
-            SELECT k.start + coalesce(k.raw_bytes, octet_length(k.body)) AS next, coalesce(k.cut_bytes, 0) AS cut,
-                   jsonb_build_object('stream', s.word, 'offset', k.cut_at, 'bytes', k.cut_bytes) AS detail
-            FROM log_chunk k
-            WHERE j.stdout_bytes IS NULL AND k.run_id = j.run_id AND k.attempt = j.attempt AND k.stream = s.stream
-            ORDER BY k.start DESC
-            LIMIT 1) last
-    ) stored
+    -- Without a seal by the owner, what is stored is what there is.
+    LEFT JOIN LATERAL (SELECT * FROM stored_of(j.run_id, j.attempt) WHERE j.stdout_bytes IS NULL) stored ON true
     RETURNING run_id, stdout_bytes + stderr_bytes AS bytes, stdout_dropped + stderr_dropped AS dropped, log_detail AS detail
 ),
 counted AS (
