@@ -52,9 +52,13 @@ fn main() -> ExitCode {
         runtime.block_on(measure(plan))
     });
     match outcome {
-        Ok(results) => {
-            println!("{results}");
-            ExitCode::SUCCESS
+        Ok(Measured { text, failed }) => {
+            println!("{text}");
+            if failed.is_empty() {
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("bench: these sections failed: {}", failed.join(", "));
+            ExitCode::FAILURE
         }
         Err(error) => {
             eprintln!("bench: {error:#}");
@@ -63,25 +67,37 @@ fn main() -> ExitCode {
     }
 }
 
-async fn measure(plan: Plan) -> Result<String> {
+/// What all sections gave.
+struct Measured {
+    text: String,
+    /// The sections that failed.
+    failed: Vec<&'static str>,
+}
+
+async fn measure(plan: Plan) -> Result<Measured> {
     let begun = Instant::now();
     let load_before = load();
     let bench = Bench { server: Server::start().await?, plan, begun };
     bench.say("PostgreSQL runs");
     let version = bench.server.version().await?;
-    let (mut texts, mut goals) = (Vec::new(), Vec::new());
+    let (mut texts, mut goals, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for section in bench.plan.sections.clone() {
         let word = section.word();
         bench.say(&format!("{word}: begins"));
         let began = Instant::now();
         let found = tokio::time::timeout(bench.plan.limit, run(section, &bench)).await;
-        let Found { text, goals: reached } = found
-            .with_context(|| format!("it was not done within {:?}", bench.plan.limit))
-            .flatten()
-            .with_context(|| word.to_owned())?;
-        bench.say(&format!("{word}: done in {:.0} s", began.elapsed().as_secs_f64()));
-        texts.push(text);
-        goals.extend(reached);
+        match found.with_context(|| format!("it was not done within {:?}", bench.plan.limit)).flatten() {
+            Ok(Found { text, goals: reached }) => {
+                bench.say(&format!("{word}: done in {:.0} s", began.elapsed().as_secs_f64()));
+                texts.push(text);
+                goals.extend(reached);
+            }
+            // What the others measure is good all the same.
+            Err(error) => {
+                bench.say(&format!("{word} FAILED: {error:#}"));
+                failed.push(word);
+            }
+        }
     }
     let build = match (cfg!(debug_assertions), bench.plan.is_quick) {
         (false, false) => "release build".to_owned(),
@@ -100,7 +116,8 @@ async fn measure(plan: Plan) -> Result<String> {
         begun.elapsed().as_secs_f64(),
         bench.plan.sections.iter().map(|section| section.word()).collect::<Vec<_>>().join(", "),
     );
-    Ok(format!("{head}\n\n{}\n{}", goals::write(&goals), texts.join("\n")))
+    let text = format!("{head}\n\n{}\n{}", goals::write(&goals), texts.join("\n"));
+    Ok(Measured { text, failed })
 }
 
 async fn run(section: Section, bench: &Bench) -> Result<Found> {

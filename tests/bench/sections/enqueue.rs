@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -133,7 +133,12 @@ async fn round(bench: &Bench, api: &Api, conn: &mut PgConnection, name: &str, te
     let (ours_us, api_us) = (server.cpu_us(&ignored) - db, api.cpu_us() - own);
     let (rows, copied, theirs_us) = copy(server, conn, at).await?;
     let wanted = u64::from(tests) * CELLS;
-    ensure!(rows == wanted, "{rows} runs were made where {wanted} should be");
+    if rows != wanted {
+        let told = "SELECT coalesce(jsonb_agg(t), '[]') FROM (
+                        SELECT outcome, reason, count(*) FROM ledger WHERE scheduled_for = $1 GROUP BY 1, 2) t";
+        let ledger: Value = sqlx::query_scalar(told).bind(at).fetch_one(&mut *conn).await?;
+        bail!("{rows} runs were made where {wanted} should be; the ledger says {ledger}");
+    }
     // As if all of them had run: the next instant is not held back, and the queue does not grow from round to round.
     for statement in ["DELETE FROM gated", "DELETE FROM ready", "VACUUM gated, ready, gate"] {
         sqlx::query(statement).execute(&mut *conn).await?;
