@@ -1,6 +1,6 @@
 //! End to end on real rootless Podman: the API in this process, workers as processes, containers as they are.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -276,6 +276,34 @@ async fn a_stopped_worker_finishes_what_it_has() {
     let seen = finished(&admin, &id).await;
     assert_eq!((seen["result"].as_str(), seen["attempt"].as_i64()), (Some("pass"), Some(1)), "{seen}");
     assert_eq!(log(&admin, &id, "").await, b"begun\ndone\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_done_when_a_stopped_worker_has_waited_long_enough_is_handed_over() {
+    let stack = Stack::start().await;
+    let admin = stack.admin();
+    let mut worker = Runner::start(&stack, "w1", &["--slots", "1", "--drain-timeout", "2s"]).await;
+    let id = trigger(&admin, factory::script("long", "[ $TSTR_ATTEMPT -ge 2 ] || sleep 60; echo done")).await;
+    until_state(&admin, &id, "running").await;
+    let begun = Instant::now();
+    let status = worker.process.terminate(Duration::from_secs(30));
+    let took = begun.elapsed();
+    assert!(
+        status.success() && took >= Duration::from_secs(2),
+        "{status} after {took:?}: {}",
+        worker.process.log_text()
+    );
+    assert!(worker.containers().is_empty(), "its container is left");
+    // It says so itself: nobody has to wait until its lease runs out.
+    let seen = admin.get(&format!("/api/v1/runs/{id}")).await.expect(200);
+    assert_eq!(
+        (seen["state"].as_str(), seen["attempts"][0]["reason"].as_str()),
+        (Some("queued"), Some("runtime_lost")),
+        "{seen}"
+    );
+    let _other = Runner::start(&stack, "w2", &["--slots", "1"]).await;
+    let seen = finished(&admin, &id).await;
+    assert_eq!((seen["result"].as_str(), seen["attempt"].as_i64()), (Some("pass"), Some(2)), "{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
