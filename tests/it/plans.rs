@@ -217,7 +217,7 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
         ),
         (
             "hold the log's end",
-            query(&["FOR KEY SHARE"]),
+            query(&["FOR KEY SHARE", "next_seq"]),
             own_lease.iter().copied().chain(["ARRAY[1]"]).collect(),
             false,
         ),

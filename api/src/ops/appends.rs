@@ -1,9 +1,9 @@
 //! Logs as they are written: pieces that go on where a log ends.
 //!
-//! A replica remembers where the logs end that it has written to. The next append is then one statement, which reads no
-//! piece of any log: what is already there refuses a number that was taken meanwhile, through another replica or by a
-//! repeat, and the append is looked at again with what is stored. So an append costs the same however long the log is
-//! and however many days are kept ([ADR 0012](../../../docs/adr/0012-appends-remember-where-logs-end.md)).
+//! A replica remembers where the logs end that it has leased or written to. The next append is then one statement, which
+//! reads no piece of any log: where memory is out of date it stores nothing, and the append is looked at again with what
+//! is stored. So an append costs the same however long the log is and however many days are kept
+//! ([ADR 0012](../../../docs/adr/0012-appends-remember-where-logs-end.md)).
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tstr_shared::error::{ErrorCode, Invalid};
 use tstr_shared::ids::RunnerId;
-use tstr_shared::lease::Fence;
+use tstr_shared::lease::{Fence, LeasedRun};
 use tstr_shared::logs::{LogChunk, LogOffsets, MAX_CHUNK, Stream};
 use tstr_shared::permission::RunsExecute;
 
@@ -29,34 +29,52 @@ use crate::store::packing::{Packed, Packer};
 const MAX_APPEND: usize = 4 << 20;
 /// More bytes than this are hashed and packed beside the threads that serve calls.
 const MUCH: usize = 64 << 10;
-/// How many ends of logs are kept in mind; each takes about half a kilobyte.
-const MAX_KNOWN: usize = 16_384;
-/// A log that nothing was written to for so long may be forgotten.
+/// How many ends of logs are kept in mind at most; each takes about half a kilobyte.
+const MAX_KNOWN: usize = 32_768;
+/// An end is kept in mind for so long at least, while there is room, and at most for twice as long.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// Where the logs end that this replica has written to.
+/// Where the logs end that this replica has leased or written to.
 ///
-/// What is kept here may be out of date. The statement that uses it fails then, and stores nothing.
+/// What is kept here may be out of date. The statement that uses it stores nothing then.
 #[derive(Debug, Default)]
-pub(super) struct KnownEnds(Mutex<HashMap<Fence, (LogEnd, Instant)>>);
+pub(super) struct KnownEnds(Mutex<Generations>);
+
+/// Those that were used lately, and those before them, which are forgotten as a whole: nothing is ever searched through.
+#[derive(Debug, Default)]
+struct Generations {
+    young: HashMap<Fence, LogEnd>,
+    old: HashMap<Fence, LogEnd>,
+    since: Option<Instant>,
+}
 
 impl KnownEnds {
-    fn map(&self) -> MutexGuard<'_, HashMap<Fence, (LogEnd, Instant)>> {
+    fn lock(&self) -> MutexGuard<'_, Generations> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the end of a log out: two appends at once must not both go on from it.
     pub(super) fn take(&self, fence: Fence) -> Option<LogEnd> {
-        self.map().remove(&fence).map(|(end, _)| end)
+        let mut known = self.lock();
+        known.young.remove(&fence).or_else(|| known.old.remove(&fence))
     }
 
+    /// Notes where a log ends.
     fn put(&self, fence: Fence, end: LogEnd) {
-        let mut map = self.map();
-        if map.len() >= MAX_KNOWN {
-            map.retain(|_, (_, at)| at.elapsed() < FRESH);
+        let mut known = self.lock();
+        let now = Instant::now();
+        let is_over = known.since.is_none_or(|since| now.duration_since(since) > FRESH);
+        if is_over || known.young.len() >= MAX_KNOWN / 2 {
+            known.old = std::mem::take(&mut known.young);
+            known.since = Some(now);
         }
-        if map.len() < MAX_KNOWN {
-            map.insert(fence, (end, Instant::now()));
+        known.young.insert(fence, end);
+    }
+
+    /// Notes that nothing is written yet to the logs of these leases.
+    pub(super) fn begin(&self, runs: &[LeasedRun]) {
+        for run in runs {
+            self.put(run.fence, LogEnd::empty(run.log_limit_bytes));
         }
     }
 }
@@ -91,19 +109,24 @@ impl Ops {
     /// Appends by what is remembered of the end of the log. Pieces come back when that is nothing, or is not so.
     async fn append_known(&self, access: &Access<RunsExecute>, lease: &OwnLease, pieces: Vec<Piece>) -> Result<Known> {
         let Some(end) = self.0.ends.take(lease.fence) else { return Ok(Known::Unsure(pieces)) };
-        if pieces.is_empty() || fitting(&end, &pieces) < pieces.len() {
+        // What is refused is refused by a look: the lease may be lost, and that is to be said first.
+        if pieces.is_empty() || fitting(&end, &pieces) < pieces.len() || refusal(&end, &pieces, 0).is_some() {
             return Ok(Known::Unsure(pieces));
         }
-        let (fresh, end) = go_on(end, pieces, 0).await?;
+        let before = end.timeline.clone();
+        let (fresh, mut end) = go_on(end, pieces).await?;
         let stored = {
             let mut conn = self.db().acquire().await?;
-            store::logs::append_onto(&mut conn, access, lease, &fresh).await?
+            store::logs::append_onto(&mut conn, access, lease, &fresh, before.as_deref()).await?
         };
-        if stored {
-            self.0.wake.log(lease.fence.run_id);
-            return Ok(Known::Stored(end));
-        }
-        Ok(Known::Unsure(fresh.into_iter().map(|piece| (piece.chunk, piece.packed)).collect()))
+        Ok(match stored {
+            Some(timeline) => {
+                self.0.wake.log(lease.fence.run_id);
+                end.timeline = Some(timeline);
+                Known::Stored(end)
+            }
+            None => Known::Unsure(fresh.into_iter().map(|piece| (piece.chunk, piece.packed)).collect()),
+        })
     }
 
     /// Appends after a look at what is stored; returns where the log ends then.
@@ -127,7 +150,10 @@ impl Ops {
         if pieces.is_empty() {
             return Ok(end);
         }
-        let (fresh, end) = go_on(end, pieces, repeats).await?;
+        if let Some(refusal) = refusal(&end, &pieces, repeats) {
+            return Err(refusal);
+        }
+        let (fresh, end) = go_on(end, pieces).await?;
         store::logs::append(&mut tx, access, fence, &fresh).await?;
         tx.commit().await?;
         self.0.wake.log(fence.run_id);
@@ -155,25 +181,37 @@ fn fitting(end: &LogEnd, pieces: &[Piece]) -> usize {
     pieces.iter().take_while(fits).count()
 }
 
-/// Places pieces that fit behind the end of a log, and says where it ends with them. `passed` pieces came before them.
-async fn go_on(mut end: LogEnd, pieces: Vec<Piece>, passed: usize) -> Result<(Vec<NewPiece>, LogEnd)> {
+/// Says why pieces that fit behind the end of a log must not be stored. `passed` pieces of the call came before them.
+fn refusal(end: &LogEnd, pieces: &[Piece], passed: usize) -> Option<Error> {
+    let mut is_cut = Stream::ALL.map(|stream| end.of(stream).cut.is_some());
+    for (i, (chunk, _)) in pieces.iter().enumerate().filter(|(_, (chunk, _))| chunk.cut > 0) {
+        if std::mem::replace(&mut is_cut[chunk.stream.index()], true) {
+            return Some(Invalid::one(format!("/chunks/{}/cut", passed + i), "a stream is cut once").into());
+        }
+    }
+    let bytes: u64 = pieces.iter().map(|(chunk, _)| chunk.data.len() as u64).sum();
+    if end.stored() + bytes > end.limit {
+        let sentence = format!("the log of an attempt of this run has at most {} bytes", end.limit);
+        return Some(Error::new(ErrorCode::TooLarge, sentence));
+    }
+    None
+}
+
+/// Places pieces behind the end of a log, and says where it ends with them.
+async fn go_on(mut end: LogEnd, pieces: Vec<Piece>) -> Result<(Vec<NewPiece>, LogEnd)> {
     let hashes = [Running::resume(&end.stdout)?, Running::resume(&end.stderr)?];
     let mut fresh = Vec::with_capacity(pieces.len());
-    for (i, (chunk, packed)) in pieces.into_iter().enumerate() {
+    for (chunk, packed) in pieces {
         let (before, place) = (end.offsets.of(chunk.stream), end.stored());
         let of = end.of_mut(chunk.stream);
-        if chunk.cut > 0 && of.cut.replace((before, chunk.cut)).is_some() {
-            return Err(Invalid::one(format!("/chunks/{}/cut", passed + i), "a stream is cut once").into());
+        if chunk.cut > 0 {
+            of.cut = Some((before, chunk.cut));
         }
         of.stored += chunk.data.len() as u64;
         let cut = of.cut;
         end.offsets.next_seq += 1;
         *end.offsets.of_mut(chunk.stream) = chunk.offset + chunk.data.len() as u64;
         fresh.push(NewPiece { chunk, packed, place, cut, sha256_state: None });
-    }
-    if end.stored() > end.limit {
-        let sentence = format!("the log of an attempt of this run has at most {} bytes", end.limit);
-        return Err(Error::new(ErrorCode::TooLarge, sentence));
     }
     let fresh = hash(fresh, hashes).await?;
     for piece in fresh.iter().filter(|piece| piece.sha256_state.is_some()) {
@@ -243,4 +281,32 @@ fn check_chunks(chunks: &[LogChunk]) -> Result<()> {
         return Err(Error::new(ErrorCode::TooLarge, "the pieces of one call have at most 4 MiB together"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tstr_shared::ids::{LeaseId, RunId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn fence(number: u128) -> Fence {
+        Fence { run_id: RunId(Uuid::from_u128(number)), attempt: 1, lease_id: LeaseId(Uuid::from_u128(number)) }
+    }
+
+    #[test]
+    fn what_is_kept_in_mind_is_bounded_and_the_latest_of_it() {
+        let known = KnownEnds::default();
+        let all = 3 * MAX_KNOWN as u128;
+        for number in 0..all {
+            known.put(fence(number), LogEnd::empty(number as u64));
+        }
+        let held = |known: &KnownEnds| known.lock().young.len() + known.lock().old.len();
+        assert!((MAX_KNOWN / 2..=MAX_KNOWN).contains(&held(&known)), "{}", held(&known));
+        for number in all - MAX_KNOWN as u128 / 2..all {
+            assert_eq!(known.take(fence(number)).map(|end| end.limit), Some(number as u64), "of {all}");
+            assert!(known.take(fence(number)).is_none(), "taken twice");
+        }
+        assert!(known.take(fence(0)).is_none());
+    }
 }

@@ -101,7 +101,9 @@ impl Ops {
                 (&mut seat.answer).await
             }
         };
-        answer.map_err(|_| Error::unavailable(anyhow::anyhow!("a desk was given up")))?
+        let runs = answer.map_err(|_| Error::unavailable(anyhow::anyhow!("a desk was given up")))??;
+        self.0.ends.begin(&runs);
+        Ok(runs)
     }
 
     fn saw_runner(&self, id: RunnerId) {
@@ -114,7 +116,6 @@ impl Ops {
     pub async fn start_run(&self, caller: &Caller, runner: RunnerId, fence: Fence) -> Result<DateTime<Utc>> {
         let access = self.reach::<RunsExecute>(caller).await?;
         self.own_runner(&access, runner).await?;
-        self.0.ends.take(fence);
         let lease = own_lease(caller, &access, runner, fence);
         let (ops, combiner) = (self.clone(), self.0.starts.of(access.namespaces()));
         combiner.call((access, lease), move |batch| ops.clone().start_batch(batch)).await
@@ -297,6 +298,7 @@ impl Ops {
         check_text(&mut invalid, "/message", release.message.as_deref(), 4096);
         invalid.into_result()?;
         self.own_runner(&access, runner).await?;
+        self.0.ends.take(fence);
         let mut tx = self.db().begin().await?;
         let lease = own_lease(caller, &access, runner, fence);
         let Some(end) = store::logs::hold_end(&mut tx, &access, &lease).await? else {

@@ -30,9 +30,18 @@ pub struct LogEnd {
     pub stdout: StreamEnd,
     /// What is stored of the standard error.
     pub stderr: StreamEnd,
+    /// The timeline of the database that holds all of it. On another one, which a standby opened that took over or a
+    /// backup that was restored, the last pieces may be missing. Absent when there is nothing to miss.
+    pub timeline: Option<String>,
 }
 
 impl LogEnd {
+    /// Returns the end of a log that nothing was written to.
+    pub fn empty(limit: u64) -> Self {
+        let (stdout, stderr) = (StreamEnd::default(), StreamEnd::default());
+        Self { offsets: LogOffsets::default(), limit, stdout, stderr, timeline: None }
+    }
+
     /// Returns what is stored of a stream.
     pub fn of(&self, stream: Stream) -> &StreamEnd {
         match stream {
@@ -130,7 +139,7 @@ pub async fn hold_ends(
                   o.next AS "stdout?", o.cut_at AS "stdout_cut_at?", o.cut_bytes AS "stdout_cut_bytes?",
                   o.sha256_state AS "stdout_state?",
                   e.next AS "stderr?", e.cut_at AS "stderr_cut_at?", e.cut_bytes AS "stderr_cut_bytes?",
-                  e.sha256_state AS "stderr_state?"
+                  e.sha256_state AS "stderr_state?", left(pg_walfile_name(pg_current_wal_lsn()), 8) AS "timeline!"
            FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::uuid[], $5::uuid[])
                 AS a(run_id, attempt, lease_id, runner_id, token_id)
            CROSS JOIN LATERAL (
@@ -170,6 +179,7 @@ pub async fn hold_ends(
                 limit: row.log_limit.unsigned_abs(),
                 stdout: StreamEnd::of(row.stdout, row.stdout_cut_at, row.stdout_cut_bytes, row.stdout_state),
                 stderr: StreamEnd::of(row.stderr, row.stderr_cut_at, row.stderr_cut_bytes, row.stderr_state),
+                timeline: Some(row.timeline),
             };
             (Fence { run_id, attempt, lease_id }, end)
         })
@@ -244,8 +254,10 @@ pub async fn append(conn: &mut Conn, _: &Access<RunsExecute>, fence: Fence, piec
     Ok(())
 }
 
-/// Appends pieces to where a log is believed to end, by one statement that is a transaction of its own. Answers whether
-/// it did: it does not when the lease is not the caller's any more, or when the log goes on already.
+/// Appends pieces to where a log is believed to end, by one statement that is a transaction of its own. `timeline` is that
+/// of the database that the belief is about, where it is about any piece. Returns the timeline that they are stored on;
+/// nothing when they are not: the lease is not the caller's any more, the log goes on already, or the database is on
+/// another timeline.
 ///
 /// No piece that is stored is read. The lock of reports comes first, and then the lease, as in [`hold_ends`].
 pub async fn append_onto(
@@ -253,27 +265,33 @@ pub async fn append_onto(
     access: &Access<RunsExecute>,
     lease: &OwnLease,
     pieces: &[NewPiece],
-) -> Result<bool> {
+    timeline: Option<&str>,
+) -> Result<Option<String>> {
     let (fence, of) = (lease.fence, PieceColumns::of(pieces));
-    let stored = sqlx::query!(
+    let stored = sqlx::query_scalar!(
         r#"WITH held AS MATERIALIZED (
-               SELECT l.run_id
-               FROM (SELECT $1::uuid AS run_id, pg_advisory_xact_lock($13) OFFSET 0) locked
+               SELECT l.run_id, locked.timeline
+               FROM (SELECT $1::uuid AS run_id, left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline,
+                            pg_advisory_xact_lock($13) OFFSET 0) locked
                CROSS JOIN LATERAL (
                    SELECT l.run_id FROM lease l
                    WHERE l.run_id = locked.run_id AND l.attempt = $2 AND l.lease_id = $14 AND l.runner_id = $15
                      AND l.ns_id = ANY($16)
                    FOR KEY SHARE) l
                WHERE EXISTS (SELECT 1 FROM runner w WHERE w.id = $15 AND w.token_id = $17)
+                 AND locked.timeline = coalesce($18, locked.timeline)
+           ),
+           stored AS (
+               INSERT INTO log_chunk (run_id, attempt, seq, stream, start, reported_at, body, raw_bytes, place, cut_at,
+                                      cut_bytes, sha256_state)
+               SELECT h.run_id, $2, u.seq, u.stream, u.start, u.reported_at, u.body, u.raw_bytes, u.place, u.cut_at,
+                      u.cut_bytes, u.sha256_state
+               FROM held h
+               CROSS JOIN unnest($3::int[], $4::smallint[], $5::bigint[], $6::timestamptz[], $7::bytea[], $8::int[],
+                                 $9::bigint[], $10::bigint[], $11::bigint[], $12::bytea[])
+                    AS u(seq, stream, start, reported_at, body, raw_bytes, place, cut_at, cut_bytes, sha256_state)
            )
-           INSERT INTO log_chunk (run_id, attempt, seq, stream, start, reported_at, body, raw_bytes, place, cut_at, cut_bytes,
-                                  sha256_state)
-           SELECT h.run_id, $2, u.seq, u.stream, u.start, u.reported_at, u.body, u.raw_bytes, u.place, u.cut_at, u.cut_bytes,
-                  u.sha256_state
-           FROM held h
-           CROSS JOIN unnest($3::int[], $4::smallint[], $5::bigint[], $6::timestamptz[], $7::bytea[], $8::int[], $9::bigint[],
-                             $10::bigint[], $11::bigint[], $12::bytea[])
-                AS u(seq, stream, start, reported_at, body, raw_bytes, place, cut_at, cut_bytes, sha256_state)"#,
+           SELECT timeline AS "timeline!" FROM held"#,
         fence.run_id.0,
         fence.attempt as i16,
         &of.seq,
@@ -291,10 +309,11 @@ pub async fn append_onto(
         lease.runner.0,
         access.namespaces(),
         lease.token.0,
+        timeline,
     );
-    match stored.execute(conn).await {
-        Ok(done) => Ok(done.rows_affected() > 0),
-        Err(error) if is_taken(&error) => Ok(false),
+    match stored.fetch_optional(conn).await {
+        Ok(timeline) => Ok(timeline),
+        Err(error) if is_taken(&error) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

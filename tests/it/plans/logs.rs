@@ -1,7 +1,8 @@
 //! A part of a log costs what the part costs, however long the log is.
 
 use futures_util::TryStreamExt;
-use sqlx::{AssertSqlSafe, Executor};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use tstr_api::ops::logs::LogQuery;
 use tstr_shared::logs::{Stream, TailLines};
 use tstr_tests::Lab;
@@ -86,9 +87,18 @@ async fn the_end_and_a_range_of_a_log_of_a_million_lines_touch_nothing_else_of_i
     }
 }
 
-/// An append by what the replica remembers names no partition, so it locks only the one that it writes to.
+/// Counts the partitions of `log_chunk` that this connection's transaction has locked, and those that there are.
+async fn days_locked(conn: &mut PgConnection) -> (i64, i64) {
+    let count = "SELECT count(*) FILTER (WHERE EXISTS (SELECT FROM pg_locks l
+                     WHERE l.pid = pg_backend_pid() AND l.relation = i.inhrelid)), count(*)
+                 FROM pg_inherits i WHERE i.inhparent = 'log_chunk'::regclass";
+    sqlx::query_as(count).fetch_one(conn).await.unwrap()
+}
+
+/// An append by what the replica remembers, and an end with a seal, name no partition: they lock the one that they write
+/// to, or none.
 #[tokio::test]
-async fn an_append_locks_one_day_however_many_are_kept() {
+async fn appends_and_sealed_ends_lock_one_day_however_many_are_kept() {
     let lab = Lab::start().await;
     let run = lab.run_of(&[]).await;
     let worker = lab.worker("w").await;
@@ -96,29 +106,48 @@ async fn an_append_locks_one_day_however_many_are_kept() {
     for (seq, offset) in [(0, 0), (1, 3)] {
         worker.append(fence, seq, Stream::Stdout, offset, "abc").await.unwrap();
     }
-    let append = query(&["INSERT INTO log_chunk", "held AS MATERIALIZED"]);
-    let arguments = format!(
-        "'{run}', 1, '{{2}}', '{{1}}', '{{6}}', '{{2026-11-30}}', '{{abc}}', '{{null}}', '{{6}}', '{{null}}', '{{null}}',
-         '{{null}}', 1, '{}', '{}', '{{1}}', '{}'",
-        fence.lease_id,
-        worker.id,
-        worker.caller.token_id()
-    );
     // The settings of a connection decide the plan, so it must be one of those that serve requests.
     let mut conn = lab.pools(0).main.acquire().await.unwrap();
-    let statement = format!("PREPARE append AS {append}; BEGIN; EXECUTE append({arguments})");
-    conn.execute(AssertSqlSafe(statement)).await.unwrap();
-    let (days, locked, stored): (i64, i64, i64) = sqlx::query_as(
-        "SELECT (SELECT count(*) FROM pg_inherits WHERE inhparent = 'log_chunk'::regclass),
-                (SELECT count(*) FROM pg_locks l
-                 JOIN pg_inherits i ON i.inhrelid = l.relation AND i.inhparent = 'log_chunk'::regclass
-                 WHERE l.pid = pg_backend_pid()),
-                (SELECT count(*) FROM log_chunk WHERE seq = 2)",
-    )
-    .fetch_one(&mut *conn)
-    .await
-    .unwrap();
-    conn.execute("ROLLBACK; DEALLOCATE append").await.unwrap();
-    assert!(days > 5 && stored == 1, "{days} days, {stored} pieces");
-    assert_eq!(locked, 1, "of {days} days");
+    let append = query(&["INSERT INTO log_chunk", "held AS MATERIALIZED"]);
+    conn.execute(AssertSqlSafe(format!("PREPARE append AS {append}"))).await.unwrap();
+    // On another timeline the last pieces that are remembered may be missing: nothing is stored behind them.
+    for (timeline, stored) in [("'00000009'", 0), ("left(pg_walfile_name(pg_current_wal_lsn()), 8)", 1), ("NULL", 1)] {
+        let arguments = format!(
+            "'{run}', 1, '{{2}}', '{{1}}', '{{6}}', '{{2026-11-30}}', '{{abc}}', '{{null}}', '{{6}}', '{{null}}',
+             '{{null}}', '{{null}}', 1, '{}', '{}', '{{1}}', '{}', {timeline}",
+            fence.lease_id,
+            worker.id,
+            worker.caller.token_id()
+        );
+        conn.execute(AssertSqlSafe(format!("BEGIN; EXECUTE append({arguments})"))).await.unwrap();
+        let (locked, days) = days_locked(&mut conn).await;
+        let pieces: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM log_chunk WHERE seq = 2").fetch_one(&mut *conn).await.unwrap();
+        conn.execute("ROLLBACK").await.unwrap();
+        assert_eq!((locked, pieces), (stored, stored), "{timeline}, of {days} days");
+        assert!(days > 2, "{days} days");
+    }
+    let close = query(&["jsonb_to_recordset"]);
+    conn.execute(AssertSqlSafe(format!("PREPARE close AS {close}"))).await.unwrap();
+    for (sealed, ends_one) in [(true, true), (false, false)] {
+        let seal = json!({"stdout_bytes": 6, "stdout_dropped": 0, "stderr_bytes": 0, "stderr_dropped": 0});
+        let mut asked = json!({
+            "run_id": run, "attempt": 1, "lease_id": fence.lease_id, "kind": "outcome", "result": "pass",
+            "log_status": "complete"
+        });
+        if sealed {
+            asked.as_object_mut().unwrap().extend(seal.as_object().unwrap().clone());
+        }
+        let end = format!("BEGIN; EXECUTE close('[{asked}]', ARRAY[1], interval '0', interval '10 s', 'x')");
+        conn.execute(AssertSqlSafe(end)).await.unwrap();
+        let (locked, days) = days_locked(&mut conn).await;
+        let bytes: i64 = sqlx::query_scalar("SELECT log_bytes FROM run_end WHERE run_id = $1")
+            .bind(run.0)
+            .fetch_one(&mut *conn)
+            .await
+            .unwrap();
+        conn.execute("ROLLBACK").await.unwrap();
+        assert_eq!((bytes, locked == 0), (6, ends_one), "{locked} of {days} days");
+    }
+    conn.execute("DEALLOCATE append; DEALLOCATE close").await.unwrap();
 }
