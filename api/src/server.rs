@@ -7,8 +7,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgPool};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -75,17 +75,18 @@ impl Running {
 }
 
 /// Brings the schema of a database up to date.
+///
+/// # Errors
+/// The database cannot be reached, a migration fails, or somebody holds a lock that one needs for five minutes.
 pub async fn migrate(pg_dsn: &str) -> anyhow::Result<()> {
     let options = PgConnectOptions::from_str(pg_dsn).context("--pg-dsn is not a PostgreSQL address")?;
-    let pool =
-        PgPoolOptions::new().max_connections(1).connect_with(options).await.context("cannot reach PostgreSQL")?;
-    let outcome = run_migrations(&pool).await;
-    pool.close().await;
+    let options = options.application_name("tstr-migrate");
+    let connect = async || options.connect().await.context("cannot reach PostgreSQL");
+    let (mut conn, mut aside) = (connect().await?, connect().await?);
+    let outcome = store::migrate::migrate(&mut conn, &mut aside).await.context("cannot migrate the database");
+    // Nothing is lost with them.
+    let _ = (conn.close().await, aside.close().await);
     outcome
-}
-
-async fn run_migrations(pool: &PgPool) -> anyhow::Result<()> {
-    sqlx::migrate!("../migrations").run(pool).await.context("cannot migrate the database")
 }
 
 /// Starts a replica; returns when it serves.

@@ -18,6 +18,7 @@ pub mod keeps;
 pub mod ledger;
 pub mod log_reads;
 pub mod logs;
+pub mod migrate;
 pub mod namespaces;
 pub mod orders;
 pub mod packing;
