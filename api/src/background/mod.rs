@@ -24,6 +24,8 @@ const GATES_EVERY: Duration = Duration::from_secs(30);
 /// How often it is looked for runs and logs whose time is over, and how soon again where something was left.
 const RETENTION_EVERY: Duration = Duration::from_secs(600);
 const RETENTION_AGAIN: Duration = Duration::from_secs(60);
+/// How often it is looked for what is remembered and not used, and for how long it must not have been.
+const FORGET_EVERY: Duration = Duration::from_secs(600);
 /// How often it is looked whether there is room for more runs.
 const STORAGE_EVERY: Duration = Duration::from_secs(30);
 
@@ -90,8 +92,8 @@ pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken, no_sche
         tokio::time::sleep((begun.elapsed() * 100).min(Duration::from_secs(8))).await;
         Ok(Next::Later)
     });
-    spawn.every("idle lanes", Duration::from_secs(600), async |ops| {
-        ops.forget_idle_lanes();
+    spawn.every("idle lanes", FORGET_EVERY, async |ops| {
+        ops.forget_idle(FORGET_EVERY);
         Ok(Next::Later)
     });
     spawn.every("orders", Duration::from_secs(1), async |ops| {

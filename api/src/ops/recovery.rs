@@ -171,8 +171,10 @@ impl Ops {
         Ok(())
     }
 
-    /// Forgets what this replica remembers of labels that no run has any more.
-    pub fn forget_idle_lanes(&self) {
+    /// Forgets what this replica remembers of labels that no run has any more, and of runners that were not heard of here
+    /// for `since`.
+    pub fn forget_idle(&self, since: Duration) {
+        self.0.runners.forget_idle(since);
         self.0.placement.forget_idle();
     }
 
