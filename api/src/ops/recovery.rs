@@ -178,6 +178,11 @@ impl Ops {
         self.0.placement.forget_idle();
     }
 
+    /// Returns how many runners, sets of runners and desks this replica remembers.
+    pub fn remembered(&self) -> [usize; 3] {
+        [self.0.runners.count(), self.0.placement.signatures(), self.0.desks.count()]
+    }
+
     /// Takes in news of another replica; tells whether it is not our own.
     pub fn hear(&self, news: &super::wake::News) -> bool {
         if !self.0.wake.hear(news) {
