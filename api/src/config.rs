@@ -39,7 +39,7 @@ pub struct Config {
     pub no_migrate: bool,
 
     /// The most connections to the database of this replica
-    #[arg(long, env = "TSTR_PG_CONNECTIONS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(4..=1000))]
+    #[arg(long, env = "TSTR_PG_CONNECTIONS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(5..=1000))]
     pub pg_connections: u32,
 
     /// `--pg-dsn` leads to pgbouncer in transaction mode, which knows the database three times: under its name, and with

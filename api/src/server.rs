@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgPool};
+use sqlx::{ConnectOptions, Connection};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::ops::Ops;
 use crate::ops::storage::{Disk, StorageLimits};
 pub use crate::pools::connect;
+use crate::store::Pool;
 use crate::store::tokens::SealedPair;
 use crate::{background, grpc, http, store, telemetry};
 
@@ -151,7 +152,7 @@ async fn upkeep(stop: CancellationToken) {
 }
 
 /// Refuses servers that are too old; warns of settings under which an acknowledged run could be lost.
-async fn check_database(pool: &PgPool) -> anyhow::Result<()> {
+async fn check_database(pool: &Pool) -> anyhow::Result<()> {
     let mut conn = pool.acquire().await?;
     let settings = store::housekeeping::settings(&mut conn).await?;
     if settings.version < 140_000 {
@@ -170,7 +171,7 @@ async fn check_database(pool: &PgPool) -> anyhow::Result<()> {
 }
 
 /// Reads the signing keys; a server that has none yet makes one, and the key file if it is missing.
-async fn signing_pairs(pool: &PgPool, key_file: &Path) -> anyhow::Result<Vec<SigningPair>> {
+async fn signing_pairs(pool: &Pool, key_file: &Path) -> anyhow::Result<Vec<SigningPair>> {
     let access = Access::system("bootstrap");
     let mut tx = pool.begin().await?;
     store::tokens::lock_bootstrap(&mut tx, &access).await?;

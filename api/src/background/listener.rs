@@ -53,8 +53,8 @@ async fn hear(ops: &Ops) -> crate::error::Result<()> {
     let mut looked: Option<Instant> = None;
     loop {
         // `None` says that the connection was lost and made again: something may have been missed.
-        let news = match listener.try_recv().await? {
-            Some(notification) => serde_json::from_str::<News>(notification.payload()).unwrap_or_default(),
+        let news = match listener.next().await? {
+            Some(text) => serde_json::from_str::<News>(&text).unwrap_or_default(),
             None => News { more: true, revoked: true, runners: true, ..News::default() },
         };
         if ops.hear(&news) && news.revoked {

@@ -29,6 +29,10 @@ const FORGET_EVERY: Duration = Duration::from_secs(600);
 /// How often it is looked whether there is room for more runs.
 const STORAGE_EVERY: Duration = Duration::from_secs(30);
 
+/// How often the pulse of the connections is felt, and how soon again while nothing is felt.
+const PULSE_EVERY: Duration = Duration::from_secs(5);
+const PULSE_AGAIN: Duration = Duration::from_secs(1);
+
 /// What follows a turn of a loop.
 enum Next {
     /// There is more to do at once.
@@ -103,6 +107,10 @@ pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken, no_sche
     spawn.every("gates", GATES_EVERY, async |ops| {
         ops.sweep_gates(&Access::system("gates"), GATES_EVERY).await?;
         Ok(Next::Later)
+    });
+    spawn.every("pulse", PULSE_EVERY, async |ops| {
+        let is_doubtful = ops.feel_pulse(&Access::system("pulse")).await?;
+        Ok(if is_doubtful { Next::Within(PULSE_AGAIN) } else { Next::Later })
     });
     spawn.every("standby", Duration::from_secs(1), async |ops| {
         ops.watch_standby(&Access::system("standby")).await?;
