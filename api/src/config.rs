@@ -1,6 +1,7 @@
 //! What `tstr api` is told by flags, environment or file.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use tstr_shared::lease::LeaseTimes;
@@ -39,7 +40,7 @@ pub struct Config {
     pub no_migrate: bool,
 
     /// The most connections to the database of this replica
-    #[arg(long, env = "TSTR_PG_CONNECTIONS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(4..=1000))]
+    #[arg(long, env = "TSTR_PG_CONNECTIONS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(Config::PG_CONNECTIONS))]
     pub pg_connections: u32,
 
     /// `--pg-dsn` leads to pgbouncer in transaction mode, which knows the database three times: under its name, and with
@@ -56,7 +57,7 @@ pub struct Config {
     pub pg_replica_dsn: Option<String>,
 
     /// Read lists from the primary while the standby is further behind than this many seconds
-    #[arg(long, env = "TSTR_PG_REPLICA_LAG_SECS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
+    #[arg(long, env = "TSTR_PG_REPLICA_LAG_SECS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(Config::PG_REPLICA_LAG_SECS))]
     pub pg_replica_lag_secs: u32,
 
     /// How large the database may become, for instance 200GiB: beyond it no new runs are made, and those that are there go on
@@ -99,6 +100,10 @@ impl LeaseProfile {
 impl Config {
     const JSON_ADDR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
     const GRPC_ADDR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9000);
+
+    /// Fewer are not enough for requests, claims, heartbeats, notifications and the pulse, one each.
+    const PG_CONNECTIONS: RangeInclusive<i64> = 5..=1000;
+    const PG_REPLICA_LAG_SECS: RangeInclusive<i64> = 1..=600;
 
     /// Makes the settings for a database and a key file, all else as by default.
     pub fn new(pg_dsn: impl Into<String>, key_file: impl Into<PathBuf>) -> Self {
@@ -146,6 +151,15 @@ impl Config {
                 Ok(_) => {}
             }
         }
+        // Whoever makes the settings himself has not passed the command line.
+        for (flag, number, range) in [
+            ("--pg-connections", self.pg_connections, Self::PG_CONNECTIONS),
+            ("--pg-replica-lag-secs", self.pg_replica_lag_secs, Self::PG_REPLICA_LAG_SECS),
+        ] {
+            if !range.contains(&i64::from(number)) {
+                faults.push(format!("{flag} {number} is not from {} to {}", range.start(), range.end()));
+            }
+        }
         match (self.pg_pooled, &self.pg_direct_dsn) {
             (false, Some(_)) => faults.push("--pg-direct-dsn is of no use without --pg-pooled".to_owned()),
             (true, None) if !self.no_migrate => faults.push(
@@ -185,6 +199,20 @@ mod tests {
             "{text}"
         );
         assert!(Config::new("postgres://localhost/x", "key").check().is_ok());
+    }
+
+    #[test]
+    fn numbers_are_checked_whoever_has_set_them() {
+        let fault = |pg_connections, pg_replica_lag_secs| {
+            let config = Config { pg_connections, pg_replica_lag_secs, ..Config::new("postgres://localhost/x", "key") };
+            config.check().err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert_eq!(fault(5, 1), "");
+        assert_eq!(
+            fault(4, 0),
+            "--pg-connections 4 is not from 5 to 1000\n--pg-replica-lag-secs 0 is not from 1 to 600"
+        );
+        assert!(fault(1001, 10).contains("--pg-connections 1001"));
     }
 
     #[test]

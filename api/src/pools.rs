@@ -8,18 +8,24 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection};
 
 use crate::config::Config;
-use crate::ops::{Pools, Standby};
-use crate::store::housekeeping;
+use crate::ops::{Listening, Pools, Standby};
+use crate::store::{Line, Pool, housekeeping};
 
 /// How long a request waits for a connection. A request may then wait for two locks, the one of a quota and another, each
 /// for the `lock_timeout` of [`EVERYWHERE`], and is still answered within 5 s.
 const ACQUIRE: Duration = Duration::from_millis(1500);
 /// How long a list waits for a connection to the standby; then the primary is asked.
 const ACQUIRE_STANDBY: Duration = Duration::from_secs(1);
+
+/// How long a statement may take; the server itself gives up earlier, by the `statement_timeout` of [`EVERYWHERE`]. So
+/// beyond this the server is not heard any more.
+const LIMIT: Duration = Duration::from_secs(35);
+/// How long a statement for heartbeats may take. A worker repeats its heartbeat rather than to wait any longer.
+const BEAT_LIMIT: Duration = Duration::from_secs(10);
 
 /// A setting by its name, with its value as `pg_settings` shows it; times are milliseconds.
 type Setting = (&'static str, &'static str);
@@ -42,39 +48,58 @@ const UNHURRIED: &[Setting] = &[("synchronous_commit", "off")];
 /// The standby takes no writes anyway; one that has been made a primary meanwhile shall not either.
 const READING: &[Setting] = &[("default_transaction_read_only", "on")];
 
+/// When the server takes a replica for dead that says nothing any more, and what it holds is free for others: after 25 s.
+/// These are for the server's end of a connection, and mean nothing on a socket of the same machine; the replica's own end
+/// has the limits of each statement, and the pulse (`ops/pulse.rs`).
+const UNHEARD: &[Setting] = &[
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "25000"),
+];
+
 /// What sqlx calls the statements that it prepares, as far as they reach PostgreSQL under this name.
 const OWN_NAMES: &str = "sqlx_s_";
 
 /// Opens the connections of a replica.
 pub async fn connect(config: &Config) -> anyhow::Result<Pools> {
     let (claims, beats) = ((config.pg_connections * 3 / 10).max(1), (config.pg_connections / 10).max(1));
+    // One feels the pulse; without a pooler another one listens.
+    let apart = if config.pg_pooled { 1 } else { 2 };
     let dsn = options(&config.pg_dsn)?;
-    let open = async |size: u32, kept: u32, purpose: &str, also: &[Setting]| {
+    let line = Line::default();
+    let open = async |size: u32, kept: u32, limit: Duration, purpose: &str, also: &[Setting]| {
         let settings: Vec<Setting> = [EVERYWHERE, also].concat();
         let options = match config.pg_pooled {
             true => behind_pooler(&dsn, purpose)?,
-            false => dsn.clone().options(settings.iter().copied()),
+            false => dsn.clone().options(settings.iter().chain(UNHEARD).copied()),
         };
         let database = options.get_database().unwrap_or_default().to_owned();
-        let pool = PgPoolOptions::new().max_connections(size).min_connections(kept).acquire_timeout(ACQUIRE);
-        let pool = pool.connect_lazy_with(options);
+        let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE).connect_lazy_with(options);
+        let pool = Pool::new(pool, limit, kept, &line);
         let checked = check(&pool, config.pg_pooled, &settings).await;
         checked.with_context(|| format!("the database {database:?} at --pg-dsn cannot be used"))?;
+        // Those that are missing now are opened later.
+        pool.keep_open().await;
         anyhow::Ok(pool)
     };
-    let main = open(config.pg_connections - claims - beats, 1, "", &[]).await?;
-    let claim = open(claims, 1, "_claim", PROBES).await?;
+    let main = open(config.pg_connections - claims - beats - apart, 1, LIMIT, "", &[]).await?;
+    let claim = open(claims, 1, LIMIT, "_claim", PROBES).await?;
     // All of them are opened now and kept: a server that has no connections left later must not cost leases.
-    let beat = open(beats, beats, "_beat", UNHURRIED).await?;
-    let listen = match &config.pg_direct_dsn {
-        Some(dsn) => Some(one_connection(dsn).await.context("the database at --pg-direct-dsn cannot be used")?),
+    let beat = open(beats, beats, BEAT_LIMIT, "_beat", UNHURRIED).await?;
+    let listening = match &config.pg_direct_dsn {
+        Some(dsn) => Some(options(dsn)?),
         None if config.pg_pooled => {
             tracing::info!("there is no way past the pooler: what other replicas do is looked for once a second");
             None
         }
-        None => Some(main.clone()),
+        None => Some(dsn),
     };
-    let standby = config.pg_replica_dsn.as_deref().map(|dsn| standby(config, dsn)).transpose()?;
+    let listen = match listening {
+        Some(options) => Some(listening_on(options).await?),
+        None => None,
+    };
+    let standby = config.pg_replica_dsn.as_deref().map(|dsn| standby(config, dsn, &line)).transpose()?;
     Ok(Pools { main, claim, beat, listen, standby })
 }
 
@@ -89,23 +114,26 @@ fn behind_pooler(dsn: &PgConnectOptions, purpose: &str) -> anyhow::Result<PgConn
     Ok(dsn.clone().database(&format!("{database}{purpose}")).extra_float_digits(None))
 }
 
-/// Opens the connection that listens.
-async fn one_connection(dsn: &str) -> anyhow::Result<PgPool> {
-    // Nothing but LISTEN is said on it, so nothing is set; it lives as long as the replica.
-    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE).max_lifetime(None).idle_timeout(None);
-    Ok(pool.connect_with(options(dsn)?).await?)
+/// Finds out whether a connection that listens can be opened. Nothing but LISTEN is said on it, so nothing is set.
+async fn listening_on(options: PgConnectOptions) -> anyhow::Result<Listening> {
+    let options = options.options(UNHEARD.iter().copied());
+    let conn = tokio::time::timeout(ACQUIRE, options.connect()).await.map_err(anyhow::Error::from);
+    let conn = conn.and_then(|conn| Ok(conn?)).context("the database that notifications come from cannot be used")?;
+    conn.close().await?;
+    Ok(Listening { options, wait: ACQUIRE })
 }
 
 /// Prepares the connections to the standby. It may be away, also now: then the primary is asked.
-fn standby(config: &Config, dsn: &str) -> anyhow::Result<Standby> {
-    let options = options(dsn)?.options(EVERYWHERE.iter().chain(READING).copied());
+fn standby(config: &Config, dsn: &str, line: &Line) -> anyhow::Result<Standby> {
+    let options = options(dsn)?.options([EVERYWHERE, READING, UNHEARD].concat());
     let pool = PgPoolOptions::new().max_connections((config.pg_connections / 2).max(1));
     let pool = pool.acquire_timeout(ACQUIRE_STANDBY).connect_lazy_with(options);
+    let pool = Pool::new(pool, LIMIT, 0, line);
     Ok(Standby { pool, most_behind: Duration::from_secs(config.pg_replica_lag_secs.into()) })
 }
 
 /// Refuses connections that are not what they must be: their settings, and who keeps prepared statements.
-async fn check(pool: &PgPool, pooled: bool, settings: &[Setting]) -> anyhow::Result<()> {
+async fn check(pool: &Pool, pooled: bool, settings: &[Setting]) -> anyhow::Result<()> {
     // A server that begins just now gets a second chance.
     let first = match pool.begin().await {
         Err(sqlx::Error::PoolTimedOut) => pool.begin().await,

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::ops::Ops;
 use crate::ops::storage::{Disk, StorageLimits};
 pub use crate::pools::connect;
+use crate::store::Pool;
 use crate::store::tokens::SealedPair;
 use crate::{background, grpc, http, store, telemetry};
 
@@ -75,17 +76,18 @@ impl Running {
 }
 
 /// Brings the schema of a database up to date.
+///
+/// # Errors
+/// The database cannot be reached, a migration fails, or somebody holds a lock that one needs for five minutes.
 pub async fn migrate(pg_dsn: &str) -> anyhow::Result<()> {
     let options = PgConnectOptions::from_str(pg_dsn).context("--pg-dsn is not a PostgreSQL address")?;
-    let pool =
-        PgPoolOptions::new().max_connections(1).connect_with(options).await.context("cannot reach PostgreSQL")?;
-    let outcome = run_migrations(&pool).await;
-    pool.close().await;
+    let options = options.application_name("tstr-migrate");
+    let connect = async || options.connect().await.context("cannot reach PostgreSQL");
+    let (mut conn, mut aside) = (connect().await?, connect().await?);
+    let outcome = store::migrate::migrate(&mut conn, &mut aside).await.context("cannot migrate the database");
+    // Nothing is lost with them.
+    let _ = (conn.close().await, aside.close().await);
     outcome
-}
-
-async fn run_migrations(pool: &PgPool) -> anyhow::Result<()> {
-    sqlx::migrate!("../migrations").run(pool).await.context("cannot migrate the database")
 }
 
 /// Starts a replica; returns when it serves.
@@ -150,7 +152,7 @@ async fn upkeep(stop: CancellationToken) {
 }
 
 /// Refuses servers that are too old; warns of settings under which an acknowledged run could be lost.
-async fn check_database(pool: &PgPool) -> anyhow::Result<()> {
+async fn check_database(pool: &Pool) -> anyhow::Result<()> {
     let mut conn = pool.acquire().await?;
     let settings = store::housekeeping::settings(&mut conn).await?;
     if settings.version < 140_000 {
@@ -169,7 +171,7 @@ async fn check_database(pool: &PgPool) -> anyhow::Result<()> {
 }
 
 /// Reads the signing keys; a server that has none yet makes one, and the key file if it is missing.
-async fn signing_pairs(pool: &PgPool, key_file: &Path) -> anyhow::Result<Vec<SigningPair>> {
+async fn signing_pairs(pool: &Pool, key_file: &Path) -> anyhow::Result<Vec<SigningPair>> {
     let access = Access::system("bootstrap");
     let mut tx = pool.begin().await?;
     store::tokens::lock_bootstrap(&mut tx, &access).await?;

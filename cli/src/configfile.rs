@@ -243,6 +243,7 @@ mod tests {
         assert!(fault("config = 'x'").contains("unknown key `config`"));
         assert!(fault("broken").contains("tstr.toml"));
         assert!(fault("pg-connections = 'many'").contains("many"));
+        assert!(fault("pg-connections = 70000").contains("invalid value '70000' for '--pg-connections"));
         let missing = matches("", "tstr api --pg-dsn x --config /nowhere/x.toml", None).unwrap_err();
         assert!(missing.contains("/nowhere/x.toml"), "{missing}");
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use sqlx::Executor;
 use tokio::task::JoinSet;
+use tstr_api::ops::claims::Claim;
 use tstr_shared::ids::RunId;
 use tstr_shared::selector::SelectorSources;
 use tstr_tests::worker::Worker;
@@ -194,4 +195,57 @@ async fn a_claim_whose_time_is_over_is_answered_behind_any_number_that_wait_long
     let answered = tokio::time::timeout(LONG / 4, worker.claim_within(1, Duration::ZERO)).await;
     assert!(answered.expect("it is answered when its time is over").is_empty());
     assert!(waiting.try_join_next().is_none(), "the others go on waiting");
+}
+
+#[tokio::test]
+async fn what_runners_looked_for_is_forgotten_once_nobody_looks_for_it() {
+    let stack = prepared(1).await;
+    let ops = stack.replica(0).ops().clone();
+    for number in 0..30 {
+        let accept = [("region".to_owned(), format!("r{number}"))].into();
+        let selectors = SelectorSources { accept, ..SelectorSources::default() };
+        let worker = Worker::register_for(&stack, 0, &format!("w{number}"), &[".*"], selectors).await;
+        assert!(worker.claim(1).await.is_empty());
+    }
+    let [runners, sets, _] = ops.remembered();
+    assert_eq!((runners, sets), (30, 30));
+    // A desk is closed by its last look, which may end a little after its last claim.
+    eventually("no desk is left", LONG, async || (ops.remembered()[2] == 0).then_some(())).await;
+    // One waits meanwhile: what it looks for stays.
+    let worker = Worker::register(&stack, 0, "w").await;
+    let waiting = waits(&worker, 1);
+    eventually("it waits", LONG, async || (ops.remembered()[2] == 1).then_some(())).await;
+    ops.forget_idle(Duration::ZERO);
+    assert_eq!(ops.remembered(), [0, 1, 1]);
+    stack.admin().trigger("a").await;
+    assert_eq!(waiting.await.unwrap().len(), 1);
+    eventually("all is forgotten", LONG, async || {
+        ops.forget_idle(Duration::ZERO);
+        (ops.remembered() == [0, 0, 0]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_claim_that_is_tried_again_while_the_first_try_waits_is_given_the_runs_once() {
+    let stack = prepared(1).await;
+    let worker = Worker::register(&stack, 0, "w").await;
+    let claim_id = uuid::Uuid::new_v4();
+    let tries = |first| {
+        let worker = worker.clone();
+        let claim = Claim { runner_id: worker.id, max: 2, wait: LONG, claim_id, only_repeat: false, first };
+        tokio::spawn(async move { worker.ops.claim(&worker.caller, claim).await.unwrap() })
+    };
+    let first = tries(true);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let second = tries(false);
+    // The first one gives its place up, also where nobody hears the answer any more.
+    assert!(tokio::time::timeout(LONG / 2, first).await.expect("it is answered").unwrap().is_empty());
+    let matrix = json!({"labels": {"n": ["1", "2", "3", "4", "5"]}});
+    stack.admin().register(&factory::with(factory::test("many"), "/matrix", matrix)).await;
+    stack.admin().trigger("many").await;
+    assert_eq!(tokio::time::timeout(LONG / 2, second).await.expect("it is served").unwrap().len(), 2);
+    let held: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM lease").fetch_one(&mut stack.db.connect().await).await.unwrap();
+    assert_eq!(held, 2, "what was wanted once is given once");
 }

@@ -26,6 +26,7 @@ mod queue;
 mod replicas;
 mod retention;
 mod scheduler;
+mod silence;
 mod spread;
 mod standby;
 mod transitions;

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
+use sqlx::Executor;
 use tstr_shared::run::TriggerRun;
 use tstr_tests::contract::default;
-use tstr_tests::{Lab, TestDb, factory};
+use tstr_tests::process::{Process, command, make_dir};
+use tstr_tests::{Lab, TestDb, binary, eventually, factory};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it lies in the repository")
@@ -45,6 +48,44 @@ async fn replicas_that_start_at_once_migrate_once() {
     }
     let reference = TestDb::new().await;
     assert_eq!(schema(&db), schema(&reference));
+}
+
+#[tokio::test]
+async fn a_migration_that_waits_for_a_long_reader_holds_nobody_else_up_and_names_him() {
+    const READS: &str = "SELECT count(*) FROM ready";
+    let db = TestDb::new().await;
+    let undo = "ALTER TABLE ready DROP COLUMN config_id; ALTER TABLE lease DROP COLUMN config_id;
+                DROP FUNCTION config_of; DELETE FROM _sqlx_migrations WHERE version = 202611300940";
+    let mut own = db.connect().await;
+    own.execute(undo).await.unwrap();
+    let mut reader = db.connect().await;
+    reader.execute("SET application_name = 'a long report'; BEGIN").await.unwrap();
+    reader.execute(READS).await.unwrap();
+
+    let mut migrate = command(binary());
+    migrate.arg("migrate").env("TSTR_PG_DSN", db.dsn());
+    let mut migrating = Process::start(migrate, make_dir("m").join("log"));
+    let waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'ready'::regclass AND NOT granted";
+    for _ in 0..3 {
+        eventually("the migration waits", Duration::from_secs(20), async || {
+            let count: i64 = sqlx::query_scalar(waiting).fetch_one(&mut own).await.unwrap();
+            (count > 0).then_some(())
+        })
+        .await;
+        let asked = Instant::now();
+        own.execute(READS).await.unwrap();
+        assert!(asked.elapsed() < Duration::from_secs(4), "another reader waited for {:?}", asked.elapsed());
+        assert!(migrating.is_running(), "{}", migrating.log_text());
+    }
+    let text = migrating.log_text();
+    assert!(
+        text.contains("migration 202611300940 waits for the connection") && text.contains("a long report"),
+        "{text}"
+    );
+    reader.execute("COMMIT").await.unwrap();
+    let status = tokio::task::spawn_blocking(move || migrating.wait(Duration::from_secs(20))).await.unwrap();
+    assert!(status.success(), "{status}");
+    assert!(schema(&db).contains("config_of"), "it was applied");
 }
 
 /// `TSTR_ACCEPT=1` writes the file anew.

@@ -111,7 +111,7 @@ async fn a_claim_costs_the_same_at_any_depth() {
         for mode in MODES {
             // The settings of a connection decide the plan, so it must be one of those that claims use.
             let mut conn = lab.pools(0).claim.acquire().await.unwrap();
-            let plan = explain(&mut conn, &claim, &wanted, mode).await;
+            let plan = explain(conn.raw(), &claim, &wanted, mode).await;
             plan.reads_only_by("ready", "ready_pkey");
             for kind in ["Seq Scan", "Sort", "Hash Join", "Merge Join"] {
                 plan.has_no(kind);
@@ -150,7 +150,7 @@ async fn a_claim_locks_no_partition_of_run_however_many_days_are_kept() {
              JOIN pg_inherits i ON i.inhrelid = l.relation AND i.inhparent = 'run'::regclass
              WHERE l.pid = pg_backend_pid()",
         )
-        .fetch_one(&mut *conn)
+        .fetch_one(&mut conn)
         .await
         .unwrap();
         assert_eq!(held > 0, locked, "{held} partitions are locked");
@@ -268,7 +268,7 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
     }
     let mut prepared = Vec::new();
     for ((_, query, arguments, _), conn) in cases.iter().zip(&mut conns) {
-        let mut one = Prepared::new(conn, query, "force_generic_plan").await;
+        let mut one = Prepared::new(conn.raw(), query, "force_generic_plan").await;
         let arguments = fill(arguments, &nobody);
         one.explain(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await;
         prepared.push(one);
@@ -342,16 +342,16 @@ async fn the_walks_over_the_queue_follow_its_index() {
     let (from, to) = (lane(LANES / 2), lane(LANES / 2 + 2));
     for mode in MODES {
         let mut claims = lab.pools(0).claim.acquire().await.unwrap();
-        let plan = explain(&mut claims, &skip, &[], mode).await;
+        let plan = explain(claims.raw(), &skip, &[], mode).await;
         plan.reads_only_by("ready", "ready_pkey");
         assert!(plan.rows_of("ready") <= LANES as f64 + 2.0, "more rows than lanes:\n{plan}");
         plan.touches_at_most(LANES * 5);
 
-        let plan = explain(&mut claims, &step, &[&from, "0", "999"], mode).await;
+        let plan = explain(claims.raw(), &step, &[&from, "0", "999"], mode).await;
         plan.reads_only_by("ready", "ready_pkey");
         assert!(plan.rows_of("ready") <= 1_001.0, "{plan}");
 
-        let plan = explain(&mut claims, &late, &[&from, "0", &to, "0", "'test'"], mode).await;
+        let plan = explain(claims.raw(), &late, &[&from, "0", &to, "0", "'test'"], mode).await;
         plan.reads_only_by("ready", "ready_pkey");
         plan.has_no("Seq Scan");
         plan.touches_at_most(1_500);
@@ -371,7 +371,7 @@ async fn the_mover_takes_what_is_due_from_the_front_of_its_index() {
     conn.execute("VACUUM ANALYZE delayed").await.unwrap();
     let mover = query(&["FROM delayed", "INSERT INTO ready", "LIMIT $1"]);
     for mode in MODES {
-        let plan = explain(&mut conn, &mover, &["500"], mode).await;
+        let plan = explain(conn.raw(), &mover, &["500"], mode).await;
         plan.reads_only_by("delayed", "delayed_pkey");
         plan.has_no("Sort");
         plan.touches_at_most(400);

@@ -8,7 +8,7 @@ use tstr_api::config::LeaseProfile;
 use tstr_api::server::Running;
 use tstr_api::{Config, server};
 use tstr_tests::postgres::{Postgres, Stop};
-use tstr_tests::process::make_dir;
+use tstr_tests::process::{command, make_dir, run};
 use tstr_tests::{Person, eventually, factory};
 
 const TESTS: &str = "/api/v1/namespaces/default/tests";
@@ -176,6 +176,25 @@ async fn a_standby_that_ends_or_goes_its_own_way_is_missed_by_nobody() {
         sqlx::query_scalar("SELECT to_jsonb(count(*)) FROM test").fetch_one(&mut conn).await.unwrap()
     };
     assert_eq!(written, json!(1), "nothing was ever written there");
+
+    // It writes on, and is made a standby again: at a place that its primary has not reached yet, but of another history.
+    execute(&world.standby.dsn("tstr"), "CREATE TABLE own AS SELECT generate_series(1, 100000) AS n").await;
+    world.standby.stop(Stop::Fast);
+    run(command("/bin/touch").arg(world.standby.socket_dir().join("standby.signal")));
+    world.standby.start_again();
+    let ahead = "SELECT pg_is_in_recovery() AND pg_last_wal_replay_lsn() > $1::pg_lsn";
+    let primary: String = sqlx::query_scalar("SELECT pg_current_wal_lsn()::text")
+        .fetch_one(&mut PgConnection::connect(&world.primary.dsn("tstr")).await.unwrap())
+        .await
+        .unwrap();
+    let mut conn = PgConnection::connect(&world.standby.dsn("tstr")).await.unwrap();
+    let is_ahead: bool = sqlx::query_scalar(ahead).bind(primary).fetch_one(&mut conn).await.unwrap();
+    assert!(is_ahead, "it has more than its primary");
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(world.metric("tstr_pg_replica_usable").await, 0.0);
+        assert_eq!(world.names().await, ["a", "b"]);
+    }
     world.replica.stop().await.unwrap();
     world.primary.stop(Stop::Fast);
 }

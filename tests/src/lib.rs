@@ -22,6 +22,7 @@ pub mod postgres;
 pub mod process;
 pub mod registry;
 pub mod replica;
+pub mod road;
 pub mod room;
 pub mod runner;
 pub mod sightings;

@@ -57,6 +57,22 @@ struct TokenHeader {
     kid: String,
 }
 
+/// What time it is, for those who judge tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Time {
+    /// The time; by it tokens end.
+    pub now: DateTime<Utc>,
+    /// The highest time that the clock has shown; by it tokens have begun. A clock that was set back takes none of those
+    /// away that were issued before.
+    pub highest: DateTime<Utc>,
+}
+
+impl From<DateTime<Utc>> for Time {
+    fn from(now: DateTime<Utc>) -> Self {
+        Self { now, highest: now }
+    }
+}
+
 /// Signs tokens, verifies them, and knows which are revoked. Cheap to clone.
 #[derive(Clone)]
 pub struct Tokens(Arc<Keys>);
@@ -113,19 +129,20 @@ impl Tokens {
     }
 
     /// Turns a bearer into a caller.
-    pub fn verify(&self, bearer: &str, now: DateTime<Utc>) -> Result<Caller> {
+    pub fn verify(&self, bearer: &str, time: impl Into<Time>) -> Result<Caller> {
+        let time = time.into();
         if bearer.len() > MAX_TOKEN {
             return Err(refused());
         }
         let digest: Digest32 = Sha256::digest(bearer).into();
         let known = self.0.known.read().ok().and_then(|known| known.get(&digest).cloned());
         if let Some(Known { caller, from }) = known {
-            if from.saturating_sub(LEEWAY as i64) > now.timestamp() {
+            if from.saturating_sub(LEEWAY as i64) > time.highest.timestamp() {
                 return Err(refused());
             }
-            return self.still_holds(&caller, now).map(|()| caller);
+            return self.still_holds(&caller, time).map(|()| caller);
         }
-        let claims = self.claims(bearer, now).ok_or_else(refused)?;
+        let claims = self.claims(bearer, time).ok_or_else(refused)?;
         let namespaces = NamespacePatterns::parse(&claims.ns).map_err(|_| refused())?;
         let expires_at = DateTime::from_timestamp(claims.exp, 0).ok_or_else(refused)?;
         let from = claims.nbf.max(claims.iat);
@@ -144,7 +161,7 @@ impl Tokens {
         all.insert(digest, known);
     }
 
-    fn claims(&self, bearer: &str, now: DateTime<Utc>) -> Option<Claims> {
+    fn claims(&self, bearer: &str, time: Time) -> Option<Claims> {
         let (kind_word, jwt) = bearer.strip_prefix("tstr_")?.split_once('_')?;
         let header = URL_SAFE_NO_PAD.decode(jwt.split('.').next()?).ok()?;
         let header: TokenHeader = serde_json::from_slice(&header).ok()?;
@@ -160,19 +177,19 @@ impl Tokens {
         rules.validate_exp = false;
         rules.validate_nbf = false;
         let claims = jsonwebtoken::decode::<Claims>(jwt, key, &rules).ok()?.claims;
-        let (now, leeway) = (now.timestamp(), LEEWAY as i64);
+        let (now, highest, leeway) = (time.now.timestamp(), time.highest.timestamp(), LEEWAY as i64);
         let in_time = claims.exp.saturating_add(leeway) > now
-            && claims.nbf.saturating_sub(leeway) <= now
-            && claims.iat.saturating_sub(leeway) <= now;
+            && claims.nbf.saturating_sub(leeway) <= highest
+            && claims.iat.saturating_sub(leeway) <= highest;
         let known = !self.0.revoked.read().ok()?.contains(&claims.jti);
         (in_time && known && kind_word == kind(&claims.scopes) && claims.sub == claims.jti.to_string())
             .then_some(claims)
     }
 
     /// Tells whether a caller's token still holds: a request that lasts asks again and again.
-    pub fn still_holds(&self, caller: &Caller, now: DateTime<Utc>) -> Result<()> {
+    pub fn still_holds(&self, caller: &Caller, time: Time) -> Result<()> {
         let revoked = self.0.revoked.read().map_or(true, |set| set.contains(&caller.token_id()));
-        if revoked || caller.expires_at().timestamp().saturating_add(LEEWAY as i64) <= now.timestamp() {
+        if revoked || caller.expires_at().timestamp().saturating_add(LEEWAY as i64) <= time.now.timestamp() {
             return Err(refused());
         }
         Ok(())
@@ -231,8 +248,11 @@ pub(crate) mod tests {
             last_used_at: None,
         }
     }
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
     fn now() -> DateTime<Utc> {
-        "2026-01-15T00:00:00Z".parse().unwrap()
+        at("2026-01-15T00:00:00Z")
     }
     fn forged(header: &str, token: &str) -> String {
         let (prefix, jwt) =
@@ -258,8 +278,8 @@ pub(crate) mod tests {
         let kid = pair.kid.clone();
         let tokens = Tokens::new(&[pair]);
         let text = tokens.sign(&record()).unwrap();
-        assert!(tokens.verify(&text, "2026-02-01T00:00:31Z".parse().unwrap()).is_err());
-        assert!(tokens.verify(&text, "2025-12-31T23:59:00Z".parse().unwrap()).is_err());
+        assert!(tokens.verify(&text, at("2026-02-01T00:00:31Z")).is_err());
+        assert!(tokens.verify(&text, at("2025-12-31T23:59:00Z")).is_err());
         // Another server's key, even under the same name.
         let other = Tokens::new(&[SigningPair { kid, ..SigningPair::generate().unwrap() }]);
         assert!(other.verify(&text, now()).is_err());
@@ -278,7 +298,7 @@ pub(crate) mod tests {
         let second = tokens.verify(&text, now()).unwrap();
         assert!(Arc::ptr_eq(&first.0, &second.0), "the second time it was known");
         for outside in ["2026-02-01T00:00:31Z", "2025-12-31T23:59:00Z"] {
-            assert!(tokens.verify(&text, outside.parse().unwrap()).is_err(), "{outside}");
+            assert!(tokens.verify(&text, at(outside)).is_err(), "{outside}");
         }
         // The last character carries bits that are not part of the signature: another text is another token all the same.
         let (kept, last) = text.split_at(text.len() - 1);
@@ -288,6 +308,24 @@ pub(crate) mod tests {
         }
         tokens.revoke(first.token_id());
         assert_eq!(tokens.verify(&text, now()).unwrap_err().code(), ErrorCode::Unauthenticated);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_takes_no_token_away_and_one_that_was_ahead_ends_none() {
+        let tokens = Tokens::new(&[SigningPair::generate().unwrap()]);
+        let text = tokens.sign(&record()).unwrap();
+        let time = |now, highest| Time { now: at(now), highest: at(highest) };
+        let back = time("2025-12-01T00:00:00Z", "2026-01-02T00:00:00Z");
+        let was_ahead = time("2026-01-15T00:00:00Z", "2027-06-01T00:00:00Z");
+        // Verified anew, and known.
+        for _ in 0..2 {
+            for good in [back, was_ahead] {
+                let caller = tokens.verify(&text, good).unwrap();
+                assert!(tokens.still_holds(&caller, good).is_ok());
+            }
+            assert!(tokens.verify(&text, time("2026-02-01T00:00:31Z", "2026-02-01T00:00:31Z")).is_err());
+            assert!(tokens.verify(&text, time("2025-12-31T23:59:00Z", "2025-12-31T23:59:00Z")).is_err());
+        }
     }
 
     #[test]

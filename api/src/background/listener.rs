@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::pause;
 use crate::auth::access::Access;
+use crate::error::Result;
 use crate::ops::Ops;
 use crate::ops::wake::{CHANNEL, News};
 
@@ -16,45 +16,31 @@ const GATHER: Duration = Duration::from_millis(25);
 /// How long after a look at all lanes the next one is left to the loop.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Starts listening and telling.
-pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken) {
-    tracker.spawn(tell(ops.clone(), stop.clone()));
-    tracker.spawn(listen(ops.clone(), stop.clone()));
-}
-
-async fn tell(ops: Ops, stop: CancellationToken) {
+/// Tells the other replicas what happens here, until it is time to stop.
+pub(super) async fn tell(ops: Ops, stop: CancellationToken) -> Result<()> {
     while let Some(news) = stop.run_until_cancelled(ops.wake().next_news()).await {
-        if let Err(error) = ops.tell(&Access::system("wake"), &news).await {
-            // Others look by themselves after a second.
-            tracing::warn!("other replicas were not told: {error}");
-        }
+        // Those that are not told look by themselves after a second.
+        ops.tell(&Access::system("wake"), &news).await?;
         if pause(&stop, GATHER).await {
-            return;
+            break;
         }
     }
+    Ok(())
 }
 
-async fn listen(ops: Ops, stop: CancellationToken) {
-    loop {
-        let heard = stop.run_until_cancelled(hear(&ops)).await;
-        match heard {
-            // There is nothing to listen to: everybody finds what is new by looking.
-            None | Some(Ok(())) => return,
-            Some(Err(error)) => tracing::warn!("listening for other replicas: {error}"),
-        }
-        if pause(&stop, Duration::from_secs(1)).await {
-            return;
-        }
-    }
+/// Hears what happens on other replicas, until it is time to stop. Ends where there is nothing to listen to: there
+/// everybody finds what is new by looking.
+pub(super) async fn listen(ops: Ops, stop: CancellationToken) -> Result<()> {
+    stop.run_until_cancelled(hear(&ops)).await.unwrap_or(Ok(()))
 }
 
-async fn hear(ops: &Ops) -> crate::error::Result<()> {
+async fn hear(ops: &Ops) -> Result<()> {
     let Some(mut listener) = ops.listener(CHANNEL).await? else { return Ok(()) };
     let mut looked: Option<Instant> = None;
     loop {
         // `None` says that the connection was lost and made again: something may have been missed.
-        let news = match listener.try_recv().await? {
-            Some(notification) => serde_json::from_str::<News>(notification.payload()).unwrap_or_default(),
+        let news = match listener.next().await? {
+            Some(text) => serde_json::from_str::<News>(&text).unwrap_or_default(),
             None => News { more: true, revoked: true, runners: true, ..News::default() },
         };
         if ops.hear(&news) && news.revoked {

@@ -76,14 +76,6 @@ impl Ops {
         let deadline = Instant::now() + req.wait.min(MAX_CLAIM_WAIT);
         let known = self.own_runner(&access, req.runner_id).await?;
         self.saw_runner(req.runner_id);
-        // Before all else: what an earlier try was given.
-        if !req.first {
-            let mut conn = self.0.pools.claim.acquire().await?;
-            let held = store::claims::held_by_claim(&mut conn, &access, req.runner_id, req.claim_id).await?;
-            if !held.is_empty() || req.only_repeat {
-                return Ok(held);
-            }
-        }
         let asker = Asker {
             runner: req.runner_id,
             token: caller.token_id(),
@@ -92,7 +84,18 @@ impl Ops {
             want: usize::from(req.max),
             actor: access.actor().to_owned(),
         };
-        let mut seat = self.wait_at_desk(caller, access, &known.signature, asker);
+        let mut seat = self.wait_at_desk(caller, access, &known.signature, asker, req.first);
+        if !req.first {
+            // Before all else: what an earlier try was given. One that is just being served tells the seat.
+            let access = self.reach::<RunsExecute>(caller).await?;
+            let mut conn = self.0.pools.claim.acquire().await?;
+            let held = store::claims::held_by_claim(&mut conn, &access, req.runner_id, req.claim_id).await?;
+            if !held.is_empty() || req.only_repeat {
+                return Ok(held);
+            }
+            drop(conn);
+            self.look_for(&seat);
+        }
         let answer = tokio::select! {
             biased;
             answer = &mut seat.answer => answer,

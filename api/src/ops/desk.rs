@@ -20,7 +20,7 @@ use super::placement::{Candidates, Signature};
 use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
-use crate::store::claims::{Asker, ClaimFor, Claimed};
+use crate::store::claims::{Asker, ClaimFor, ClaimOf, Claimed};
 use crate::store::runners::Unable;
 use crate::store::{self, Quota};
 
@@ -34,9 +34,9 @@ const LIMITED_LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Whom a desk serves: the index of a signature, and the namespaces that the tokens reach.
 type Key = (usize, Vec<i32>);
 
-/// All desks of a replica.
-#[derive(Default)]
-pub(super) struct Desks(Mutex<HashMap<Key, Arc<Desk>>>);
+/// All desks of a replica at which anybody waits. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Desks(Arc<Mutex<HashMap<Key, Arc<Desk>>>>);
 
 /// Where the runners of one signature wait.
 pub(super) struct Desk {
@@ -49,6 +49,10 @@ pub(super) struct Desk {
 struct Queue {
     asks: VecDeque<Ask>,
     next: u64,
+    /// How many claims have a seat here. Changed under the lock of all desks as well.
+    seats: usize,
+    /// How often claims of runners that drained were to be looked for again.
+    resumed: u64,
     /// A task looks at this moment.
     looking: bool,
     /// Something happened since it began.
@@ -65,13 +69,26 @@ struct Ask {
     asker: Asker,
     /// It has waited long enough: the next look is its last.
     last: Arc<AtomicBool>,
-    /// Its runner drains: nothing is looked for until somebody changes that.
-    paused: bool,
+    /// There may be an earlier try of the same claim.
+    is_repeat: bool,
+    state: State,
     reply: oneshot::Sender<Result<Vec<LeasedRun>>>,
+}
+
+/// What a claim that waits waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// To hear what an earlier try was given: nothing is looked for before.
+    Asking,
+    /// For runs.
+    Looking,
+    /// For somebody to let its runner, which drains, take runs again.
+    Draining,
 }
 
 /// A claim's seat at a desk; given up when it is dropped.
 pub(super) struct Seat {
+    desks: Desks,
     desk: Arc<Desk>,
     number: u64,
     last: Arc<AtomicBool>,
@@ -81,29 +98,43 @@ pub(super) struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.desk.queue().asks.retain(|ask| ask.number != self.number);
+        let mut all = self.desks.map();
+        let mut queue = self.desk.queue();
+        queue.asks.retain(|ask| ask.number != self.number);
+        queue.seats -= 1;
+        Desks::close(&mut all, &self.desk, &queue);
     }
 }
 
 impl Desks {
-    fn all(&self) -> Vec<Arc<Desk>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    fn map(&self) -> MutexGuard<'_, HashMap<Key, Arc<Desk>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn of(&self, signature: &Arc<Signature>, namespaces: &[i32]) -> Arc<Desk> {
-        let mut desks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn all(&self) -> Vec<Arc<Desk>> {
+        self.map().values().cloned().collect()
+    }
+
+    /// Takes a seat at a desk, which is opened where there is none.
+    fn sit_down(&self, signature: &Arc<Signature>, namespaces: &[i32]) -> Arc<Desk> {
+        let mut all = self.map();
         let key = (signature.index(), namespaces.to_vec());
         let open = || Desk { key: key.clone(), signature: signature.clone(), queue: Mutex::default() };
-        desks.entry(key.clone()).or_insert_with(|| Arc::new(open())).clone()
+        let desk = all.entry(key.clone()).or_insert_with(|| Arc::new(open())).clone();
+        desk.queue().seats += 1;
+        desk
     }
 
-    /// Forgets a desk at which nobody waits.
-    fn close(&self, desk: &Arc<Desk>) {
-        let mut desks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Counted under the lock: the map, the task that asks, and nobody who is about to wait here.
-        if Arc::strong_count(desk) <= 2 && desk.queue().asks.is_empty() {
-            desks.remove(&desk.key);
+    /// Forgets a desk at which nobody has a seat and nobody looks; the last one who leaves it finds that.
+    fn close(all: &mut HashMap<Key, Arc<Desk>>, desk: &Desk, queue: &Queue) {
+        if queue.seats == 0 && !queue.looking {
+            all.remove(&desk.key);
         }
+    }
+
+    /// Returns how many desks there are.
+    pub(super) fn count(&self) -> usize {
+        self.map().len()
     }
 }
 
@@ -112,8 +143,20 @@ impl Desk {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the claims of one look from the front.
-    fn take(&self) -> Vec<Ask> {
+    /// Lets a claim wait. An earlier try of it gives its place up: nobody is given twice what was wanted once.
+    fn wait(&self, queue: &mut Queue, ask: Ask) {
+        let earlier = |other: &&mut Ask| ask.is_repeat && other.asker.claim() == ask.asker.claim();
+        match queue.asks.iter_mut().find(earlier) {
+            Some(earlier) => {
+                let earlier = std::mem::replace(earlier, ask);
+                let _ = earlier.reply.send(Ok(Vec::new()));
+            }
+            None => queue.asks.push_back(ask),
+        }
+    }
+
+    /// Takes the claims of one look from the front; and says how often claims were resumed before it.
+    fn take(&self) -> (Vec<Ask>, u64) {
         let mut queue = self.queue();
         queue.again = false;
         let (mut wanted, mut taken, mut kept) = (0, Vec::new(), VecDeque::new());
@@ -122,7 +165,12 @@ impl Desk {
             if ask.reply.is_closed() {
                 continue;
             }
-            if ask.paused && !ask.last.load(Ordering::Acquire) {
+            let is_looked_for = match ask.state {
+                State::Looking => true,
+                State::Asking => false,
+                State::Draining => ask.last.load(Ordering::Acquire),
+            };
+            if !is_looked_for {
                 kept.push_back(ask);
                 continue;
             }
@@ -131,20 +179,49 @@ impl Desk {
         }
         kept.append(&mut queue.asks);
         queue.asks = kept;
-        taken
+        (taken, queue.resumed)
     }
 
     /// Tells whether anybody waits for whom it is worth to look.
     fn has_claims(&self) -> bool {
-        self.queue().asks.iter().any(|ask| !ask.paused)
+        self.queue().asks.iter().any(|ask| ask.state == State::Looking)
     }
 
-    /// Puts claims that got nothing back to the front, in their order.
-    fn put_back(&self, asks: Vec<Ask>) {
+    /// Puts claims that got nothing back to the front, in their order. `resumed` is what was said when they were taken: a
+    /// runner that drained then, and was resumed since, waits for runs. Whoever was told so looks again.
+    fn put_back(&self, asks: Vec<Ask>, resumed: u64) {
         let mut queue = self.queue();
-        for ask in asks.into_iter().rev() {
+        let was_resumed = queue.resumed != resumed;
+        let repeated: HashSet<_> = queue.asks.iter().filter(|ask| ask.is_repeat).map(|ask| ask.asker.claim()).collect();
+        for mut ask in asks.into_iter().rev() {
+            if repeated.contains(&ask.asker.claim()) {
+                let _ = ask.reply.send(Ok(Vec::new()));
+                continue;
+            }
+            if was_resumed && ask.state == State::Draining {
+                ask.state = State::Looking;
+            }
             queue.asks.push_front(ask);
         }
+    }
+
+    /// Takes the later tries of claims out that came while these were given runs: they are answered alike.
+    fn take_repeats(&self, given: &HashMap<ClaimOf, Vec<LeasedRun>>) -> Vec<Ask> {
+        let mut queue = self.queue();
+        let is_given = |ask: &Ask| ask.is_repeat && given.contains_key(&ask.asker.claim());
+        if !queue.asks.iter().any(is_given) {
+            return Vec::new();
+        }
+        let (repeats, others) = std::mem::take(&mut queue.asks).into_iter().partition(is_given);
+        queue.asks = others;
+        Vec::from(repeats)
+    }
+
+    /// Lets the claims of runners that drained be looked for again.
+    fn resume(&self) {
+        let mut queue = self.queue();
+        queue.resumed += 1;
+        queue.asks.iter_mut().filter(|ask| ask.state == State::Draining).for_each(|ask| ask.state = State::Looking);
     }
 
     /// Takes the claims out that have waited long enough.
@@ -165,6 +242,19 @@ impl Desk {
     }
 }
 
+/// A task that looks. Where it panics, those that wait are told to ask again, and the next one may look.
+struct Looking<'a>(&'a Desk);
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut queue = self.0.queue();
+            queue.looking = false;
+            queue.asks.clear();
+        }
+    }
+}
+
 /// What one look gave.
 #[derive(Default)]
 struct Look {
@@ -176,15 +266,18 @@ struct Look {
 }
 
 impl Ops {
-    /// Lets a claim wait at the desk of its runner's signature.
+    /// Lets a claim wait at the desk of its runner's signature. The first try is looked for at once; a later one when
+    /// [`Ops::look_for`] says so, and until then it only hears what the earlier one is given.
     pub(super) fn wait_at_desk(
         &self,
         caller: &Caller,
         access: Access<RunsExecute>,
         signature: &Arc<Signature>,
         asker: Asker,
+        is_first: bool,
     ) -> Seat {
-        let desk = self.0.desks.of(signature, access.namespaces());
+        let desks = self.0.desks.clone();
+        let desk = desks.sit_down(signature, access.namespaces());
         let (reply, answer) = oneshot::channel();
         let last = Arc::new(AtomicBool::new(false));
         let number = {
@@ -192,11 +285,24 @@ impl Ops {
             queue.next += 1;
             let number = queue.next;
             let (caller, last) = (caller.clone(), last.clone());
-            queue.asks.push_back(Ask { number, caller, access, asker, last, paused: false, reply });
+            let state = if is_first { State::Looking } else { State::Asking };
+            desk.wait(&mut queue, Ask { number, caller, access, asker, last, is_repeat: !is_first, state, reply });
             number
         };
-        self.look_soon(&desk);
-        Seat { desk, number, last, answer }
+        let seat = Seat { desks, desk, number, last, answer };
+        if is_first {
+            self.look_soon(&seat.desk);
+        }
+        seat
+    }
+
+    /// Lets a claim be looked for: its earlier tries were given nothing.
+    pub(super) fn look_for(&self, seat: &Seat) {
+        let mine = |ask: &&mut Ask| ask.number == seat.number;
+        if let Some(ask) = seat.desk.queue().asks.iter_mut().find(mine) {
+            ask.state = State::Looking;
+        }
+        self.look_soon(&seat.desk);
     }
 
     /// Lets the next look of a claim be its last.
@@ -215,7 +321,7 @@ impl Ops {
     /// Lets the claims of runners that were draining be looked for again.
     pub(super) fn look_for_resumed(&self) {
         for desk in self.0.desks.all() {
-            desk.queue().asks.iter_mut().for_each(|ask| ask.paused = false);
+            desk.resume();
             self.look_soon(&desk);
         }
     }
@@ -233,18 +339,21 @@ impl Ops {
 
     /// Looks until nobody waits or nothing is there.
     async fn serve(self, desk: Arc<Desk>) {
+        let _looking = Looking(&desk);
         loop {
             let served = self.serve_once(&desk).await;
             if !served && !desk.rest() {
-                self.0.desks.close(&desk);
-                return;
+                let mut all = self.0.desks.map();
+                let queue = desk.queue();
+                return Desks::close(&mut all, &desk, &queue);
             }
         }
     }
 
     /// Looks once for the claims in front; tells whether it is worth to go on at once.
     async fn serve_once(&self, desk: &Arc<Desk>) -> bool {
-        let asks = self.refuse_revoked(desk.take());
+        let (asks, resumed) = desk.take();
+        let asks = self.refuse_revoked(asks);
         if asks.is_empty() {
             return false;
         }
@@ -270,19 +379,27 @@ impl Ops {
         let served = !look.runs.is_empty();
         // Whoever may have nothing makes room in front for those behind.
         let moved = !look.unable.is_empty();
-        let mut given: HashMap<(RunnerId, Uuid), Vec<LeasedRun>> = HashMap::new();
+        let claims: HashMap<_, _> =
+            asks.iter().map(|ask| ((ask.asker.runner, ask.asker.claim_id), ask.asker.claim())).collect();
+        let mut given: HashMap<ClaimOf, Vec<LeasedRun>> = HashMap::new();
         for one in look.runs {
-            given.entry((one.runner, one.claim_id)).or_default().push(one.run);
+            if let Some(claim) = claims.get(&(one.runner, one.claim_id)) {
+                given.entry(*claim).or_default().push(one.run);
+            }
+        }
+        for repeat in desk.take_repeats(&given) {
+            let runs = given.get(&repeat.asker.claim()).cloned().unwrap_or_default();
+            let _ = repeat.reply.send(Ok(runs));
         }
         let mut unserved = Vec::new();
         for mut ask in asks {
             let asker = (ask.asker.runner, ask.asker.claim_id);
-            match (given.remove(&asker), look.unable.get(&asker)) {
+            match (given.remove(&ask.asker.claim()), look.unable.get(&asker)) {
                 // A claimer that has gone meanwhile is given the same when it repeats its claim.
                 (Some(runs), _) => drop(ask.reply.send(Ok(runs))),
                 (None, _) if ask.last.load(Ordering::Acquire) => drop(ask.reply.send(Ok(Vec::new()))),
                 (None, Some(Unable::Draining)) => {
-                    ask.paused = true;
+                    ask.state = State::Draining;
                     unserved.push(ask);
                 }
                 // It has registered anew, and must be asked again what it takes.
@@ -293,7 +410,7 @@ impl Ops {
                 (None, None) => unserved.push(ask),
             }
         }
-        desk.put_back(unserved);
+        desk.put_back(unserved, resumed);
         if !served && !moved {
             // Nothing was there for those in front, so there is nothing for those behind them either.
             for ask in desk.take_last() {
@@ -415,3 +532,6 @@ struct Taken {
     /// The namespace's quota left runs where they are.
     limited: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,16 @@ impl KnownRunners {
     pub(super) fn forget(&self, id: RunnerId) {
         self.map().remove(&id);
     }
+
+    /// Forgets the runners that nothing was read of for so long; they are asked for again when they come back.
+    pub(super) fn forget_idle(&self, since: Duration) {
+        self.map().retain(|_, one| one.read_at.elapsed() < since);
+    }
+
+    /// Returns how many are known.
+    pub(super) fn count(&self) -> usize {
+        self.map().len()
+    }
 }
 
 impl Ops {

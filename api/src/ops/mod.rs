@@ -20,6 +20,7 @@ mod log_tail;
 pub mod logs;
 mod namespaces;
 pub mod placement;
+mod pulse;
 mod reads;
 pub mod recovery;
 pub mod retention;
@@ -37,7 +38,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 use tstr_shared::ids::{RunnerId, TokenId};
 use tstr_shared::lease::{Fence, LeaseTimes};
@@ -50,31 +51,40 @@ use crate::auth::Caller;
 use crate::auth::access::{Access, System};
 use crate::auth::verify::Tokens;
 use crate::error::Result;
-use crate::store;
 use crate::store::claims::OwnLease;
 use crate::store::namespaces::NamespaceRow;
+use crate::store::{self, Listener, Pool, Tx};
 
 /// The connections of a replica, apart by purpose so that one kind of work cannot starve another.
 #[derive(Debug, Clone)]
 pub struct Pools {
     /// Ordinary work.
-    pub main: PgPool,
+    pub main: Pool,
     /// Claims and walks over the queue; planned for index probes only, whatever the statistics say.
-    pub claim: PgPool,
+    pub claim: Pool,
     /// Heartbeats, and what a request needs while it holds another connection: nobody who holds one of these waits for
     /// one of the others. They commit without waiting for the disk, a lost heartbeat is repeated.
-    pub beat: PgPool,
+    pub beat: Pool,
     /// Where notifications of other replicas are heard; absent where a pooler is in the way.
-    pub listen: Option<PgPool>,
+    pub listen: Option<Listening>,
     /// Where lists are read while it is near enough.
     pub standby: Option<Standby>,
+}
+
+/// Where notifications are heard.
+#[derive(Debug, Clone)]
+pub struct Listening {
+    /// The address.
+    pub options: PgConnectOptions,
+    /// How long is waited for a connection to it.
+    pub wait: Duration,
 }
 
 /// A copy of the database that takes no writes and is a little behind.
 #[derive(Debug, Clone)]
 pub struct Standby {
     /// The connections to it.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// Lists are read from it while it is not further behind than this.
     pub most_behind: Duration,
 }
@@ -100,6 +110,7 @@ struct Inner {
     seen: Mutex<Seen>,
     clock: clock::DatabaseClock,
     behind: Mutex<reads::Behind>,
+    pulse: pulse::Pulse,
     closing: CancellationToken,
     storage: storage::Storage,
     /// Wakes the loop that carries out ordered cancels.
@@ -146,6 +157,7 @@ impl Ops {
             seen: Mutex::default(),
             clock: clock::DatabaseClock::default(),
             behind: Mutex::default(),
+            pulse: pulse::Pulse::default(),
             closing: CancellationToken::new(),
             storage: storage::Storage::default(),
             orders: tokio::sync::Notify::new(),
@@ -183,26 +195,21 @@ impl Ops {
     /// Closes the connections, once nobody uses them any more.
     pub async fn disconnect(&self) {
         let pools = &self.0.pools;
+        drop(self.0.pulse.take());
         tokio::join!(pools.main.close(), pools.claim.close(), pools.beat.close());
-        if let Some(listen) = &pools.listen {
-            listen.close().await;
-        }
         if let Some(standby) = &pools.standby {
             standby.pool.close().await;
         }
     }
 
     /// Opens a connection that listens on a channel; `None` where no way leads past the pooler.
-    pub async fn listener(&self, channel: &str) -> Result<Option<sqlx::postgres::PgListener>> {
-        let Some(pool) = &self.0.pools.listen else { return Ok(None) };
-        let mut listener = sqlx::postgres::PgListener::connect_with(pool).await?;
-        // Reconnecting is left to the caller, who then also knows that something may have been missed.
-        listener.listen(channel).await?;
-        Ok(Some(listener))
+    pub async fn listener(&self, channel: &str) -> Result<Option<Listener>> {
+        let Some(Listening { options, wait }) = &self.0.pools.listen else { return Ok(None) };
+        Ok(Some(Listener::listen(options, *wait, self.db().line(), channel).await?))
     }
 
     /// Takes the turn to make the first administrator's token; `None` when there is one already.
-    pub async fn begin_bootstrap(&self, access: &Access<System>) -> Result<Option<sqlx::PgTransaction<'static>>> {
+    pub async fn begin_bootstrap(&self, access: &Access<System>) -> Result<Option<Tx>> {
         let mut tx = self.db().begin().await?;
         store::tokens::lock_bootstrap(&mut tx, access).await?;
         let found = store::tokens::has_admin(&mut tx, access).await?;
@@ -219,7 +226,7 @@ impl Ops {
         &self.0.wake
     }
 
-    fn db(&self) -> &PgPool {
+    fn db(&self) -> &Pool {
         &self.0.pools.main
     }
 

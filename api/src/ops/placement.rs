@@ -20,7 +20,7 @@ const LANES_AT_ONCE: usize = 16;
 /// A set of runners that take the same placement classes: what their tokens and labels select.
 #[derive(Debug)]
 pub struct Signature {
-    /// Its place in the list of signatures.
+    /// Its number.
     index: usize,
     namespaces: NamespacePatterns,
     selectors: Selectors,
@@ -44,7 +44,9 @@ struct Board {
     /// Classes that have lanes and are not known yet.
     unknown: HashSet<i32>,
     known: HashMap<(Vec<String>, SelectorSources), usize>,
-    signatures: Vec<Eligible>,
+    signatures: HashMap<usize, Eligible>,
+    /// The number of the next signature; none is used twice.
+    next: usize,
     /// Counts additions.
     clock: u64,
     /// Turns with every look, so that namespaces that hold equally many leases take turns.
@@ -161,16 +163,26 @@ impl Placement {
         }
     }
 
-    /// Forgets lanes that were empty here and already at the last call, and classes that have no lanes any more: labels
-    /// that no run has again must not fill the memory. What is forgotten is learned anew when it is needed.
+    /// Forgets lanes that were empty here and already at the last call, classes that have no lanes any more, and signatures
+    /// that nobody else holds: labels that no run and no runner has again must not fill the memory. What is forgotten is
+    /// learned anew when it is needed.
     pub fn forget_idle(&self) {
         let mut board = self.board();
+        // They are handed out under the lock only, so nobody can be about to use one that nobody holds.
+        board.signatures.retain(|_, eligible| Arc::strong_count(&eligible.signature) > 1);
+        let Board { known, signatures, .. } = &mut *board;
+        known.retain(|_, index| signatures.contains_key(index));
         board.lanes.retain(|_, lane| !(lane.empty && std::mem::replace(&mut lane.idle, lane.empty)));
         let used: HashSet<i32> = board.lanes.keys().map(|lane| lane / 4).collect();
         board.classes.retain(|id, _| used.contains(id));
-        for eligible in &mut board.signatures {
+        for eligible in board.signatures.values_mut() {
             eligible.fits.retain(|id, _| used.contains(id));
         }
+    }
+
+    /// Returns how many signatures are known.
+    pub fn signatures(&self) -> usize {
+        self.board().signatures.len()
     }
 
     /// Takes over how many leases each namespace holds.
@@ -212,21 +224,23 @@ impl Placement {
     pub fn signature(&self, runner: &RunnerSelectors) -> Result<Arc<Signature>> {
         let key = (runner.namespaces.clone(), runner.selectors.clone());
         let mut board = self.board();
-        if let Some(known) = board.known.get(&key).and_then(|index| board.signatures.get(*index)) {
+        if let Some(known) = board.known.get(&key).and_then(|index| board.signatures.get(index)) {
             return Ok(known.signature.clone());
         }
         let broken = |what: String| Error::internal(anyhow::anyhow!("stored selectors do not parse: {what}"));
-        let index = board.signatures.len();
+        let index = board.next;
         let signature = Arc::new(Signature {
             index,
             namespaces: NamespacePatterns::parse(&key.0).map_err(|(_, fault)| broken(fault))?,
             selectors: Selectors::parse(&key.1).map_err(|fault| broken(fault.to_string()))?,
         });
+        board.next += 1;
         board.known.insert(key, index);
-        board.signatures.push(Eligible { signature: signature.clone(), fits: HashMap::new(), lanes: BTreeMap::new() });
+        let eligible = Eligible { signature: signature.clone(), fits: HashMap::new(), lanes: BTreeMap::new() };
+        board.signatures.insert(index, eligible);
         let lanes: Vec<(i32, Lane)> = board.lanes.iter().map(|(lane, state)| (*lane, *state)).collect();
         let Board { signatures, classes, .. } = &mut *board;
-        if let Some(eligible) = signatures.get_mut(index) {
+        if let Some(eligible) = signatures.get_mut(&index) {
             for (lane, state) in lanes {
                 eligible.list(classes, lane, None, Some(state));
             }
@@ -242,7 +256,7 @@ impl Placement {
         let mut board = self.board();
         board.turn = board.turn.wrapping_add(1);
         let (turn, as_of) = (board.turn, board.clock);
-        let Some(eligible) = board.signatures.get(signature.index) else { return Vec::new() };
+        let Some(eligible) = board.signatures.get(&signature.index) else { return Vec::new() };
         let with_runs: Vec<i32> = eligible.lanes.keys().copied().filter(|ns| namespaces.contains(ns)).collect();
         let count = with_runs.len();
         let mut shares: BTreeSet<(i64, usize, i32, usize)> = with_runs
@@ -279,7 +293,7 @@ impl Board {
             self.unknown.insert(lane / 4);
             return;
         }
-        for eligible in &mut self.signatures {
+        for eligible in self.signatures.values_mut() {
             eligible.list(&self.classes, lane, before, after);
         }
     }
@@ -417,7 +431,7 @@ mod tests {
         placement.claimed(&[], &gone, u64::MAX);
         let sizes = || {
             let board = placement.board();
-            (board.lanes.len(), board.classes.len(), board.signatures[0].fits.len())
+            (board.lanes.len(), board.classes.len(), board.signatures[&signature.index].fits.len())
         };
         placement.forget_idle();
         assert_eq!(sizes(), (1000, 1000, 1000), "they may come back soon");
@@ -429,6 +443,27 @@ mod tests {
         assert_eq!(placement.unknown_classes(), [3]);
         placement.add_classes(vec![class(3, 1, "nyc")]);
         assert_eq!(told(&placement.candidates(&signature, &[1], 1))[0].1, [(4, 1), (12, 9)]);
+    }
+
+    #[test]
+    fn signatures_that_nobody_holds_are_forgotten_and_those_of_others_are_not_mixed_up() {
+        let placement = Placement::default();
+        placement.add_classes(vec![class(1, 1, "nyc"), class(2, 1, "sfo")]);
+        placement.add([at(4, 1), at(8, 1)]);
+        let nyc = placement.signature(&runner(".*", "nyc")).unwrap();
+        for number in 0..100 {
+            placement.signature(&runner(".*", &format!("r{number}"))).unwrap();
+        }
+        assert_eq!(placement.signatures(), 101);
+        placement.forget_idle();
+        assert_eq!((placement.signatures(), placement.board().known.len()), (1, 1));
+        let sfo = placement.signature(&runner(".*", "sfo")).unwrap();
+        assert!(Arc::ptr_eq(&nyc, &placement.signature(&runner(".*", "nyc")).unwrap()), "it is still known");
+        assert_eq!(told(&placement.candidates(&nyc, &[1], 1)), [(1, vec![(4, 1)], 1)]);
+        assert_eq!(told(&placement.candidates(&sfo, &[1], 1)), [(1, vec![(8, 1)], 1)]);
+        drop((nyc, sfo));
+        placement.forget_idle();
+        assert_eq!((placement.signatures(), placement.board().known.len()), (0, 0));
     }
 
     #[test]

@@ -3,6 +3,10 @@
 //! Only lists go there. What decides something, a single thing that is read, and what a request reads of its own writes
 //! come from the primary. How far the standby is behind is measured without anybody's clock but ours: we note how far
 //! the primary has written, and look when the standby has replayed that.
+//!
+//! Places are compared only where both are of the same history of the same database. A server that was a primary for a
+//! while and is made a standby again has gone its own way: it stands at a place that its new primary will reach as well,
+//! with other contents. What is not told apart are two copies that were both made a primary of their own, each once.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -15,6 +19,7 @@ use tokio::time::timeout;
 use super::{Ops, Standby};
 use crate::auth::access::{Access, System};
 use crate::error::{Error, Result};
+use crate::store::housekeeping::{History, LogPlace};
 use crate::store::{self, Tx};
 
 /// How long a standby may take to answer; then the primary is asked.
@@ -27,23 +32,33 @@ const MOST_MARKS: usize = 600;
 pub(super) struct Behind {
     /// How far the primary had written, and when that was looked at; only what the standby has not reached yet.
     marks: VecDeque<(Instant, i64)>,
+    /// Which log the marks are places of.
+    history: Option<History>,
     /// All that was written up to this instant is on the standby.
     reached: Option<Instant>,
 }
 
 impl Behind {
     /// Notes how far the primary has written.
-    fn note_written(&mut self, at: Instant, written: i64) {
+    fn note_written(&mut self, at: Instant, written: LogPlace) {
+        if self.history.replace(written.history) != Some(written.history) {
+            self.marks.clear();
+            self.lose();
+        }
         if self.marks.len() == MOST_MARKS {
             self.marks.pop_front();
         }
-        self.marks.push_back((at, written));
+        self.marks.push_back((at, written.bytes));
     }
 
-    /// Notes how far the standby has replayed; asked for after the last note of the primary.
-    fn note_replayed(&mut self, replayed: i64) {
+    /// Notes how far the standby has replayed; asked for after the last note of the primary. It is lost where it has
+    /// replayed another log.
+    fn note_replayed(&mut self, replayed: LogPlace) {
+        if self.history != Some(replayed.history) {
+            return self.lose();
+        }
         while let Some((at, written)) = self.marks.front().copied()
-            && written <= replayed
+            && written <= replayed.bytes
         {
             self.reached = Some(at);
             self.marks.pop_front();
@@ -127,31 +142,53 @@ impl Ops {
 mod tests {
     use super::*;
 
+    fn place(bytes: i64) -> LogPlace {
+        LogPlace { history: History { system: 7, timeline: 1 }, bytes }
+    }
+
+    #[test]
+    fn a_standby_that_has_another_log_is_not_near_however_far_it_is() {
+        let at = Instant::now();
+        let mut behind = Behind::default();
+        behind.note_written(at, place(100));
+        for (system, timeline) in [(7, 2), (8, 1)] {
+            behind.note_replayed(LogPlace { history: History { system, timeline }, bytes: 1_000 });
+            assert_eq!(behind.by(at), None, "{system} {timeline}");
+        }
+        behind.note_replayed(place(100));
+        assert!(behind.by(at).is_some());
+        // A new primary has begun a history of its own: what was reached of the old one does not count.
+        behind.note_written(at, LogPlace { history: History { system: 7, timeline: 2 }, bytes: 90 });
+        assert_eq!(behind.by(at), None);
+        behind.note_replayed(place(2_000));
+        assert_eq!(behind.by(at), None);
+    }
+
     #[test]
     fn a_standby_is_behind_by_the_age_of_what_it_has_reached() {
         let start = Instant::now();
         let at = |secs| start + Duration::from_secs(secs);
         let mut behind = Behind::default();
         assert_eq!(behind.by(at(0)), None, "nothing is known before it was looked at");
-        behind.note_written(at(0), 100);
-        behind.note_replayed(90);
+        behind.note_written(at(0), place(100));
+        behind.note_replayed(place(90));
         assert_eq!(behind.by(at(0)), None);
-        behind.note_written(at(1), 200);
-        behind.note_replayed(150);
+        behind.note_written(at(1), place(200));
+        behind.note_replayed(place(150));
         assert_eq!(behind.by(at(1)), Some(Duration::from_secs(1)), "it has what was written a second ago");
         // A primary at rest: the standby has all of it, however long ago it was written.
         for secs in 2..50 {
-            behind.note_written(at(secs), 200);
-            behind.note_replayed(200);
+            behind.note_written(at(secs), place(200));
+            behind.note_replayed(place(200));
         }
         assert_eq!(behind.by(at(49)), Some(Duration::ZERO));
         // It stops replaying, and nobody looks any more: it ages either way.
-        behind.note_written(at(50), 300);
-        behind.note_replayed(299);
+        behind.note_written(at(50), place(300));
+        behind.note_replayed(place(299));
         assert_eq!(behind.by(at(60)), Some(Duration::from_secs(11)));
         behind.lose();
         assert_eq!(behind.by(at(60)), None);
-        behind.note_replayed(300);
+        behind.note_replayed(place(300));
         assert_eq!(behind.by(at(60)), Some(Duration::from_secs(10)));
     }
 
@@ -159,7 +196,7 @@ mod tests {
     fn one_that_is_far_behind_costs_no_memory() {
         let mut behind = Behind::default();
         for written in 0..10_000 {
-            behind.note_written(Instant::now(), written);
+            behind.note_written(Instant::now(), place(written));
         }
         assert_eq!(behind.marks.len(), MOST_MARKS);
     }

@@ -171,9 +171,16 @@ impl Ops {
         Ok(())
     }
 
-    /// Forgets what this replica remembers of labels that no run has any more.
-    pub fn forget_idle_lanes(&self) {
+    /// Forgets what this replica remembers of labels that no run has any more, and of runners that were not heard of here
+    /// for `since`.
+    pub fn forget_idle(&self, since: Duration) {
+        self.0.runners.forget_idle(since);
         self.0.placement.forget_idle();
+    }
+
+    /// Returns how many runners, sets of runners and desks this replica remembers.
+    pub fn remembered(&self) -> [usize; 3] {
+        [self.0.runners.count(), self.0.placement.signatures(), self.0.desks.count()]
     }
 
     /// Takes in news of another replica; tells whether it is not our own.

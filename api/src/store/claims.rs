@@ -70,6 +70,16 @@ pub struct Asker {
     pub actor: String,
 }
 
+/// What makes a claim the same when it is tried again: who claims, with which token, and how the claim is called.
+pub type ClaimOf = (RunnerId, TokenId, Uuid);
+
+impl Asker {
+    /// Returns which claim it is.
+    pub fn claim(&self) -> ClaimOf {
+        (self.runner, self.token, self.claim_id)
+    }
+}
+
 /// Which runs are claimed, and for whom.
 #[derive(Debug)]
 pub struct ClaimFor<'a> {

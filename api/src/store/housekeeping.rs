@@ -122,18 +122,51 @@ pub async fn differing(conn: &mut Conn, names: &[String], values: &[String]) -> 
     Ok(differing.fetch_all(conn).await?)
 }
 
+/// A place in the log of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogPlace {
+    /// Whose log it is.
+    pub history: History,
+    /// How many bytes of it there are.
+    pub bytes: i64,
+}
+
+/// Which log it is: of which database, and which of its histories. A standby that is made a primary begins a history of
+/// its own, whose number is higher by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct History {
+    /// The identity of the database, which its copies share.
+    pub system: i64,
+    /// The number of the history.
+    pub timeline: i32,
+}
+
 /// Returns how far the primary has written its log.
-pub async fn written(conn: &mut Conn, _: &Access<System>) -> Result<i64> {
-    let place = sqlx::query_scalar!(r#"SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint AS "place!""#);
-    Ok(place.fetch_one(conn).await?)
+pub async fn written(conn: &mut Conn, _: &Access<System>) -> Result<LogPlace> {
+    // The name of a file of the log begins with the number of the history.
+    let row = sqlx::query!(
+        r#"SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint AS "bytes!",
+                  ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int AS "timeline!",
+                  (SELECT system_identifier FROM pg_control_system()) AS "system!""#
+    );
+    let row = row.fetch_one(conn).await?;
+    Ok(LogPlace { history: History { system: row.system, timeline: row.timeline }, bytes: row.bytes })
 }
 
 /// Returns how far a standby has replayed the log of its primary; `None` from a server that is no standby.
-pub async fn replayed(conn: &mut Conn, _: &Access<System>) -> Result<Option<i64>> {
-    let place = sqlx::query_scalar!(
-        r#"SELECT CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint END AS place"#
+///
+/// The history is the one that was on its disk when it looked last, so for some minutes after a change of primaries it is
+/// still told as the one before.
+pub async fn replayed(conn: &mut Conn, _: &Access<System>) -> Result<Option<LogPlace>> {
+    let row = sqlx::query!(
+        r#"SELECT CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint END AS bytes,
+                  greatest((SELECT timeline_id FROM pg_control_checkpoint()),
+                           (SELECT min_recovery_end_timeline FROM pg_control_recovery())) AS "timeline!",
+                  (SELECT system_identifier FROM pg_control_system()) AS "system!""#
     );
-    Ok(place.fetch_one(conn).await?)
+    let row = row.fetch_one(conn).await?;
+    let history = History { system: row.system, timeline: row.timeline };
+    Ok(row.bytes.map(|bytes| LogPlace { history, bytes }))
 }
 
 /// Sends a notification to all who listen.

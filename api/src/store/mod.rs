@@ -8,6 +8,7 @@
 //! `ready`, `delayed`, `gated`, `gate`, history. Retention takes its turn, then the day, then the sum of what is stored. Whoever holds a `gate` waits for no row of those before it.
 
 pub mod claims;
+mod conn;
 pub mod ends;
 pub mod error;
 pub mod explain;
@@ -18,6 +19,7 @@ pub mod keeps;
 pub mod ledger;
 pub mod log_reads;
 pub mod logs;
+pub mod migrate;
 pub mod namespaces;
 pub mod orders;
 pub mod packing;
@@ -29,10 +31,7 @@ pub mod schedules;
 pub mod testdefs;
 pub mod tokens;
 
-/// A connection, inside a transaction or not.
-pub type Conn = sqlx::PgConnection;
-/// A transaction; what is not committed is rolled back when it is dropped.
-pub type Tx = sqlx::PgTransaction<'static>;
+pub use self::conn::{Apart, Conn, Line, Listener, Pool, Tx};
 
 /// Takes the lock under which the running, or the queued, runs of a namespace are counted against its quota.
 ///

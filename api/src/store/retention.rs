@@ -4,6 +4,8 @@
 //! removals are made by one replica at a time ([`take_turn`]), each in a short transaction of its own; runs of a day are
 //! pinned and removed under one lock, so that none is pinned that is just being removed.
 
+use std::time::Duration;
+
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use tstr_shared::ids::{RunId, lowest_at};
 use tstr_shared::namespace::Retention;
@@ -138,10 +140,14 @@ pub enum Fate {
     Busy,
 }
 
+/// The `statement_timeout` of what drops a day, and a little more.
+const DROP_LIMIT: Duration = Duration::from_secs(605);
+
 /// Drops a day; runs that are pinned are carried over.
 pub async fn drop_day(conn: &mut Conn, _: &Access<System>, day: NaiveDate, part: Part) -> Result<Fate> {
     // It looks through all runs of the day, and has its own limits for what others wait for.
     sqlx::query!("SELECT set_config('statement_timeout', '10min', true)").fetch_one(&mut *conn).await?;
+    conn.set_limit(DROP_LIMIT);
     let done = sqlx::query_scalar!(r#"SELECT drop_day($1, $2) AS "done!""#, day, part == Part::Logs);
     match done.fetch_one(conn).await {
         Ok(done) => Ok(match done.as_str() {

@@ -9,6 +9,7 @@ mod network;
 mod outage;
 mod pressure;
 mod races;
+mod silence;
 mod standby;
 mod storage;
 mod wild;

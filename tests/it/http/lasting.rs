@@ -90,7 +90,7 @@ async fn a_worker_whose_token_is_revoked_waits_for_no_more_runs() {
 
 #[tokio::test]
 async fn more_triggers_at_once_than_there_are_connections_all_go_through() {
-    let stack = Stack::start_with(1, |config| config.pg_connections = 4).await;
+    let stack = Stack::start_with(1, |config| config.pg_connections = 5).await;
     let admin = stack.admin();
     admin.put(&format!("{TESTS}/a"), &factory::test("a")).await.expect(201);
     // Long enough for the list of namespaces to grow old under them more than once.

@@ -17,13 +17,13 @@ async fn a_look_at_what_waits_ends_at_its_limit() {
     let page = query(&["generate_series(0, 3) AS p(priority)"]);
     for mode in MODES {
         let mut main = lab.pools(0).main.acquire().await.unwrap();
-        let plan = explain(&mut main, &place, &[&run, "ARRAY[1]", "101"], mode).await;
+        let plan = explain(main.raw(), &place, &[&run, "ARRAY[1]", "101"], mode).await;
         plan.reads_only_by("ready", "ready_pkey");
         assert!(plan.rows_of("ready") <= 110.0, "more than the limit was counted:\n{plan}");
         plan.touches_at_most(300);
 
         // Eleven classes, of each lane no more than the limit and its head.
-        let plan = explain(&mut main, &page, &["1", "0", "ARRAY[]::int[]", "11", "101"], mode).await;
+        let plan = explain(main.raw(), &page, &["1", "0", "ARRAY[]::int[]", "11", "101"], mode).await;
         plan.reads_only_by("ready", "ready_pkey");
         plan.touches_at_most(3_500);
     }

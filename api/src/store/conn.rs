@@ -1,0 +1,353 @@
+//! Connections: how long an answer is waited for, and how a connection is given back.
+//!
+//! When a machine or a network goes without a word, the operating system keeps its connections for a quarter of an hour,
+//! and sqlx waits as long. Here each statement has a limit, all that are under way fail at once when somebody has found
+//! out that the connections are dead ([`Line::cut`]), and no connection is in the way of others for long after it was
+//! given back. Whoever drops a transaction, or leaves a statement in the middle, need not care.
+
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FusedFuture, FutureExt};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
+use sqlx::{ConnectOptions, Connection, Describe, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// What the database answers, or why it did not.
+type Outcome<T> = Result<T, sqlx::Error>;
+
+/// How long a connection that is given back may take to be ready for the next one; else it is closed.
+const GIVE_BACK: Duration = Duration::from_secs(5);
+/// How long a connection that listens hears nothing before it is asked whether it lives, and how long it may take to
+/// answer.
+const LISTEN_QUIET: Duration = Duration::from_secs(10);
+const LISTEN_ANSWER: Duration = Duration::from_secs(5);
+
+/// What the connections of a replica have in common: where it breaks, all of them are dead.
+#[derive(Debug, Clone, Default)]
+pub struct Line(watch::Sender<()>);
+
+impl Line {
+    /// Lets every statement that is under way fail, on connections that were taken before now.
+    pub fn cut(&self) {
+        self.0.send_replace(());
+    }
+}
+
+/// The connections of one purpose.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    pool: PgPool,
+    /// How long a statement may take.
+    limit: Duration,
+    /// How many connections are held open, whether they are used or not.
+    kept: u32,
+    line: Line,
+}
+
+impl Pool {
+    /// Lets statements on the connections of a pool take up to `limit`; [`Pool::keep_open`] holds `kept` of them open.
+    pub fn new(pool: PgPool, limit: Duration, kept: u32, line: &Line) -> Self {
+        Self { pool, limit, kept, line: line.clone() }
+    }
+
+    /// Takes a connection; waits for one as long as the pool says.
+    pub async fn acquire(&self) -> Outcome<Conn> {
+        // From before it is taken on: it may be dead by then.
+        let line = self.line.0.subscribe();
+        Ok(self.lent(self.pool.acquire().await?, line))
+    }
+
+    /// Takes a connection and begins a transaction.
+    pub async fn begin(&self) -> Outcome<Tx> {
+        let mut conn = self.acquire().await?;
+        // Before the answer: it may be left in the middle.
+        conn.is_open = true;
+        conn.execute("BEGIN").await?;
+        Ok(Tx(conn))
+    }
+
+    fn lent(&self, held: PoolConnection<Postgres>, line: watch::Receiver<()>) -> Conn {
+        Conn { held: Some(held), limit: self.limit, line, is_dead: false, is_open: false }
+    }
+
+    /// Opens as many connections as are to be held open, as far as the database gives them now.
+    ///
+    /// sqlx would do that by itself, but takes the places of those that it opens away from everybody for as long as the
+    /// operating system tries to connect, which is two minutes where nobody answers.
+    pub async fn keep_open(&self) {
+        for _ in 0..self.kept {
+            if self.pool.size() >= self.kept {
+                return;
+            }
+            let idle = || Some(self.lent(self.pool.try_acquire()?, self.line.0.subscribe()));
+            // While these are taken one more is opened.
+            let taken: Vec<Conn> = std::iter::from_fn(idle).collect();
+            let opened = self.acquire().await;
+            drop(taken);
+            if opened.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Closes the connections that nobody uses at this moment, without asking them anything.
+    pub fn close_idle(&self) {
+        while let Some(mut idle) = self.pool.try_acquire() {
+            idle.close_on_drop();
+        }
+    }
+
+    /// Closes all connections, once nobody uses them any more.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Opens a connection that is none of the pool's. May take as long as the operating system tries.
+    pub async fn connect_apart(&self) -> Outcome<Apart> {
+        Ok(Apart(self.pool.connect_options().connect().await?))
+    }
+
+    /// Returns the line that its connections are on.
+    pub fn line(&self) -> &Line {
+        &self.line
+    }
+}
+
+/// A connection that belongs to no pool, and is only asked whether it lives.
+#[derive(Debug)]
+pub struct Apart(PgConnection);
+
+impl Apart {
+    /// Tells whether it answers; asked again it goes on waiting for the same answer.
+    ///
+    /// # Errors
+    /// The connection has ended.
+    pub async fn answers(&mut self, within: Duration) -> Outcome<bool> {
+        match timeout(within, self.0.ping()).await {
+            Ok(answer) => answer.map(|()| true),
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+/// A connection, taken from its pool until it is dropped.
+#[derive(Debug)]
+pub struct Conn {
+    held: Option<PoolConnection<Postgres>>,
+    limit: Duration,
+    line: watch::Receiver<()>,
+    /// A statement was given up: what comes next fails.
+    is_dead: bool,
+    /// A transaction was begun and not ended.
+    is_open: bool,
+}
+
+/// A transaction; what is not committed is rolled back when it is dropped.
+#[derive(Debug)]
+pub struct Tx(Conn);
+
+impl Conn {
+    /// Lets a statement take this long, from now until the connection is given back.
+    pub fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
+    /// Returns the connection itself, without limits, for tests that look at what it is set to.
+    #[cfg(feature = "test-support")]
+    pub fn raw(&mut self) -> &mut PgConnection {
+        self.watched().0
+    }
+
+    /// Returns the connection, and what ends a statement on it: the error comes when the answer has not come in time.
+    fn watched(&mut self) -> (&mut PgConnection, &mut bool, Overdue<'_>) {
+        let Self { held, limit, line, is_dead, .. } = self;
+        let limit = if *is_dead { Duration::ZERO } else { *limit };
+        let overdue = async move {
+            tokio::select! {
+                // An error says that the replica is being taken apart.
+                _ = line.changed() => lost(),
+                () = tokio::time::sleep(limit) => {
+                    let why = format!("there was no answer within {limit:?}");
+                    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, why))
+                }
+            }
+        };
+        let conn = held.as_mut().expect("a connection is there until it is dropped");
+        (conn, is_dead, Box::pin(overdue.fuse()))
+    }
+
+    async fn bounded<'c, T>(
+        &'c mut self,
+        ask: impl FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Outcome<T>>,
+    ) -> Outcome<T> {
+        let (conn, is_dead, overdue) = self.watched();
+        tokio::select! {
+            biased;
+            answer = ask(conn) => answer,
+            error = overdue => {
+                *is_dead = true;
+                Err(error)
+            }
+        }
+    }
+}
+
+fn lost() -> sqlx::Error {
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::ConnectionAborted, "the connections to the database are dead"))
+}
+
+type Overdue<'c> = Pin<Box<dyn FusedFuture<Output = sqlx::Error> + Send + 'c>>;
+
+impl<'c> Executor<'c> for &'c mut Conn {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Outcome<Either<PgQueryResult, PgRow>>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let (conn, is_dead, mut overdue) = self.watched();
+        let mut rows = conn.fetch_many(query);
+        let next = move |cx: &mut std::task::Context<'_>| match rows.poll_next_unpin(cx) {
+            Poll::Pending if !overdue.is_terminated() => overdue.poll_unpin(cx).map(|error| {
+                *is_dead = true;
+                Some(Err(error))
+            }),
+            polled => polled,
+        };
+        stream::poll_fn(next).boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Outcome<Option<PgRow>>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        self.bounded(|conn| conn.fetch_optional(query)).boxed()
+    }
+
+    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, Outcome<PgStatement>>
+    where
+        'c: 'e,
+    {
+        self.bounded(|conn| conn.prepare_with(sql, parameters)).boxed()
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Outcome<Describe<Postgres>>>
+    where
+        'c: 'e,
+    {
+        self.bounded(|conn| conn.describe(sql)).boxed()
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        let Some(mut held) = self.held.take() else { return };
+        if self.is_dead {
+            held.close_on_drop();
+            return;
+        }
+        let is_open = self.is_open;
+        let back = async move {
+            let given_back = async {
+                if is_open {
+                    held.execute("ROLLBACK").await?;
+                }
+                // What sqlx does when it is dropped, but here it is waited for: it reads what is left of an answer, and
+                // looks whether the connection lives. Given up, the connection is closed and its place is free.
+                held.return_to_pool().await;
+                Outcome::Ok(())
+            };
+            if !matches!(timeout(GIVE_BACK, given_back).await, Ok(Ok(()))) {
+                held.close_on_drop();
+            }
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(back);
+        }
+    }
+}
+
+impl Tx {
+    /// Keeps what was done.
+    pub async fn commit(self) -> Outcome<()> {
+        self.end("COMMIT").await
+    }
+
+    /// Undoes what was done, now and not only when the connection is used next.
+    pub async fn rollback(self) -> Outcome<()> {
+        self.end("ROLLBACK").await
+    }
+
+    async fn end(mut self, word: &'static str) -> Outcome<()> {
+        self.0.execute(word).await?;
+        self.0.is_open = false;
+        Ok(())
+    }
+}
+
+impl Deref for Tx {
+    type Target = Conn;
+    fn deref(&self) -> &Conn {
+        &self.0
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut Conn {
+        &mut self.0
+    }
+}
+
+/// A connection that hears notifications.
+pub struct Listener {
+    listener: PgListener,
+    line: watch::Receiver<()>,
+}
+
+impl Listener {
+    /// Opens a connection and listens on a channel.
+    pub async fn listen(options: &PgConnectOptions, wait: Duration, line: &Line, channel: &str) -> Outcome<Self> {
+        let line = line.0.subscribe();
+        // A pool of its own: one that is dead is left to itself, and is in nobody's way.
+        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(wait).max_lifetime(None).idle_timeout(None);
+        let begin = async {
+            let mut listener = PgListener::connect_with(&pool.connect_lazy_with(options.clone())).await?;
+            listener.listen(channel).await?;
+            Ok(Self { listener, line })
+        };
+        timeout(wait * 2, begin).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
+
+    /// Waits for the next notification, and returns its text; `None` when some may have been missed.
+    ///
+    /// # Errors
+    /// The connection has ended, or does not answer when it is asked.
+    pub async fn next(&mut self) -> Outcome<Option<String>> {
+        loop {
+            let heard = {
+                let mut next = pin!(timeout(LISTEN_QUIET, self.listener.try_recv()));
+                tokio::select! {
+                    heard = &mut next => heard,
+                    _ = self.line.changed() => return Err(lost()),
+                }
+            };
+            match heard {
+                Ok(heard) => return Ok(heard?.map(|notification| notification.payload().to_owned())),
+                Err(_) => {
+                    // Who only listens never finds out that nobody speaks any more.
+                    let answered = timeout(LISTEN_ANSWER, self.listener.execute("SELECT 1")).await;
+                    answered.map_err(|_| sqlx::Error::PoolTimedOut)??;
+                }
+            }
+        }
+    }
+}
