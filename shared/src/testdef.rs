@@ -176,6 +176,16 @@ pub enum Priority {
 impl Priority {
     /// All of them, the most pressing first.
     pub const ALL: [Self; 4] = [Self::Urgent, Self::High, Self::Normal, Self::Low];
+
+    /// Returns its word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Urgent => "urgent",
+            Self::High => "high",
+            Self::Normal => "normal",
+            Self::Low => "low",
+        }
+    }
 }
 
 /// How often a run is tried again.

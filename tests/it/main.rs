@@ -3,6 +3,7 @@
 
 mod architecture;
 mod authz;
+mod beats;
 mod checker;
 mod concurrency;
 mod ctl;
@@ -31,3 +32,4 @@ mod spread;
 mod standby;
 mod transitions;
 mod up;
+mod vitals;

@@ -31,6 +31,9 @@ const FORGET_EVERY: Duration = Duration::from_secs(600);
 /// How often it is looked whether there is room for more runs.
 const STORAGE_EVERY: Duration = Duration::from_secs(30);
 
+/// How often it is looked for what slows the queue down.
+const VITALS_EVERY: Duration = Duration::from_secs(15);
+
 /// How often the pulse of the connections is felt, and how soon again while nothing is felt.
 const PULSE_EVERY: Duration = Duration::from_secs(5);
 const PULSE_AGAIN: Duration = Duration::from_secs(1);
@@ -43,7 +46,7 @@ enum Next {
     Later,
     /// The next turn comes after this time, at most the loop's usual one.
     Within(Duration),
-    /// The next turn comes after this time and the loop's usual one.
+    /// The next turn comes after this time or the loop's usual one, whichever is longer.
     Rest(Duration),
     /// The next turn comes when cancels are ordered, or after the loop's usual time.
     Asked,
@@ -109,6 +112,10 @@ pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken, no_sche
     });
     spawn.every("gates", GATES_EVERY, async |ops| {
         ops.sweep_gates(&Access::system("gates"), GATES_EVERY).await?;
+        Ok(Next::Later)
+    });
+    spawn.every("vitals", VITALS_EVERY, async |ops| {
+        ops.take_vitals(&Access::system("vitals")).await?;
         Ok(Next::Later)
     });
     spawn.every("pulse", PULSE_EVERY, async |ops| {
@@ -201,7 +208,7 @@ impl Loop {
                 Next::Now => Duration::ZERO,
                 Next::Later => jittered(every),
                 Next::Within(wait) => wait.min(jittered(every)),
-                Next::Rest(rest) => rest + jittered(every),
+                Next::Rest(rest) => rest.max(jittered(every)),
             };
             if pause(&self.stop, wait).await {
                 return;
@@ -240,10 +247,11 @@ async fn pause(stop: &CancellationToken, wait: Duration) -> bool {
     stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none()
 }
 
-/// Spreads the turns of replicas that were started together: a tenth more or less.
+/// Spreads the turns of replicas that were started together: up to a fifth less, and never more, for what is promised counts
+/// on them.
 fn jittered(every: Duration) -> Duration {
     let random = uuid::Uuid::new_v4().as_bytes()[0];
-    every.mul_f64(0.9 + f64::from(random) / 255.0 * 0.2)
+    every.mul_f64(0.8 + f64::from(random) / 255.0 * 0.2)
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use tstr_shared::logs::LogSeal;
 use tstr_shared::run::Reason;
 
 use super::{Answer, Service, answer, wait};
-use crate::ops::claims::{Claim, Heartbeat, Release};
+use crate::ops::beats::Heartbeat;
+use crate::ops::claims::{Claim, Release};
 use crate::ops::runners::RegisteredRunner;
 
 #[async_trait]

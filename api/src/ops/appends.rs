@@ -301,8 +301,11 @@ mod tests {
         for number in 0..all {
             known.put(fence(number), LogEnd::empty(number as u64));
         }
-        let held = |known: &KnownEnds| known.lock().young.len() + known.lock().old.len();
-        assert!((MAX_KNOWN / 2..=MAX_KNOWN).contains(&held(&known)), "{}", held(&known));
+        let held = {
+            let known = known.lock();
+            known.young.len() + known.old.len()
+        };
+        assert!((MAX_KNOWN / 2..=MAX_KNOWN).contains(&held), "{held}");
         for number in all - MAX_KNOWN as u128 / 2..all {
             assert_eq!(known.take(fence(number)).map(|end| end.limit), Some(number as u64), "of {all}");
             assert!(known.take(fence(number)).is_none(), "taken twice");

@@ -7,11 +7,10 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use tstr_shared::error::{ErrorCode, Invalid};
 use tstr_shared::ids::{RunId, RunnerId};
-use tstr_shared::lease::{Fence, LeaseState, LeasedRun};
+use tstr_shared::lease::{Fence, LeasedRun};
 use tstr_shared::logs::{LogOffsets, LogSeal};
 use tstr_shared::permission::RunsExecute;
 use tstr_shared::run::{Outcome, Reason, RunResult};
-use tstr_shared::runner::Unfit;
 use uuid::Uuid;
 
 use super::Ops;
@@ -41,15 +40,6 @@ pub struct Claim {
     pub only_repeat: bool,
     /// This is the first try: nothing needs to be looked for that an earlier one was given.
     pub first: bool,
-}
-
-/// What a heartbeat answers.
-#[derive(Debug, Clone)]
-pub struct Heartbeat {
-    /// For each lease that was asked about: whether it holds, and how much longer.
-    pub leases: Vec<(Fence, LeaseState, Duration)>,
-    /// Take no more runs.
-    pub draining: bool,
 }
 
 /// Why a lease is given back.
@@ -109,7 +99,7 @@ impl Ops {
         Ok(runs)
     }
 
-    fn saw_runner(&self, id: RunnerId) {
+    pub(super) fn saw_runner(&self, id: RunnerId) {
         if let Ok(mut seen) = self.0.seen.lock() {
             seen.runners.insert(id);
         }
@@ -138,54 +128,6 @@ impl Ops {
             }
             Err(error) => error.to_each(leases.len()),
         }
-    }
-
-    /// Extends leases; says of each whether it holds, and whether its run is to be cancelled. Notes why the runner takes
-    /// nothing new.
-    pub async fn heartbeat(
-        &self,
-        caller: &Caller,
-        runner: RunnerId,
-        fences: Vec<Fence>,
-        unfit: Option<Unfit>,
-    ) -> Result<Heartbeat> {
-        let access = self.reach::<RunsExecute>(caller).await?;
-        if fences.len() > 1024 {
-            return Err(Invalid::one("/fences", "at most 1024 leases in one heartbeat").into());
-        }
-        let times = self.0.times;
-        let mut conn = self.0.pools.beat.acquire().await?;
-        let own = store::runners::selectors(&mut conn, &access, runner).await?;
-        let own = own.ok_or_else(|| Error::not_found("runner"))?;
-        let draining = own.draining;
-        self.saw_runner(runner);
-        if own.unfit != unfit {
-            store::runners::set_unfit(&mut conn, &access, runner, unfit).await?;
-        }
-        let held = match fences.is_empty() {
-            true => Vec::new(),
-            false => store::claims::renew(&mut conn, &access, runner, &fences, times.ttl).await?,
-        };
-        // The answer to a claim was lost: nobody knows of these leases, and nothing has started.
-        let lost =
-            store::claims::unlisted_before_start(&mut conn, &access, runner, &fences, times.heartbeat * 3).await?;
-        if !lost.is_empty() {
-            let closes: Vec<Close> =
-                lost.into_iter().map(|fence| Close::new(fence, Kind::Release).by(runner)).collect();
-            drop(conn);
-            // Not on a connection for heartbeats: what ends a lease is not to be undone by a crash.
-            let mut tx = self.db().begin().await?;
-            let closed = store::ends::close(&mut tx, &access, &closes).await?;
-            tx.commit().await?;
-            self.announce_closed(&closed);
-        }
-        let state = |fence: &Fence| match held.iter().find(|(known, _)| known == fence) {
-            None => (LeaseState::Gone, Duration::ZERO),
-            Some((_, true)) => (LeaseState::CancelRequested, times.ttl),
-            Some((_, false)) => (LeaseState::Held, times.ttl),
-        };
-        let leases = fences.iter().map(|fence| (*fence, state(fence).0, state(fence).1)).collect();
-        Ok(Heartbeat { leases, draining })
     }
 
     /// Records the outcome of an attempt, once. Answers where the log must go on when bytes of it are missing.

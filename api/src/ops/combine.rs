@@ -1,11 +1,12 @@
 //! Calls that come together are executed together: many of them then share a round trip and a commit.
 //!
-//! Nothing waits for company. A call that comes alone is executed alone, at once; those that come while others are
-//! being executed make up the next batch.
+//! Nothing waits for company, unless it is told to gather. A call that comes alone is executed alone, at once; those that
+//! come while others are being executed make up the next batch.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -18,6 +19,8 @@ pub(super) struct Combiner<T, R> {
     most: usize,
     /// How many batches are executed at the same time.
     parallel: usize,
+    /// How long a batch that is not full waits for more.
+    gather: Duration,
 }
 
 struct Queue<T, R> {
@@ -28,10 +31,11 @@ struct Queue<T, R> {
 type Call<T, R> = (T, oneshot::Sender<Result<R>>);
 
 impl<T: Send + 'static, R: Send + 'static> Combiner<T, R> {
-    /// Makes one that executes up to `parallel` batches of up to `most` calls.
-    pub(super) fn new(most: usize, parallel: usize) -> Arc<Self> {
+    /// Makes one that executes up to `parallel` batches of up to `most` calls. A batch that is not full waits for more calls
+    /// for as long as `gather` says.
+    pub(super) fn new(most: usize, parallel: usize, gather: Duration) -> Arc<Self> {
         let queue = Mutex::new(Queue { calls: VecDeque::new(), running: 0 });
-        Arc::new(Self { queue, most, parallel })
+        Arc::new(Self { queue, most, parallel, gather })
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue<T, R>> {
@@ -72,12 +76,18 @@ pub(super) struct Combiners<T, R> {
     of: ByNamespaces<Arc<Combiner<T, R>>>,
     most: usize,
     parallel: usize,
+    gather: Duration,
 }
 
 impl<T: Send + 'static, R: Send + 'static> Combiners<T, R> {
     /// Makes them; for the numbers see [`Combiner::new`].
     pub(super) fn new(most: usize, parallel: usize) -> Self {
-        Self { of: Mutex::default(), most, parallel }
+        Self { of: Mutex::default(), most, parallel, gather: Duration::ZERO }
+    }
+
+    /// Lets batches that are not full wait for more calls.
+    pub(super) fn gathering(self, gather: Duration) -> Self {
+        Self { gather, ..self }
     }
 
     /// Returns the one for these namespaces.
@@ -88,7 +98,7 @@ impl<T: Send + 'static, R: Send + 'static> Combiners<T, R> {
         }
         // Namespaces come and go; those that nobody uses any more are forgotten.
         of.retain(|_, combiner| Arc::strong_count(combiner) > 1);
-        let new = Combiner::new(self.most, self.parallel);
+        let new = Combiner::new(self.most, self.parallel, self.gather);
         of.insert(namespaces.to_vec(), new.clone());
         new
     }
@@ -105,6 +115,9 @@ impl<T: Send + 'static, R: Send + 'static> Turn<T, R> {
         Fut: Future<Output = Vec<Result<R>>>,
     {
         loop {
+            if !self.0.gather.is_zero() && self.0.queue().calls.len() < self.0.most {
+                tokio::time::sleep(self.0.gather).await;
+            }
             let (items, replies): (Vec<T>, Vec<_>) = {
                 let mut queue = self.0.queue();
                 if queue.calls.is_empty() {
@@ -138,13 +151,12 @@ impl<T: Send + 'static, R: Send + 'static> Drop for Turn<T, R> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn who_comes_alone_does_not_wait_and_who_comes_meanwhile_shares_the_next_batch() {
-        let combiner = Combiner::<u32, u32>::new(10, 1);
+        let combiner = Combiner::<u32, u32>::new(10, 1, Duration::ZERO);
         let batches = Arc::new(AtomicUsize::new(0));
         let mut calls = tokio::task::JoinSet::new();
         for i in 0..25 {
@@ -170,9 +182,37 @@ mod tests {
         assert_eq!(batches.load(Ordering::Relaxed), 4);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn who_gathers_waits_a_moment_for_others_but_not_when_there_are_enough() {
+        let combiner = Combiner::<u32, u32>::new(10, 2, Duration::from_millis(100));
+        let sizes = Arc::new(Mutex::new(Vec::new()));
+        let begun = tokio::time::Instant::now();
+        let mut calls = tokio::task::JoinSet::new();
+        for i in 0..14_u32 {
+            let (combiner, sizes) = (combiner.clone(), sizes.clone());
+            calls.spawn(async move {
+                // Three come one after another within the moment, eleven long after it and at once.
+                let after = if i < 3 { 30 * i } else { 1_000 };
+                tokio::time::sleep(Duration::from_millis(u64::from(after))).await;
+                let execute = move |items: Vec<u32>| {
+                    sizes.lock().unwrap().push(items.len());
+                    async move { items.into_iter().map(Ok).collect() }
+                };
+                combiner.call(i, execute).await.unwrap()
+            });
+        }
+        let mut answers = calls.join_all().await;
+        answers.sort_unstable();
+        assert_eq!(answers, (0..14).collect::<Vec<_>>());
+        let sizes = sizes.lock().unwrap().clone();
+        assert_eq!(sizes[0], 3, "{sizes:?}");
+        assert_eq!(sizes[1..].iter().sum::<usize>(), 11, "{sizes:?}");
+        assert!(sizes.len() <= 3 && begun.elapsed() <= Duration::from_millis(1_300), "{sizes:?}");
+    }
+
     #[tokio::test]
     async fn a_batch_that_panics_fails_its_calls_and_no_others() {
-        let combiner = Combiner::<bool, ()>::new(1, 1);
+        let combiner = Combiner::<bool, ()>::new(1, 1, Duration::ZERO);
         let call = async |fails: bool| {
             let execute = |items: Vec<bool>| async move {
                 assert!(!items[0], "as it should");

@@ -43,6 +43,20 @@ impl KnownRunners {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Notes that what is known of a runner is as it registered last; else it is forgotten.
+    pub(super) fn confirm(&self, id: RunnerId, token: TokenId, registered_at: DateTime<Utc>) {
+        let mut map = self.map();
+        match map.get_mut(&id) {
+            Some(known) if known.registered_at == registered_at && known.token == Some(token) => {
+                known.read_at = Instant::now();
+            }
+            Some(_) => {
+                map.remove(&id);
+            }
+            None => {}
+        }
+    }
+
     /// Forgets a runner; the next call asks the database.
     pub(super) fn forget(&self, id: RunnerId) {
         self.map().remove(&id);

@@ -5,6 +5,7 @@
 
 mod admission;
 mod appends;
+pub mod beats;
 pub mod claims;
 mod clock;
 mod combine;
@@ -31,6 +32,7 @@ mod seals;
 pub mod storage;
 pub mod testdefs;
 pub mod tokens;
+pub mod vitals;
 pub mod wake;
 
 use std::collections::HashSet;
@@ -105,6 +107,7 @@ struct Inner {
     ends: appends::KnownEnds,
     starts: combine::Combiners<(Access<RunsExecute>, OwnLease), DateTime<Utc>>,
     finishes: combine::Combiners<claims::Report, Option<LogOffsets>>,
+    beats: combine::Combiners<beats::Beat, beats::Heartbeat>,
     namespaces: RwLock<NamespaceCache>,
     days: Mutex<HashSet<NaiveDate>>,
     seen: Mutex<Seen>,
@@ -152,6 +155,7 @@ impl Ops {
             ends: appends::KnownEnds::default(),
             starts: combine::Combiners::new(MOST_COMBINED, COMBINED_AT_ONCE),
             finishes: combine::Combiners::new(MOST_COMBINED, COMBINED_AT_ONCE),
+            beats: combine::Combiners::new(beats::MOST, COMBINED_AT_ONCE).gathering(beats::GATHER),
             namespaces: RwLock::default(),
             days: Mutex::default(),
             seen: Mutex::default(),

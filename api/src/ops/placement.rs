@@ -185,6 +185,20 @@ impl Placement {
         self.board().signatures.len()
     }
 
+    /// Returns the place of the oldest head of each priority that has runs, and how many lanes have runs that no runner
+    /// takes which this replica knows.
+    pub fn waiting(&self) -> (BTreeMap<i32, i64>, usize) {
+        let board = self.board();
+        let (mut oldest, mut unserved) = (BTreeMap::new(), 0);
+        for (lane, state) in board.lanes.iter().filter(|(_, state)| !state.empty) {
+            let head = oldest.entry(lane % 4).or_insert(state.head);
+            *head = state.head.min(*head);
+            let is_served = board.signatures.values().any(|one| one.fits.get(&(lane / 4)).is_some_and(|fits| *fits));
+            unserved += usize::from(!is_served);
+        }
+        (oldest, unserved)
+    }
+
     /// Takes over how many leases each namespace holds.
     pub fn set_held(&self, held: HashMap<i32, i64>) {
         self.board().held = held;

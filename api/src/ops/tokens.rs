@@ -135,7 +135,9 @@ impl Ops {
             store::tokens::touch(&mut conn, access, &seen.tokens.into_iter().collect::<Vec<_>>()).await?;
         }
         if !seen.runners.is_empty() {
-            store::runners::touch(&mut conn, access, &seen.runners.into_iter().collect::<Vec<_>>()).await?;
+            // A quarter of the time for which it counts as live.
+            let after = self.0.times.ttl / 4;
+            store::runners::touch(&mut conn, access, &seen.runners.into_iter().collect::<Vec<_>>(), after).await?;
         }
         Ok(())
     }

@@ -276,42 +276,6 @@ pub async fn start(
         .collect())
 }
 
-/// Extends leases (T4); returns those that are still held, and whether a cancel was asked for.
-pub async fn renew(
-    conn: &mut Conn,
-    access: &Access<RunsExecute>,
-    runner: RunnerId,
-    fences: &[Fence],
-    ttl: Duration,
-) -> Result<Vec<(Fence, bool)>> {
-    let rows = sqlx::query!(
-        r#"WITH mine AS (
-               SELECT l.run_id FROM lease l
-               JOIN unnest($1::uuid[], $2::smallint[], $3::uuid[]) AS f(run_id, attempt, lease_id)
-                 ON l.run_id = f.run_id AND l.attempt = f.attempt AND l.lease_id = f.lease_id
-               WHERE l.runner_id = $4 AND l.ns_id = ANY($5)
-               ORDER BY l.run_id
-               FOR NO KEY UPDATE OF l)
-           UPDATE lease l SET expires_at = clock_timestamp() + $6
-           FROM mine WHERE l.run_id = mine.run_id
-           RETURNING l.run_id AS "run_id: RunId", l.attempt, l.lease_id AS "lease_id: LeaseId",
-                     l.cancel_requested_at IS NOT NULL AS "cancelled!""#,
-        &fences.iter().map(|fence| fence.run_id.0).collect::<Vec<_>>(),
-        &fences.iter().map(|fence| fence.attempt as i16).collect::<Vec<_>>(),
-        &fences.iter().map(|fence| fence.lease_id.0).collect::<Vec<_>>(),
-        runner.0,
-        access.namespaces(),
-        interval(ttl),
-    );
-    let fence = |run_id, attempt: i16, lease_id| Fence { run_id, attempt: attempt.unsigned_abs(), lease_id };
-    Ok(rows
-        .fetch_all(conn)
-        .await?
-        .into_iter()
-        .map(|row| (fence(row.run_id, row.attempt, row.lease_id), row.cancelled))
-        .collect())
-}
-
 /// Asks for the cancelling of a run that runs (T10); tells whether it runs.
 pub async fn request_cancel(conn: &mut Conn, access: &Access<RunsWrite>, run: RunId) -> Result<bool> {
     let done = sqlx::query!(
@@ -379,31 +343,6 @@ pub async fn lapsed(conn: &mut Conn, _: &Access<System>, reap_after: Duration, l
             ns_id: row.ns_id,
             past_hard_deadline: row.past_hard_deadline,
         })
-        .collect())
-}
-
-/// Finds leases of a live runner that it does not know of: their claim's answer was lost before the start.
-pub async fn unlisted_before_start(
-    conn: &mut Conn,
-    access: &Access<RunsExecute>,
-    runner: RunnerId,
-    listed: &[Fence],
-    older_than: Duration,
-) -> Result<Vec<Fence>> {
-    let rows = sqlx::query!(
-        r#"SELECT run_id AS "run_id: RunId", attempt, lease_id AS "lease_id: LeaseId" FROM lease
-           WHERE runner_id = $1 AND ns_id = ANY($2) AND started_at IS NULL
-             AND leased_at < clock_timestamp() - $3::interval AND NOT run_id = ANY($4)"#,
-        runner.0,
-        access.namespaces(),
-        interval(older_than),
-        &listed.iter().map(|fence| fence.run_id.0).collect::<Vec<_>>(),
-    );
-    Ok(rows
-        .fetch_all(conn)
-        .await?
-        .into_iter()
-        .map(|row| Fence { run_id: row.run_id, attempt: row.attempt.unsigned_abs(), lease_id: row.lease_id })
         .collect())
 }
 

@@ -87,6 +87,40 @@ pub async fn now(conn: &mut Conn) -> Result<chrono::DateTime<chrono::Utc>> {
     Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(conn).await?)
 }
 
+/// What slows a database down before anybody notices.
+#[derive(Debug, Clone, Copy)]
+pub struct Vitals {
+    /// The database's clock, in milliseconds since 1970.
+    pub now_ms: i64,
+    /// How long ago the oldest snapshot was taken that is still in use, in seconds: dead rows since then stay.
+    pub oldest_snapshot_secs: f64,
+    /// Bytes of the write-ahead log that a replication slot holds back.
+    pub retained_wal_bytes: i64,
+    /// How full the queue of notifications is, from 0 to 1.
+    pub notifications: f64,
+    /// Rows of the queue that were claimed and are not cleaned up yet, as far as PostgreSQL has counted.
+    pub dead_rows: i64,
+    /// How many placement classes there are, as far as PostgreSQL has counted.
+    pub classes: i64,
+}
+
+/// Reads the vitals. Transactions of other roles are seen only by members of `pg_read_all_stats`.
+pub async fn vitals(conn: &mut Conn, _: &Access<System>) -> Result<Vitals> {
+    let read = sqlx::query_as!(
+        Vitals,
+        r#"SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS "now_ms!",
+                  coalesce((SELECT extract(epoch FROM clock_timestamp() - min(xact_start)) FROM pg_stat_activity
+                            WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()), 0)::float8
+                      AS "oldest_snapshot_secs!",
+                  coalesce((SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)) FROM pg_replication_slots), 0)::bigint
+                      AS "retained_wal_bytes!",
+                  pg_notification_queue_usage() AS "notifications!",
+                  coalesce(pg_stat_get_dead_tuples('ready'::regclass), 0) AS "dead_rows!",
+                  (SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'class'::regclass) AS "classes!""#
+    );
+    Ok(read.fetch_one(conn).await?)
+}
+
 /// Tells whether the database answers and takes writes.
 pub async fn check(conn: &mut Conn) -> Result<bool> {
     Ok(sqlx::query_scalar!(r#"SELECT NOT pg_is_in_recovery() AS "writable!""#).fetch_one(conn).await?)

@@ -7,6 +7,7 @@
 //! Lock order, where a transaction takes several: namespace advisory lock, `schedule`, `test`, `class`, `config`, `lease`,
 //! `ready`, `delayed`, `gated`, `gate`, history. Retention takes its turn, then the day, then the sum of what is stored. Whoever holds a `gate` waits for no row of those before it.
 
+pub mod beats;
 pub mod claims;
 mod conn;
 pub mod ends;

@@ -1,6 +1,7 @@
 //! Runners.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
@@ -10,7 +11,7 @@ use tstr_shared::runner::{NewRunner, OFFLINE_AFTER_SECS, Runner, RunnerAbout, Ru
 use tstr_shared::selector::SelectorSources;
 
 use super::Conn;
-use super::claims::Asker;
+use super::claims::{Asker, interval};
 use crate::auth::access::{Access, System};
 use crate::error::Result;
 
@@ -254,9 +255,15 @@ pub async fn set_unfit(
     Ok(())
 }
 
-/// Notes that runners were heard of.
-pub async fn touch(conn: &mut Conn, _: &Access<System>, ids: &[RunnerId]) -> Result<()> {
+/// Notes that runners were heard of, where that was noted last longer than `after` ago.
+pub async fn touch(conn: &mut Conn, _: &Access<System>, ids: &[RunnerId], after: Duration) -> Result<()> {
     let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
-    sqlx::query!("UPDATE runner SET last_seen_at = clock_timestamp() WHERE id = ANY($1)", &ids).execute(conn).await?;
+    sqlx::query!(
+        "UPDATE runner SET last_seen_at = clock_timestamp() WHERE id = ANY($1) AND last_seen_at < clock_timestamp() - $2::interval",
+        &ids,
+        interval(after)
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }

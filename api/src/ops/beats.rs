@@ -1,0 +1,147 @@
+//! Heartbeats: a runner says that it lives and which leases it has, and hears which of them it still holds.
+//!
+//! Most runners have nothing to do most of the time, and there may be ten thousand of them. So heartbeats wait a moment for
+//! each other, and all that come to a replica within that moment are answered by the same few statements.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use tstr_shared::error::{ErrorCode, Invalid};
+use tstr_shared::ids::RunnerId;
+use tstr_shared::lease::{Fence, LeaseState};
+use tstr_shared::permission::RunsExecute;
+use tstr_shared::runner::Unfit;
+
+use super::Ops;
+use crate::auth::Caller;
+use crate::auth::access::Access;
+use crate::error::{Error, Result};
+use crate::store;
+use crate::store::beats::{OwnRunner, Standing};
+use crate::store::claims::OwnLease;
+use crate::store::ends::{Close, Kind};
+
+/// What a heartbeat answers.
+#[derive(Debug, Clone)]
+pub struct Heartbeat {
+    /// For each lease that was asked about: whether it holds, and how much longer.
+    pub leases: Vec<(Fence, LeaseState, Duration)>,
+    /// Take no more runs.
+    pub draining: bool,
+}
+
+/// A heartbeat that waits for its answer.
+pub(super) struct Beat {
+    access: Access<RunsExecute>,
+    from: OwnRunner,
+    fences: Vec<Fence>,
+    unfit: Option<Unfit>,
+}
+
+/// How long the first heartbeat waits for others.
+pub(super) const GATHER: Duration = Duration::from_millis(100);
+/// How many heartbeats are answered together at most.
+pub(super) const MOST: usize = 256;
+/// The most leases in one heartbeat.
+const MAX_FENCES: usize = 1024;
+
+impl Ops {
+    /// Extends leases; says of each whether it holds, and whether its run is to be cancelled. Notes why the runner takes
+    /// nothing new.
+    pub async fn heartbeat(
+        &self,
+        caller: &Caller,
+        runner: RunnerId,
+        fences: Vec<Fence>,
+        unfit: Option<Unfit>,
+    ) -> Result<Heartbeat> {
+        let access = self.reach::<RunsExecute>(caller).await?;
+        if fences.len() > MAX_FENCES {
+            return Err(Invalid::one("/fences", format!("at most {MAX_FENCES} leases in one heartbeat")).into());
+        }
+        let from = OwnRunner { runner, token: caller.token_id() };
+        let (ops, combiner) = (self.clone(), self.0.beats.of(access.namespaces()));
+        combiner.call(Beat { access, from, fences, unfit }, move |batch| ops.clone().beat_batch(batch)).await
+    }
+
+    async fn beat_batch(self, batch: Vec<Beat>) -> Vec<Result<Heartbeat>> {
+        match self.try_beat_batch(&batch).await {
+            Ok(answers) => answers,
+            Err(error) if batch.len() == 1 || error.code() == ErrorCode::Unavailable => error.to_each(batch.len()),
+            // One of them cannot be taken. Each by itself, it fails alone.
+            Err(_) => {
+                let mut answers = Vec::with_capacity(batch.len());
+                for beat in batch.chunks(1) {
+                    answers.append(&mut self.try_beat_batch(beat).await.unwrap_or_else(|error| error.to_each(1)));
+                }
+                answers
+            }
+        }
+    }
+
+    async fn try_beat_batch(&self, batch: &[Beat]) -> Result<Vec<Result<Heartbeat>>> {
+        let Some(access) = batch.first().map(|beat| &beat.access) else { return Ok(Vec::new()) };
+        let times = self.0.times;
+        let mut conn = self.0.pools.beat.acquire().await?;
+        let askers: Vec<OwnRunner> = batch.iter().map(|beat| beat.from).collect();
+        let known: HashMap<OwnRunner, Standing> = store::beats::standing(&mut conn, access, &askers).await?;
+        for (from, standing) in &known {
+            self.saw_runner(from.runner);
+            self.0.runners.confirm(from.runner, from.token, standing.registered_at);
+        }
+        let theirs: Vec<&Beat> = batch.iter().filter(|beat| known.contains_key(&beat.from)).collect();
+        for beat in &theirs {
+            if known.get(&beat.from).is_some_and(|standing| standing.unfit != beat.unfit) {
+                store::runners::set_unfit(&mut conn, &beat.access, beat.from.runner, beat.unfit).await?;
+            }
+        }
+        let listed: Vec<(RunnerId, Fence)> =
+            theirs.iter().flat_map(|beat| beat.fences.iter().map(|fence| (beat.from.runner, *fence))).collect();
+        let held: HashMap<(RunnerId, Fence), bool> = match listed.is_empty() {
+            true => HashMap::new(),
+            false => store::beats::renew(&mut conn, access, &listed, times.ttl).await?,
+        };
+        // The answer to a claim was lost: nobody knows of these leases, and nothing has started.
+        let runners: HashSet<RunnerId> = theirs.iter().map(|beat| beat.from.runner).collect();
+        let runners: Vec<RunnerId> = runners.into_iter().collect();
+        let lost = match runners.is_empty() {
+            true => Vec::new(),
+            false => {
+                store::beats::unlisted_before_start(&mut conn, access, &runners, &listed, times.heartbeat * 3).await?
+            }
+        };
+        drop(conn);
+        if !lost.is_empty() {
+            self.give_back(&theirs, lost).await?;
+        }
+        let answer = |beat: &Beat| {
+            let standing = known.get(&beat.from).ok_or_else(|| Error::not_found("runner"))?;
+            let state = |fence: &Fence| match held.get(&(beat.from.runner, *fence)) {
+                None => (*fence, LeaseState::Gone, Duration::ZERO),
+                Some(true) => (*fence, LeaseState::CancelRequested, times.ttl),
+                Some(false) => (*fence, LeaseState::Held, times.ttl),
+            };
+            Ok(Heartbeat { leases: beat.fences.iter().map(state).collect(), draining: standing.draining })
+        };
+        Ok(batch.iter().map(answer).collect())
+    }
+
+    /// Puts leases that their runners do not know of back into the queue, each in the name of its runner.
+    async fn give_back(&self, beats: &[&Beat], lost: Vec<(RunnerId, Fence)>) -> Result<()> {
+        let Some(access) = beats.first().map(|beat| &beat.access) else { return Ok(()) };
+        let actors: HashMap<RunnerId, &Beat> = beats.iter().map(|beat| (beat.from.runner, *beat)).collect();
+        let close = |(runner, fence): (RunnerId, Fence)| {
+            let beat = actors.get(&runner)?;
+            let actor = format!("runner:{runner} {}", beat.access.actor());
+            let lease = OwnLease { fence, runner, token: beat.from.token, actor };
+            Some(Close::new(fence, Kind::Release).asked_by(&lease))
+        };
+        let closes: Vec<Close> = lost.into_iter().filter_map(close).collect();
+        // Not on a connection for heartbeats: what ends a lease is not to be undone by a crash.
+        let mut tx = self.db().begin().await?;
+        let closed = store::ends::close(&mut tx, access, &closes).await?;
+        tx.commit().await?;
+        self.announce_closed(&closed);
+        Ok(())
+    }
+}
