@@ -100,6 +100,7 @@ struct Inner {
     behind: Mutex<reads::Behind>,
     closing: CancellationToken,
     storage: storage::Storage,
+    pace: scheduling::Pace,
     /// Wakes the loop that carries out ordered cancels.
     orders: tokio::sync::Notify,
 }
@@ -145,6 +146,7 @@ impl Ops {
             behind: Mutex::default(),
             closing: CancellationToken::new(),
             storage: storage::Storage::default(),
+            pace: scheduling::Pace::default(),
             orders: tokio::sync::Notify::new(),
         }))
     }
