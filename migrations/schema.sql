@@ -8,26 +8,52 @@ BEGIN
 END $$;
 
 CREATE FUNCTION public.drop_day(day date, only_logs boolean) RETURNS text
+    LANGUAGE sql
+    AS $$
+    SELECT CASE said WHEN 'kept' THEN 'dropped' ELSE said END
+    FROM drop_day(day, only_logs, (now() AT TIME ZONE 'UTC')::date) said
+$$;
+
+CREATE FUNCTION public.drop_day(day date, only_logs boolean, today date) RETURNS text
     LANGUAGE plpgsql
     AS $_$
 DECLARE
+    -- So many runs that ended late are copied.
+    most_late constant int := 1000;
     suffix text := '_' || to_char(day, 'YYYYMMDD');
     low uuid := id_floor(day::timestamp AT TIME ZONE 'UTC');
     high uuid := id_floor((day + 1)::timestamp AT TIME ZONE 'UTC');
     parents text[] := CASE WHEN only_logs THEN ARRAY['log_chunk']
                            ELSE ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk'] END;
-    pinned uuid[];
+    late uuid[];
+    stays uuid[];
     parent text;
     is_open boolean;
+    has_rest boolean;
     held boolean := false;
 BEGIN
-    PERFORM set_config('lock_timeout', '2s', true);
     -- Another replica may have been faster.
     IF to_regclass('run' || suffix) IS NULL THEN
         RETURN 'dropped';
     END IF;
-    -- Nobody makes a run of the day from here on. Only schedules that catch up would.
-    EXECUTE format('LOCK TABLE ONLY %I IN SHARE MODE', 'run' || suffix);
+    -- Nobody makes a run of the day from here on. Only schedules that catch up would: they say so first, and leave a day
+    -- that is being dropped for later. Who does not say so is kept off by a lock of the partition. Neither is waited for
+    -- for long, since others would wait behind.
+    FOR round IN 1..10 LOOP
+        BEGIN
+            PERFORM set_config('lock_timeout', '100ms', true);
+            PERFORM pg_advisory_xact_lock(7478115, day - date '1970-01-01');
+            EXECUTE format('LOCK TABLE ONLY %I IN SHARE MODE', 'run' || suffix);
+            held := true;
+            EXIT;
+        EXCEPTION WHEN lock_not_available THEN
+            PERFORM pg_sleep(0.1 + random() * 0.1);
+        END;
+    END LOOP;
+    IF NOT held THEN
+        RETURN 'busy';
+    END IF;
+    PERFORM set_config('lock_timeout', '2s', true);
     EXECUTE format('SELECT EXISTS (SELECT FROM %I r WHERE NOT EXISTS (SELECT FROM %I e WHERE e.run_id = r.id))',
                    'run' || suffix, 'run_end' || suffix)
         INTO is_open;
@@ -36,29 +62,50 @@ BEGIN
     END IF;
     -- Nobody pins a run of the day from here on.
     PERFORM lock_day(day, true);
-    pinned := ARRAY(SELECT k.run_id FROM keep k WHERE k.run_id >= low AND k.run_id < high);
+    late := ARRAY(SELECT e.run_id
+                  FROM run_end e JOIN namespace n ON n.id = e.ns_id
+                  WHERE e.run_id >= low AND e.run_id < high
+                    AND NOT is_over(e.finished_at, CASE WHEN only_logs THEN n.logs_days ELSE n.runs_days END, today)
+                    AND NOT EXISTS (SELECT FROM keep k WHERE k.run_id = e.run_id)
+                  LIMIT most_late + 1);
+    IF cardinality(late) > most_late THEN
+        RETURN 'unfinished';
+    END IF;
+    stays := late || ARRAY(SELECT k.run_id FROM keep k WHERE k.run_id >= low AND k.run_id < high);
+    has_rest := NOT only_logs OR to_regclass('log_chunk' || suffix) IS NOT NULL;
+    IF has_rest AND late <> '{}' THEN
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE NOT %I = ANY($1))', parents[1] || suffix,
+                       CASE WHEN only_logs THEN 'run_id' ELSE 'id' END)
+            INTO has_rest USING stays;
+    END IF;
     FOREACH parent IN ARRAY parents LOOP
-        CONTINUE WHEN pinned = '{}' OR to_regclass(parent || suffix) IS NULL;
+        CONTINUE WHEN NOT has_rest OR stays = '{}' OR to_regclass(parent || suffix) IS NULL;
         EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', parent || suffix || '_kept', parent);
         EXECUTE format('INSERT INTO %I SELECT * FROM %I WHERE %I = ANY($1)', parent || suffix || '_kept', parent,
                        CASE parent WHEN 'run' THEN 'id' ELSE 'run_id' END)
-            USING pinned;
+            USING stays;
     END LOOP;
 
     PERFORM fold_usage(true);
     UPDATE usage u
     SET runs = CASE WHEN only_logs THEN u.runs
-                    ELSE (SELECT count(*) FROM run r WHERE r.id = ANY(pinned) AND r.ns_id = u.ns_id) END,
+                    ELSE (SELECT count(*) FROM run r WHERE r.id = ANY(stays) AND r.ns_id = u.ns_id) END,
         log_bytes = (SELECT coalesce(sum(a.stdout_bytes + a.stderr_bytes), 0)
                      FROM run r JOIN attempt a ON a.run_id = r.id
-                     WHERE r.id = ANY(pinned) AND r.ns_id = u.ns_id
+                     WHERE r.id = ANY(stays) AND r.ns_id = u.ns_id
                        AND EXISTS (SELECT FROM log_chunk c WHERE c.run_id = a.run_id AND c.attempt = a.attempt)),
         logs_removed_at = coalesce(u.logs_removed_at, clock_timestamp()),
-        logs_swept = true
+        -- What ended late is looked at again: its logs may be over before the runs are.
+        logs_swept = NOT EXISTS (SELECT FROM run r WHERE r.id = ANY(late) AND r.ns_id = u.ns_id),
+        logs_again = CASE WHEN only_logs THEN today + 1 END
     WHERE u.day = drop_day.day;
     DELETE FROM usage u WHERE u.day = drop_day.day AND u.runs = 0;
+    IF NOT has_rest THEN
+        RETURN 'kept';
+    END IF;
 
     -- All others wait behind whoever waits for these locks: so never for long, and rather again.
+    held := false;
     FOR round IN 1..20 LOOP
         BEGIN
             PERFORM set_config('lock_timeout', '100ms', true);
@@ -146,6 +193,12 @@ CREATE FUNCTION public.id_floor(at timestamp with time zone) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     AS $$
     SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+$$;
+
+CREATE FUNCTION public.is_over(ended_at timestamp with time zone, days integer, today date) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    SELECT (ended_at AT TIME ZONE 'UTC')::date + days < today
 $$;
 
 CREATE FUNCTION public.lock_day(day date, removing boolean) RETURNS void
@@ -610,7 +663,8 @@ CREATE TABLE public.usage (
     runs bigint NOT NULL,
     log_bytes bigint NOT NULL,
     logs_removed_at timestamp with time zone,
-    logs_swept boolean DEFAULT false NOT NULL
+    logs_swept boolean DEFAULT false NOT NULL,
+    logs_again date
 );
 
 CREATE TABLE public.usage_delta (

@@ -145,7 +145,7 @@ pub struct Usage {
     pub log_bytes: u64,
 }
 
-/// How long a namespace keeps its runs, in days after the day on which a run was made. Runs that are pinned stay.
+/// How long a namespace keeps its runs, in days after the day on which a run ended. Runs that are pinned stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]

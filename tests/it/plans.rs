@@ -251,7 +251,12 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
         ),
         ("its attempts", query(&["UNION ALL", "FROM attempt WHERE run_id = $1"]), vec!["'{run}'", "ARRAY[1]"], false),
         ("its events", query(&["FROM run_event v", "ORDER BY v.at, v.id"]), vec!["'{run}'", "ARRAY[1]"], false),
-        ("tests that are due", query(&["FROM schedule s", "SKIP LOCKED"]), vec!["200"], false),
+        (
+            "tests that are due",
+            query(&["FROM schedule s", "SKIP LOCKED"]),
+            vec!["'1970-01-01Z'", "200", "1000000"],
+            false,
+        ),
         ("move what is due", query(&["FROM delayed", "INSERT INTO ready", "LIMIT $1"]), vec!["500"], true),
     ];
     let fill = |arguments: &[&str], ids: &[(&str, String)]| -> Vec<String> {

@@ -2,6 +2,7 @@
 
 mod days;
 mod keeps;
+mod late;
 mod room;
 
 use chrono::{Days, NaiveDate};

@@ -20,6 +20,11 @@ use crate::auth::access::Access;
 use crate::error::Result;
 use crate::ops::Ops;
 
+/// How many batches of a schedule a replica makes at once: while PostgreSQL writes one, the next is thought out.
+const SCHEDULERS: usize = 2;
+/// How soon a scheduler looks again for tests that are due while others have them all in hand.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// How often it is looked for free slots that runs wait for all the same.
 const GATES_EVERY: Duration = Duration::from_secs(30);
 
@@ -55,13 +60,16 @@ enum Next {
 /// Starts all loops of a replica; they end when `stop` is cancelled.
 pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken, no_scheduler: bool) {
     let spawn = Spawner { ops, tracker, stop };
-    if !no_scheduler {
+    for _ in 0..if no_scheduler { 0 } else { SCHEDULERS } {
         spawn.every("scheduler", Duration::from_secs(1), async |ops| {
             let access = Access::system("scheduler");
             if ops.enqueue_due(&access).await? > 0 {
                 return Ok(Next::Now);
             }
-            Ok(ops.until_next_instant(&access).await?.map_or(Next::Later, Next::Within))
+            // What is due now is in the hands of another.
+            let wait =
+                ops.until_next_instant(&access).await?.map(|wait| if wait.is_zero() { LOOK_AGAIN } else { wait });
+            Ok(wait.map_or(Next::Later, Next::Within))
         });
     }
     spawn.every("mover", Duration::from_millis(250), async |ops| {

@@ -4,6 +4,7 @@
 //! of one trigger or instant are a set; they are refused together, wait as one, and never take each other's place.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use tstr_shared::concurrency::{ConcurrencyPolicy, Overflow, Rule};
 use tstr_shared::ids::{MatrixId, RunId};
@@ -15,7 +16,7 @@ pub struct GroupGate {
     /// Names the gate.
     pub key: Uuid,
     /// The name of its group; without one it belongs to a cell of a test.
-    pub name: Option<String>,
+    pub name: Option<Arc<str>>,
     /// What becomes of the run when there is no room.
     pub rule: Rule,
 }

@@ -1,9 +1,9 @@
 //! From a test to runs in the queue: the road that triggers, retries and the schedule share.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use sha2::{Digest, Sha256};
 use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::{MatrixId, RunId, TestId};
 use tstr_shared::labels::Labels;
@@ -14,8 +14,35 @@ use super::Ops;
 use super::admission::{Gates, Plan};
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
-use crate::store::queue::{ConfigBody, Enqueues, NewConfig, NewRun, Place};
+use crate::store::queue::{Enqueues, NewConfig, NewRun, Place};
 use crate::store::{self, Conn, Quota};
+
+/// What the runs of a cell of a test share, however many of them there are: made once, and never copied.
+#[derive(Debug)]
+pub(super) struct Cell {
+    /// What it is called in the set.
+    pub cell: Labels,
+    /// What places its runs.
+    labels: Labels,
+    class: [u8; 16],
+    config: NewConfig,
+    /// What its runs pass.
+    gates: Gates,
+}
+
+impl Cell {
+    /// Puts together what the runs of a cell have: the test's labels and those of the cell, overridden by `labels`.
+    pub(super) fn new(test: &Arc<NewTestDef>, cell: Labels, labels: &Labels, gates: Gates) -> Result<Arc<Self>> {
+        let labels = test.labels.merged(&cell).merged(labels);
+        let config = NewConfig::of(test, cell.clone())?;
+        Ok(Arc::new(Self { cell, class: labels.hash16(), labels, config, gates }))
+    }
+
+    /// Returns what places its runs.
+    pub(super) fn labels(&self) -> &Labels {
+        &self.labels
+    }
+}
 
 /// A run before its class and configuration are interned.
 #[derive(Debug, Clone)]
@@ -24,14 +51,12 @@ pub(super) struct Planned {
     pub ns_id: i32,
     pub test_id: TestId,
     pub matrix_id: MatrixId,
-    pub labels: Labels,
-    pub body: ConfigBody,
+    pub cell: Arc<Cell>,
     pub priority: Priority,
     pub queue_secs: i32,
     pub trigger: Trigger,
     pub scheduled_at: DateTime<Utc>,
     pub due: Option<DateTime<Utc>>,
-    pub gates: Gates,
 }
 
 /// What became of runs that were to be put into the queue.
@@ -49,20 +74,6 @@ pub(super) struct Enqueued {
     pub places: Vec<Place>,
 }
 
-/// Returns what a cell of a test executes.
-pub(super) fn config_of(def: &NewTestDef, cell: &Labels) -> ConfigBody {
-    ConfigBody {
-        test_name: def.name.clone(),
-        cell: cell.clone(),
-        annotations: def.annotations.clone(),
-        run_config: def.run_config.clone(),
-        retry: def.retry,
-        at_most_once: def.at_most_once,
-        log_limit: def.limits.log.0,
-        fail_fast: def.matrix.as_ref().is_some_and(|matrix| matrix.fail_fast && !matrix.is_soft(cell)),
-    }
-}
-
 impl Ops {
     /// Interns what the runs share and puts them into the queue, as far as their gates let them.
     pub(super) async fn enqueue<P: Enqueues>(
@@ -74,34 +85,31 @@ impl Ops {
         if planned.is_empty() {
             return Ok(Enqueued::default());
         }
-        let mut classes = BTreeMap::new();
-        let mut configs = Vec::with_capacity(planned.len());
-        for run in &planned {
-            classes.insert((run.ns_id, run.labels.hash16()), run.labels.clone());
-            let text = serde_json::to_vec(&run.body).map_err(Error::internal)?;
-            configs.push(NewConfig { hash: Sha256::digest(&text).to_vec(), body: run.body.clone() });
-        }
+        // Each cell once, by where it lies in memory: its runs share it.
+        let cells: BTreeMap<usize, (i32, &Cell)> =
+            planned.iter().map(|run| (Arc::as_ptr(&run.cell).addr(), (run.ns_id, &*run.cell))).collect();
+        let classes = cells.values().map(|(ns_id, cell)| ((*ns_id, cell.class), &cell.labels)).collect();
         let class_ids = store::queue::intern_classes(conn, access, &classes).await?;
+        let configs: Vec<&NewConfig> = cells.values().map(|(_, cell)| &cell.config).collect();
         let config_ids = store::queue::intern_configs(conn, access, &configs).await?;
         let missing = || Error::internal(anyhow::anyhow!("an interned row is missing"));
         let mut runs = Vec::with_capacity(planned.len());
-        for (run, config) in planned.into_iter().zip(configs) {
-            let class_id = *class_ids.get(&(run.ns_id, run.labels.hash16())).ok_or_else(missing)?;
+        for run in &planned {
             let new = NewRun {
                 id: run.id,
                 ns_id: run.ns_id,
                 test_id: run.test_id,
                 matrix_id: run.matrix_id,
-                class_id,
-                config_id: *config_ids.get(&config.hash).ok_or_else(missing)?,
+                class_id: *class_ids.get(&(run.ns_id, run.cell.class)).ok_or_else(missing)?,
+                config_id: *config_ids.get(&run.cell.config.hash()).ok_or_else(missing)?,
                 priority: run.priority,
                 queue_secs: run.queue_secs,
                 trigger: run.trigger,
                 scheduled_at: run.scheduled_at,
                 due: run.due,
-                gated: !run.gates.is_open(),
+                gated: !run.cell.gates.is_open(),
             };
-            runs.push((new, run.gates));
+            runs.push((new, run.cell.gates.clone()));
         }
         self.put(conn, access, runs).await
     }

@@ -3,6 +3,7 @@
 //! What is decided is in [`super::admission`], which knows no database; here it is read and written down.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use tstr_shared::concurrency::{ConcurrencyPolicy, Overflow, Rule};
@@ -41,7 +42,7 @@ pub(super) fn gates_of(def: &NewTestDef, ns_id: i32, test: TestId, cell: &Labels
     let name = def.concurrency.as_ref().and_then(|concurrency| concurrency.group.as_deref());
     let group = rule.map(|rule| GroupGate {
         key: name.map_or_else(|| cell_key(test, cell), |name| group_key(ns_id, name)),
-        name: name.map(str::to_owned),
+        name: name.map(Arc::from),
         rule,
     });
     // A retry is a set of its own, with one run.
@@ -343,7 +344,7 @@ pub(super) fn registered_gates(def: &NewTestDef, ns_id: i32, test: TestId) -> Re
 
 fn gate_of(ns_id: i32, group: &GroupGate) -> NewGate {
     let kind = if group.name.is_some() { GateKind::Group } else { GateKind::Cell };
-    NewGate { key: group.key, kind, ns_id, name: group.name.clone(), slots: group.rule.limit }
+    NewGate { key: group.key, kind, ns_id, name: group.name.as_deref().map(str::to_owned), slots: group.rule.limit }
 }
 
 /// Says why a trigger is refused.
@@ -361,7 +362,7 @@ fn newcomer_of(run: &DueRun) -> Newcomer {
     let positive = |number: i16| number.unsigned_abs();
     let group = run.group_key.map(|key| GroupGate {
         key,
-        name: run.name.clone(),
+        name: run.name.as_deref().map(Arc::from),
         rule: Rule {
             policy,
             overflow,

@@ -116,6 +116,7 @@ struct Inner {
     pulse: pulse::Pulse,
     closing: CancellationToken,
     storage: storage::Storage,
+    pace: scheduling::Pace,
     /// Wakes the loop that carries out ordered cancels.
     orders: tokio::sync::Notify,
 }
@@ -164,6 +165,7 @@ impl Ops {
             pulse: pulse::Pulse::default(),
             closing: CancellationToken::new(),
             storage: storage::Storage::default(),
+            pace: scheduling::Pace::default(),
             orders: tokio::sync::Notify::new(),
         }))
     }

@@ -17,7 +17,7 @@ use crate::auth::Caller;
 use crate::auth::access::{Access, System};
 use crate::error::{Error, Result};
 use crate::store;
-use crate::store::retention::{Fate, Keeping, Most, Part};
+use crate::store::retention::{Fate, Keeping, Most, Over, Part};
 
 /// How much one transaction removes where rows are deleted.
 const BATCH: Most = Most { runs: 500, bytes: 64 << 20 };
@@ -54,7 +54,7 @@ impl AddAssign for Retained {
 /// What a step came to.
 enum Step {
     Done(Retained),
-    /// A run of the day has not finished, so the day cannot go as a whole.
+    /// A run of the day has not finished, or many ended late: the day cannot go as a whole.
     Unfinished,
 }
 
@@ -157,7 +157,7 @@ impl Ops {
             }
             Part::Runs if !store::retention::has_unpinned(&mut conn, access, day).await? => Vec::new(),
             Part::Runs => store::retention::with_runs(&mut conn, access, day, &over).await?,
-            Part::Logs => store::retention::unswept(&mut conn, access, day, &over).await?,
+            Part::Logs => store::retention::unswept(&mut conn, access, day, &over, today).await?,
         };
         let is_whole = store::retention::with_runs(&mut conn, access, day, &others).await?.is_empty();
         drop(conn);
@@ -192,11 +192,15 @@ impl Ops {
             tx.rollback().await?;
             return Ok(Step::Done(Retained::default()));
         }
-        let step = match store::retention::drop_day(&mut tx, access, day, part).await? {
+        let step = match store::retention::drop_day(&mut tx, access, day, part, today).await? {
             Fate::Dropped => {
                 tx.commit().await?;
                 tracing::info!(%day, ?part, "the day {day} is dropped");
                 return Ok(Step::Done(Retained { days: 1, ..Retained::default() }));
+            }
+            Fate::Kept => {
+                tx.commit().await?;
+                return Ok(Step::Done(Retained::default()));
             }
             Fate::Unfinished => Step::Unfinished,
             Fate::Busy => {
@@ -218,7 +222,8 @@ impl Ops {
         ns_id: i32,
         today: NaiveDate,
     ) -> Result<Retained> {
-        let (mut done, mut last, mut open, mut steps) = (Retained::default(), RunId(Uuid::nil()), 0, 0);
+        let (mut done, mut last, mut steps) = (Retained::default(), RunId(Uuid::nil()), 0);
+        let (mut open, mut late) = (0, 0);
         while steps < STEPS {
             if self.0.closing.is_cancelled() {
                 return Ok(Retained { is_held_up: true, ..done });
@@ -229,20 +234,23 @@ impl Ops {
             }
             // Somebody may keep things longer since the turn began.
             let keepings = store::retention::hold_keepings(&mut tx, access).await?;
-            if !keepings.iter().any(|one| one.ns_id == ns_id && is_over(one, day, part, today)) {
+            let Some(keeping) = keepings.iter().find(|one| one.ns_id == ns_id && is_over(one, day, part, today)) else {
                 return Ok(done);
-            }
+            };
+            let over = Over { day, part, ns_id, days: days_of(keeping, part), today };
             if part == Part::Logs {
                 store::retention::note_removal(&mut tx, access, day, ns_id).await?;
             }
-            let batch = store::retention::prune(&mut tx, access, (day, part), ns_id, last, BATCH).await?;
+            let batch = store::retention::prune(&mut tx, access, over, last, BATCH).await?;
             if batch.is_none() && part == Part::Logs && open == 0 {
-                store::retention::note_swept(&mut tx, access, day, ns_id).await?;
+                let again = (late > 0).then_some(today + Duration::days(1));
+                store::retention::note_swept(&mut tx, access, day, ns_id, again).await?;
             }
             tx.commit().await?;
             let Some(batch) = batch else { return Ok(done) };
             last = batch.last;
             open += batch.open;
+            late += batch.late;
             done.runs += batch.removed.unsigned_abs();
             steps += usize::from(batch.removed > 0);
         }
@@ -258,9 +266,13 @@ impl Ops {
 
 /// Tells whether the time of a namespace is over for a day. The day itself is not over before the next one begins.
 fn is_over(keeping: &Keeping, day: NaiveDate, part: Part, today: NaiveDate) -> bool {
-    let days = match part {
+    day + Duration::days(i64::from(days_of(keeping, part))) < today
+}
+
+/// For how many days a namespace keeps a part.
+fn days_of(keeping: &Keeping, part: Part) -> i32 {
+    match part {
         Part::Runs => keeping.retention.runs_days,
         Part::Logs => keeping.retention.logs_days,
-    };
-    day + Duration::days(i64::from(days)) < today
+    }
 }

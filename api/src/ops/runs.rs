@@ -1,5 +1,6 @@
 //! Runs: trigger, list, read, wait, cancel, retry.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -14,7 +15,7 @@ use tstr_shared::testdef::{DEFAULT_QUEUE_DEADLINE, NewTestDef, check_env};
 use uuid::Uuid;
 
 use super::admission::Gates;
-use super::enqueue::{Planned, config_of, firsts};
+use super::enqueue::{Cell, Planned, firsts};
 use super::gates::{forbidden, gates_of};
 use super::{IdempotencyKey, Ops};
 use crate::auth::Caller;
@@ -298,29 +299,29 @@ fn plan(
         invalid.add("/matrix", format!("the test has no cell with {}", req.matrix.text()));
     }
     invalid.into_result()?;
+    let mut test = def.clone();
+    test.run_config.env = env;
+    let test = Arc::new(test);
     let mut planned = Vec::with_capacity(cells.len());
-    for cell in &cells {
-        let labels = def.labels.merged(cell).merged(&req.labels);
-        labels.validate().map_err(|part| {
+    for cell in cells {
+        let gates = gates_of(def, access.namespace(), test_id, &cell, Trigger::Manual);
+        let cell = Cell::new(&test, cell, &req.labels, gates)?;
+        cell.labels().validate().map_err(|part| {
             let mut invalid = Invalid::default();
             invalid.add_all("/labels", part);
             invalid
         })?;
-        let mut body = config_of(def, cell);
-        body.run_config.env = env.clone();
         planned.push(Planned {
             id: RunId::at(now, Uuid::new_v4().as_u128()),
             ns_id: access.namespace(),
             test_id,
             matrix_id,
-            labels,
-            body,
+            cell,
             priority: req.priority.unwrap_or(def.priority),
             queue_secs: def.queue_deadline.unwrap_or(DEFAULT_QUEUE_DEADLINE).0 as i32,
             trigger: Trigger::Manual,
             scheduled_at: now,
             due: req.not_before.filter(|at| *at > now),
-            gates: gates_of(def, access.namespace(), test_id, cell, Trigger::Manual),
         });
     }
     Ok(planned)

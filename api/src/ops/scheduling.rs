@@ -2,12 +2,15 @@
 //!
 //! One transaction locks tests that are due, inserts the runs of their instants, writes what became of each instant and
 //! moves the tests on. The ids of the runs are derived from test, instant and cell, so even a second sweep over the same
-//! instant could add nothing. However many tests are due, a transaction makes a bounded number of statements and runs.
+//! instant could add nothing. However many tests are due, a transaction makes a bounded number of statements and runs,
+//! so that what it holds, the gates and the quotas, is soon free again; an instant of a test is never cut.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Duration, NaiveDate, Utc};
 use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::{MatrixId, RunId, TestId};
 use tstr_shared::labels::Labels;
@@ -17,7 +20,7 @@ use tstr_shared::schedule::{CatchUp, Due, Schedule};
 use tstr_shared::testdef::NewTestDef;
 
 use super::Ops;
-use super::enqueue::{Enqueued, Planned, QueueRoom, config_of};
+use super::enqueue::{Cell, Enqueued, Planned, QueueRoom};
 use super::gates::gates_of;
 use crate::auth::access::{Access, System};
 use crate::error::Result;
@@ -25,12 +28,45 @@ use crate::store::ledger::NewEntry;
 use crate::store::schedules::DueTest;
 use crate::store::{self, Conn};
 
-/// How many tests one transaction takes.
-const BATCH: i64 = 200;
-/// A transaction takes no further test once it has so many runs; what it left is due still.
-const RUNS_AT_ONCE: usize = 10_000;
+/// How many runs and lines of the ledger one transaction makes, unless a single instant makes more.
+const ROWS_AT_ONCE: usize = 1_000;
+/// How many tests one transaction takes, and how many bytes their documents have together.
+const TESTS_AT_ONCE: usize = 1_000;
+const BYTES_AT_ONCE: i64 = 8 << 20;
+/// Days that ended longer ago than this may be dropped: nothing is kept for less than a day after its own.
+const SETTLED: Duration = Duration::days(1);
 /// So many missed instants of a test have an entry of their own in the ledger; those before them share one.
 const MISSED_ALONE: usize = 100;
+
+/// How many tests the next transaction locks: as many as will make it full, if they are like those before them. What it
+/// locks beyond that is left for the next one, and what it does not lock costs another one.
+#[derive(Debug)]
+pub(super) struct Pace(AtomicUsize);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(AtomicUsize::new(100))
+    }
+}
+
+impl Pace {
+    fn tests(&self) -> i64 {
+        i64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(i64::MAX)
+    }
+
+    fn note(&self, tests: usize, rows: usize) {
+        let full = (tests * ROWS_AT_ONCE).div_ceil(rows.max(1));
+        self.0.store(full.clamp(10, TESTS_AT_ONCE), Ordering::Relaxed);
+    }
+}
+
+/// A test that is taken, with what its schedule says.
+struct Taken {
+    test: DueTest,
+    plan: Plan,
+    due: Due,
+    deadline: Duration,
+}
 
 /// What one transaction is going to do.
 #[derive(Default)]
@@ -40,6 +76,8 @@ struct Batch {
     instants: Vec<Instant>,
     entries: Vec<NewEntry>,
     next: Vec<(TestId, Option<DateTime<Utc>>)>,
+    /// How many tests are left for later, because a day of theirs is being dropped.
+    left: usize,
     /// What may still wait in a namespace that has a quota.
     rooms: BTreeMap<i32, Option<QueueRoom>>,
 }
@@ -53,31 +91,24 @@ struct Instant {
 }
 
 impl Ops {
-    /// Makes the runs of tests that are due; returns how many tests it took.
+    /// Makes the runs of tests that are due, as many as one transaction makes; returns how many tests it took.
     pub async fn enqueue_due(&self, access: &Access<System>) -> Result<usize> {
         let mut tx = self.db().begin().await?;
-        let mut due = store::schedules::lock_due(&mut tx, access, BATCH).await?;
-        if due.is_empty() {
+        let mut batch = Batch::default();
+        let mut taken = self.take_due(&mut tx, access, DateTime::UNIX_EPOCH, &mut batch).await?;
+        if batch.left > 0 && taken.is_empty() && batch.next.is_empty() {
+            // What is due since longest makes runs of days that are being dropped. Others do not wait for that.
+            taken = self.take_due(&mut tx, access, self.0.clock.now() - SETTLED, &mut batch).await?;
+        }
+        if taken.is_empty() && batch.next.is_empty() {
             return Ok(0);
         }
         // Quotas are locked in this order by every replica.
-        due.sort_by_key(|test| test.ns_id);
-        let mut batch = Batch::default();
-        for test in &due {
-            if batch.planned.len() >= RUNS_AT_ONCE {
-                break;
-            }
-            match read(test) {
-                Ok(plan) => self.plan_instants(&mut tx, access, test, &plan, &mut batch).await?,
-                // One broken test must not hold up the others: it leaves the schedule until it is changed. A failure of
-                // the database never gets here: it ends the sweep, and the next one tries again.
-                Err(fault) => {
-                    tracing::error!(test.id = %test.id, "test {} leaves the schedule: {fault:#}", test.id);
-                    let outcome = (LedgerOutcome::Skipped, Some(LedgerReason::Unreadable));
-                    batch.entries.push(entry(test.id, test.ns_id, test.next_at, outcome));
-                    batch.next.push((test.id, None));
-                }
-            }
+        taken.sort_by_key(|one| one.test.ns_id);
+        for one in taken {
+            self.plan_instants(&mut tx, access, one, &mut batch).await?;
+            // Others have something to do between two tests.
+            tokio::task::yield_now().await;
         }
         let times: BTreeSet<DateTime<Utc>> = batch.planned.iter().map(|run| run.scheduled_at).collect();
         self.ensure_days(&times.into_iter().collect::<Vec<_>>()).await?;
@@ -87,6 +118,7 @@ impl Ops {
         store::schedules::advance(&mut tx, access, &batch.next).await?;
         tx.commit().await?;
         let (tests, runs) = (batch.next.len(), enqueued.made.len());
+        self.0.pace.note(tests, runs.max(batch.entries.len()));
         tracing::debug!(tests, runs, "{tests} tests were due, {runs} runs made");
         self.announce_enqueued(enqueued);
         Ok(tests)
@@ -99,25 +131,59 @@ impl Ops {
         Ok(secs.map(|secs| std::time::Duration::from_secs_f64(secs.clamp(0.0, 3600.0))))
     }
 
+    /// Locks tests that are due and takes as many as one transaction does; not those that make runs of a day that is being
+    /// dropped.
+    async fn take_due(
+        &self,
+        conn: &mut Conn,
+        access: &Access<System>,
+        since: DateTime<Utc>,
+        batch: &mut Batch,
+    ) -> Result<Vec<Taken>> {
+        let due = store::schedules::lock_due(conn, access, since, self.0.pace.tests(), BYTES_AT_ONCE).await?;
+        let mut taken = Vec::new();
+        let mut days: BTreeMap<NaiveDate, bool> = BTreeMap::new();
+        for one in take(due, batch) {
+            let settled = one.test.now - SETTLED;
+            let mut can_be_made = true;
+            for day in one.due.instants.iter().filter(|at| **at < settled).map(DateTime::date_naive) {
+                can_be_made &= match days.get(&day) {
+                    Some(held) => *held,
+                    None => {
+                        let held = store::schedules::hold_day(conn, access, day).await?;
+                        days.insert(day, held);
+                        held
+                    }
+                };
+            }
+            match can_be_made {
+                true => taken.push(one),
+                false => batch.left += 1,
+            }
+        }
+        Ok(taken)
+    }
+
     /// Plans the runs of the instants of a test that are due, and what the ledger says of the others.
     async fn plan_instants(
         &self,
         conn: &mut Conn,
         access: &Access<System>,
-        test: &DueTest,
-        plan: &Plan,
+        taken: Taken,
         batch: &mut Batch,
     ) -> Result<()> {
-        let Plan { def, schedule, cells } = plan;
-        let deadline = def.start_deadline_at(schedule, test.next_at);
-        let due = schedule.due(test.next_at, test.now, def.catch_up, deadline);
-        batch.entries.extend(missed(test, &due, def.catch_up, deadline));
+        let Taken { test, plan, due, deadline } = taken;
+        batch.entries.extend(missed(&test, &due, plan.def.catch_up, deadline));
         batch.next.push((test.id, due.next));
-        if !due.instants.is_empty() && !batch.rooms.contains_key(&test.ns_id) {
+        if due.instants.is_empty() {
+            return Ok(());
+        }
+        if !batch.rooms.contains_key(&test.ns_id) {
             let room = self.queue_room(conn, access, test.ns_id).await?;
             batch.rooms.insert(test.ns_id, room);
         }
         let is_full = self.check_storage();
+        let mut shared: Option<Vec<Arc<Cell>>> = None;
         for at in due.instants {
             if let Err(error) = &is_full {
                 tracing::warn!(test.id = %test.id, "test {} makes no runs for {at}: {}", test.id, error.message());
@@ -126,7 +192,7 @@ impl Ops {
                 continue;
             }
             let room = batch.rooms.get_mut(&test.ns_id).and_then(Option::as_mut);
-            if let Some(Err(error)) = room.map(|room| room.take(cells.len())) {
+            if let Some(Err(error)) = room.map(|room| room.take(plan.cells.len())) {
                 if error.code() != ErrorCode::QuotaExceeded {
                     return Err(error);
                 }
@@ -135,7 +201,12 @@ impl Ops {
                 batch.entries.push(entry(test.id, test.ns_id, at, outcome));
                 continue;
             }
-            let runs: Vec<Planned> = cells.iter().map(|cell| run_of(test, plan, cell, at)).collect();
+            // Not before they are needed, and once for all instants.
+            let cells: &[Arc<Cell>] = match &shared {
+                Some(cells) => cells,
+                None => shared.insert(plan.shared_cells(&test)?),
+            };
+            let runs = runs_of(&test, &plan, cells, at);
             let ids = runs.iter().map(|run| run.id).collect();
             batch.instants.push(Instant { test_id: test.id, ns_id: test.ns_id, at, runs: ids });
             batch.planned.extend(runs);
@@ -144,24 +215,66 @@ impl Ops {
     }
 }
 
-/// The run that a test owes for an instant and a cell.
-fn run_of(test: &DueTest, plan: &Plan, cell: &Labels, at: DateTime<Utc>) -> Planned {
+/// Takes tests in the order in which they became due, until there is enough to do; what is left of them is due still.
+fn take(due: Vec<DueTest>, batch: &mut Batch) -> Vec<Taken> {
+    let (mut taken, mut rows) = (Vec::new(), 0);
+    for test in due {
+        if rows >= ROWS_AT_ONCE {
+            break;
+        }
+        let plan = match read(&test) {
+            Ok(plan) => plan,
+            // One broken test must not hold up the others: it leaves the schedule until it is changed. A failure of
+            // the database never gets here: it ends the sweep, and the next one tries again.
+            Err(fault) => {
+                tracing::error!(test.id = %test.id, "test {} leaves the schedule: {fault:#}", test.id);
+                let outcome = (LedgerOutcome::Skipped, Some(LedgerReason::Unreadable));
+                batch.entries.push(entry(test.id, test.ns_id, test.next_at, outcome));
+                batch.next.push((test.id, None));
+                rows += 1;
+                continue;
+            }
+        };
+        let deadline = plan.def.start_deadline_at(&plan.schedule, test.next_at);
+        let mut due = plan.schedule.due(test.next_at, test.now, plan.def.catch_up, deadline);
+        let before = rows;
+        rows += due.missed.len().min(MISSED_ALONE + 1);
+        let fit = (ROWS_AT_ONCE.saturating_sub(rows) / plan.cells.len().max(1)).max(usize::from(before == 0));
+        if fit < due.instants.len() {
+            if fit == 0 {
+                break;
+            }
+            // The others are looked at again as if the first of them had just become due.
+            due.next = due.instants.get(fit).copied();
+            due.instants.truncate(fit);
+            rows = ROWS_AT_ONCE;
+        } else {
+            rows += due.instants.len() * plan.cells.len();
+        }
+        taken.push(Taken { test, plan, due, deadline });
+    }
+    taken
+}
+
+/// The runs that a test owes for an instant, one for each cell.
+fn runs_of(test: &DueTest, plan: &Plan, cells: &[Arc<Cell>], at: DateTime<Utc>) -> Vec<Planned> {
     let Plan { def, schedule, .. } = plan;
     let period = schedule.period_at(at).map_or(60, |period| period.num_seconds()).clamp(60, 24 * 3600) as i32;
-    Planned {
-        id: RunId::scheduled(test.id, at, cell),
+    let queue_secs = def.queue_deadline.map_or(period, |deadline| deadline.0 as i32);
+    let matrix_id = MatrixId::scheduled(test.id, at);
+    let run = |cell: &Arc<Cell>| Planned {
+        id: RunId::scheduled(test.id, at, &cell.cell),
         ns_id: test.ns_id,
         test_id: test.id,
-        matrix_id: MatrixId::scheduled(test.id, at),
-        labels: def.labels.merged(cell),
-        body: config_of(def, cell),
+        matrix_id,
+        cell: cell.clone(),
         priority: def.priority,
-        queue_secs: def.queue_deadline.map_or(period, |deadline| deadline.0 as i32),
+        queue_secs,
         trigger: Trigger::Schedule,
         scheduled_at: at,
         due: None,
-        gates: gates_of(def, test.ns_id, test.id, cell, Trigger::Schedule),
-    }
+    };
+    cells.iter().map(run).collect()
 }
 
 fn entry(
@@ -208,14 +321,26 @@ fn missed(test: &DueTest, due: &Due, catch_up: CatchUp, deadline: Duration) -> V
 
 /// What a stored test says of its instants.
 struct Plan {
-    def: NewTestDef,
+    def: Arc<NewTestDef>,
     schedule: Schedule,
     cells: Vec<Labels>,
+}
+
+impl Plan {
+    /// Returns what the runs of each cell share.
+    fn shared_cells(&self, test: &DueTest) -> Result<Vec<Arc<Cell>>> {
+        let none = Labels::default();
+        let shared = |cell: &Labels| {
+            let gates = gates_of(&self.def, test.ns_id, test.id, cell, Trigger::Schedule);
+            Cell::new(&self.def, cell.clone(), &none, gates)
+        };
+        self.cells.iter().map(shared).collect()
+    }
 }
 
 fn read(test: &DueTest) -> anyhow::Result<Plan> {
     let def: NewTestDef = serde_json::from_str(&test.doc)?;
     let schedule = def.schedule(test.id)?.context("a test on the schedule has none")?;
     let cells = def.cells()?;
-    Ok(Plan { def, schedule, cells })
+    Ok(Plan { def: Arc::new(def), schedule, cells })
 }

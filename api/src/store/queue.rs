@@ -1,16 +1,18 @@
 //! The waiting side of the queue: classes, configurations, enqueueing, cancelling and expiring what waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use sqlx::types::Json;
 use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::{MatrixId, RunId, TestId};
 use tstr_shared::labels::Labels;
 use tstr_shared::permission::{RunsExecute, RunsWrite};
 use tstr_shared::run::Trigger;
-use tstr_shared::testdef::{Priority, Retry, RunConfig};
+use tstr_shared::testdef::{NewTestDef, Priority, Retry, RunConfig};
 use uuid::Uuid;
 
 use super::Conn;
@@ -34,13 +36,16 @@ impl Enqueues for System {
 /// How many sets of labels, which are placement classes, triggers may bring a namespace.
 pub const MAX_CLASSES: i64 = 20_000;
 
+/// How many bytes of configurations one statement writes, and a replica holds at once.
+const CONFIG_BYTES: usize = 8 << 20;
+
 /// Permissions under which the queue may be looked at to hand out its runs.
 pub trait ServesQueue {}
 impl ServesQueue for RunsExecute {}
 impl ServesQueue for System {}
 
-/// What a run executes, as it is interned.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What a run executes, as it was interned.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ConfigBody {
     /// The test's name.
     pub test_name: String,
@@ -57,96 +62,170 @@ pub struct ConfigBody {
     /// How many bytes of log are kept.
     pub log_limit: u64,
     /// A bad end cancels the other cells of its matrix.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
     pub fail_fast: bool,
 }
 
-/// A configuration on its way into the table.
-#[derive(Debug, Clone)]
-pub struct NewConfig {
-    /// SHA-256 of the body's JSON.
-    pub hash: Vec<u8>,
-    /// The body.
-    pub body: ConfigBody,
+/// A [`ConfigBody`] as it is written, of a test that others need as well.
+#[derive(Serialize)]
+struct ConfigText<'a> {
+    test_name: &'a str,
+    cell: &'a Labels,
+    annotations: &'a Labels,
+    run_config: &'a RunConfig,
+    retry: Retry,
+    at_most_once: bool,
+    log_limit: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    fail_fast: bool,
 }
 
-/// Interns configurations; returns the key of each hash.
-pub async fn intern_configs<P: Enqueues>(
-    conn: &mut Conn,
-    _: &Access<P>,
-    configs: &[NewConfig],
-) -> Result<BTreeMap<Vec<u8>, i64>> {
-    // In the order of the hashes, so that two transactions that intern the same rows wait and do not deadlock.
-    let sorted: BTreeMap<&[u8], &ConfigBody> = configs.iter().map(|c| (c.hash.as_slice(), &c.body)).collect();
-    let hashes: Vec<Vec<u8>> = sorted.keys().map(|hash| hash.to_vec()).collect();
-    let known = known_configs(conn, &hashes).await?;
-    let fresh: Vec<(&[u8], &ConfigBody)> = sorted.into_iter().filter(|(hash, _)| !known.contains_key(*hash)).collect();
-    if fresh.is_empty() {
-        return Ok(known);
+/// What a cell of a test executes, on its way into the table. It holds no copy of the test, which may be large and has
+/// up to 256 cells.
+#[derive(Debug, Clone)]
+pub struct NewConfig {
+    hash: [u8; 32],
+    test: Arc<NewTestDef>,
+    cell: Labels,
+}
+
+impl NewConfig {
+    /// Names what a cell of a test executes, by the SHA-256 of its JSON.
+    pub fn of(test: &Arc<NewTestDef>, cell: Labels) -> Result<Self> {
+        let mut config = Self { hash: [0; 32], test: test.clone(), cell };
+        let mut hashing = Hashing(Sha256::new());
+        serde_json::to_writer(&mut hashing, &config.text()).map_err(Error::internal)?;
+        config.hash.copy_from_slice(&hashing.0.finalize());
+        Ok(config)
     }
-    let column = |read: &dyn Fn(&ConfigBody) -> i32| fresh.iter().map(|(_, body)| read(body)).collect::<Vec<_>>();
-    let small =
-        |read: &dyn Fn(&ConfigBody) -> u8| fresh.iter().map(|(_, body)| i16::from(read(body))).collect::<Vec<_>>();
-    sqlx::query!(
+
+    /// Returns the hash that names it.
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+
+    fn text(&self) -> ConfigText<'_> {
+        let test = &*self.test;
+        ConfigText {
+            test_name: &test.name,
+            cell: &self.cell,
+            annotations: &test.annotations,
+            run_config: &test.run_config,
+            retry: test.retry,
+            at_most_once: test.at_most_once,
+            log_limit: test.limits.log.0,
+            fail_fast: test.matrix.as_ref().is_some_and(|matrix| matrix.fail_fast && !matrix.is_soft(&self.cell)),
+        }
+    }
+}
+
+/// Hashes what is written, which is then nowhere as a whole.
+struct Hashing(Sha256);
+
+impl std::io::Write for Hashing {
+    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
+        self.0.update(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Keys of configurations by their hashes.
+pub type ConfigIds = HashMap<[u8; 32], i64>;
+
+/// Interns configurations, each once however often it is given; returns the key of each hash.
+pub async fn intern_configs<P: Enqueues>(conn: &mut Conn, _: &Access<P>, configs: &[&NewConfig]) -> Result<ConfigIds> {
+    // In the order of the hashes, so that two transactions that intern the same rows wait and do not deadlock.
+    let sorted: BTreeMap<[u8; 32], &NewConfig> = configs.iter().map(|config| (config.hash, *config)).collect();
+    let mut ids = known_configs(conn, &sorted.keys().map(<[u8; 32]>::as_slice).collect::<Vec<_>>()).await?;
+    let (mut fresh, mut bytes) = (Vec::new(), 0);
+    for config in sorted.into_values().filter(|config| !ids.contains_key(&config.hash)).collect::<Vec<_>>() {
+        let text = serde_json::to_string(&config.text()).map_err(Error::internal)?;
+        bytes += text.len();
+        fresh.push((config, text));
+        if bytes >= CONFIG_BYTES {
+            ids.extend(insert_configs(conn, &fresh).await?);
+            fresh.clear();
+            bytes = 0;
+        }
+    }
+    if !fresh.is_empty() {
+        ids.extend(insert_configs(conn, &fresh).await?);
+    }
+    Ok(ids)
+}
+
+async fn insert_configs(conn: &mut Conn, fresh: &[(&NewConfig, String)]) -> Result<ConfigIds> {
+    let column =
+        |read: &dyn Fn(&NewTestDef) -> i32| fresh.iter().map(|(config, _)| read(&config.test)).collect::<Vec<_>>();
+    let small = |read: &dyn Fn(&NewTestDef) -> u8| {
+        fresh.iter().map(|(config, _)| i16::from(read(&config.test))).collect::<Vec<_>>()
+    };
+    let rows = sqlx::query!(
         r#"INSERT INTO config (hash, body, budget_secs, on_fail, on_infrastructure, at_most_once, log_limit, fail_fast)
            SELECT hash, body::json, budget, on_fail, on_infrastructure, at_most_once, log_limit, fail_fast
            FROM unnest($1::bytea[], $2::text[], $3::int[], $4::smallint[], $5::smallint[], $6::boolean[], $7::bigint[],
                        $8::boolean[])
                 AS u(hash, body, budget, on_fail, on_infrastructure, at_most_once, log_limit, fail_fast)
-           ON CONFLICT (hash) DO UPDATE SET used_on = excluded.used_on"#,
-        &fresh.iter().map(|(hash, _)| hash.to_vec()).collect::<Vec<_>>(),
-        &fresh
-            .iter()
-            .map(|(_, body)| serde_json::to_string(body))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(crate::error::Error::internal)?,
-        &column(&|body| (body.run_config.timeout.0 + body.run_config.grace.0) as i32),
-        &small(&|body| body.retry.on_fail),
-        &small(&|body| body.retry.on_infrastructure),
-        &fresh.iter().map(|(_, body)| body.at_most_once).collect::<Vec<_>>(),
-        &fresh.iter().map(|(_, body)| body.log_limit as i64).collect::<Vec<_>>(),
-        &fresh.iter().map(|(_, body)| body.fail_fast).collect::<Vec<_>>(),
-    )
-    .execute(&mut *conn)
-    .await?;
-    known_configs(conn, &hashes).await
+           ON CONFLICT (hash) DO UPDATE SET used_on = excluded.used_on
+           RETURNING hash, id"#,
+        &fresh.iter().map(|(config, _)| config.hash.as_slice()).collect::<Vec<_>>() as &[&[u8]],
+        &fresh.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>() as &[&str],
+        &column(&|test| (test.run_config.timeout.0 + test.run_config.grace.0) as i32),
+        &small(&|test| test.retry.on_fail),
+        &small(&|test| test.retry.on_infrastructure),
+        &fresh.iter().map(|(config, _)| config.test.at_most_once).collect::<Vec<_>>(),
+        &fresh.iter().map(|(config, _)| config.test.limits.log.0 as i64).collect::<Vec<_>>(),
+        &fresh.iter().map(|(config, _)| config.text().fail_fast).collect::<Vec<_>>(),
+    );
+    let rows = rows.fetch_all(conn).await?.into_iter();
+    Ok(rows.filter_map(|row| Some((row.hash.try_into().ok()?, row.id))).collect())
 }
 
-async fn known_configs(conn: &mut Conn, hashes: &[Vec<u8>]) -> Result<BTreeMap<Vec<u8>, i64>> {
+async fn known_configs(conn: &mut Conn, hashes: &[&[u8]]) -> Result<ConfigIds> {
     let rows = sqlx::query!(
         "SELECT hash, id FROM config WHERE hash = ANY($1) AND used_on >= (now() AT TIME ZONE 'UTC')::date - $2::int",
-        hashes,
+        hashes as &[&[u8]],
         super::retention::FRESH_DAYS
     );
-    let rows = rows.fetch_all(conn).await?;
-    Ok(rows.into_iter().map(|row| (row.hash, row.id)).collect())
+    let rows = rows.fetch_all(conn).await?.into_iter();
+    Ok(rows.filter_map(|row| Some((row.hash.try_into().ok()?, row.id))).collect())
 }
 
-/// Interns placement classes; returns the key of each (namespace, hash of labels).
+/// A placement class as it is looked for: its namespace, and the hash of its labels.
+pub type ClassKey = (i32, [u8; 16]);
+
+/// Interns placement classes; returns the key of each.
 pub async fn intern_classes<P: Enqueues>(
     conn: &mut Conn,
     _: &Access<P>,
-    classes: &BTreeMap<(i32, [u8; 16]), Labels>,
-) -> Result<BTreeMap<(i32, [u8; 16]), i32>> {
-    let known = known_classes(conn, classes).await?;
-    let fresh: Vec<_> = classes.iter().filter(|(key, _)| !known.contains_key(*key)).collect();
+    classes: &BTreeMap<ClassKey, &Labels>,
+) -> Result<HashMap<ClassKey, i32>> {
+    let mut ids = known_classes(conn, classes).await?;
+    let fresh: Vec<_> = classes.iter().filter(|(key, _)| !ids.contains_key(*key)).collect();
     if fresh.is_empty() {
-        return Ok(known);
+        return Ok(ids);
     }
-    sqlx::query!(
+    let rows = sqlx::query!(
         r#"INSERT INTO class (ns_id, labels_hash, labels)
            SELECT * FROM unnest($1::int[], $2::bytea[], $3::jsonb[])
-           ON CONFLICT (ns_id, labels_hash) DO UPDATE SET used_on = excluded.used_on"#,
+           ON CONFLICT (ns_id, labels_hash) DO UPDATE SET used_on = excluded.used_on
+           RETURNING ns_id, labels_hash, id"#,
         &fresh.iter().map(|((ns, _), _)| *ns).collect::<Vec<_>>(),
         &fresh.iter().map(|((_, hash), _)| hash.to_vec()).collect::<Vec<_>>(),
         &fresh.iter().map(|(_, labels)| serde_json::json!(labels)).collect::<Vec<_>>(),
-    )
-    .execute(&mut *conn)
-    .await?;
+    );
+    let rows = rows.fetch_all(&mut *conn).await?.into_iter();
+    let made: HashMap<ClassKey, i32> =
+        rows.filter_map(|row| Some(((row.ns_id, row.labels_hash.try_into().ok()?), row.id))).collect();
+    ids.extend(made);
     if P::LIMITS_CLASSES {
         check_classes(conn, fresh.iter().map(|((ns, _), _)| *ns).collect()).await?;
     }
-    known_classes(conn, classes).await
+    Ok(ids)
 }
 
 /// Refuses labels that are new with every run: each set of labels is matched with every runner, and remembered.
@@ -170,10 +249,7 @@ async fn check_classes(conn: &mut Conn, namespaces: Vec<i32>) -> Result<()> {
     }
 }
 
-async fn known_classes(
-    conn: &mut Conn,
-    classes: &BTreeMap<(i32, [u8; 16]), Labels>,
-) -> Result<BTreeMap<(i32, [u8; 16]), i32>> {
+async fn known_classes(conn: &mut Conn, classes: &BTreeMap<ClassKey, &Labels>) -> Result<HashMap<ClassKey, i32>> {
     let rows = sqlx::query!(
         r#"SELECT c.ns_id, c.labels_hash, c.id
            FROM unnest($1::int[], $2::bytea[]) AS u(ns_id, hash)
@@ -183,11 +259,8 @@ async fn known_classes(
         &classes.keys().map(|(_, hash)| hash.to_vec()).collect::<Vec<_>>(),
         super::retention::FRESH_DAYS
     );
-    let keyed = rows.fetch_all(conn).await?.into_iter().filter_map(|row| {
-        let hash = <[u8; 16]>::try_from(row.labels_hash).ok()?;
-        Some(((row.ns_id, hash), row.id))
-    });
-    Ok(keyed.collect())
+    let rows = rows.fetch_all(conn).await?.into_iter();
+    Ok(rows.filter_map(|row| Some(((row.ns_id, row.labels_hash.try_into().ok()?), row.id))).collect())
 }
 
 /// A run on its way into the queue.
@@ -240,7 +313,7 @@ pub async fn enqueue<P: Enqueues>(conn: &mut Conn, access: &Access<P>, runs: &[N
         &runs.iter().map(|run| run.config_id).collect::<Vec<_>>(),
         &runs.iter().map(|run| run.priority as i16).collect::<Vec<_>>(),
         &runs.iter().map(|run| run.queue_secs).collect::<Vec<_>>(),
-        &runs.iter().map(|run| run.trigger.word().to_owned()).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.trigger.word()).collect::<Vec<_>>() as &[&str],
         &runs.iter().map(|run| run.scheduled_at).collect::<Vec<_>>(),
         &runs.iter().map(|run| run.due).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
         &runs.iter().map(|run| run.gated).collect::<Vec<_>>(),
@@ -461,4 +534,39 @@ pub async fn namespace_of<P>(conn: &mut Conn, access: &Access<P>, run: RunId) ->
 /// Ids as the database takes them.
 pub fn uuids(ids: &[RunId]) -> Vec<Uuid> {
     ids.iter().map(|id| id.0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_executes_is_written_as_it_is_read_and_named_by_its_hash() {
+        let matrix = serde_json::json!({"labels": {"os": ["a", "b"]}, "fail_fast": true});
+        let test = serde_json::json!({
+            "name": "t", "annotations": {"owner": "me"}, "retry": {"on_fail": 2}, "at_most_once": true, "matrix": matrix,
+            "run_config": {"container_image": "i", "args": ["x"], "env": {"A": "1"}}, "limits": {"log": "1MiB"}
+        });
+        let test: Arc<NewTestDef> = Arc::new(serde_json::from_value(test).unwrap());
+        let cells = test.cells().unwrap();
+        let configs: Vec<_> = cells.iter().map(|cell| NewConfig::of(&test, cell.clone()).unwrap()).collect();
+        for (config, cell) in configs.iter().zip(&cells) {
+            let text = serde_json::to_string(&config.text()).unwrap();
+            assert_eq!(config.hash().as_slice(), Sha256::digest(text.as_bytes()).as_slice());
+            let expected = ConfigBody {
+                test_name: "t".into(),
+                cell: cell.clone(),
+                annotations: test.annotations.clone(),
+                run_config: test.run_config.clone(),
+                retry: test.retry,
+                at_most_once: true,
+                log_limit: 1 << 20,
+                fail_fast: true,
+            };
+            assert_eq!(serde_json::from_str::<ConfigBody>(&text).unwrap(), expected);
+        }
+        assert_ne!(configs[0].hash(), configs[1].hash());
+        // The two cells and this test hold it; there is no copy.
+        assert_eq!(Arc::strong_count(&test), 3);
+    }
 }

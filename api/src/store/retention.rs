@@ -91,12 +91,21 @@ pub async fn is_empty(conn: &mut Conn, _: &Access<System>, day: NaiveDate) -> Re
     Ok(found.fetch_one(conn).await?)
 }
 
-/// Of these namespaces, those whose logs of a day have not all been removed. Call after [`fold_usage`].
-pub async fn unswept(conn: &mut Conn, _: &Access<System>, day: NaiveDate, namespaces: &[i32]) -> Result<Vec<i32>> {
+/// Of these namespaces, those that have logs of a day to be removed as of the day `today`. Call after [`fold_usage`].
+pub async fn unswept(
+    conn: &mut Conn,
+    _: &Access<System>,
+    day: NaiveDate,
+    namespaces: &[i32],
+    today: NaiveDate,
+) -> Result<Vec<i32>> {
     let found = sqlx::query_scalar!(
-        "SELECT ns_id FROM usage WHERE day = $1 AND ns_id = ANY($2) AND NOT logs_swept ORDER BY ns_id",
+        r#"SELECT ns_id FROM usage
+           WHERE day = $1 AND ns_id = ANY($2) AND NOT logs_swept AND (logs_again IS NULL OR logs_again <= $3)
+           ORDER BY ns_id"#,
         day,
-        namespaces
+        namespaces,
+        today
     );
     Ok(found.fetch_all(conn).await?)
 }
@@ -114,9 +123,22 @@ pub async fn note_removal(conn: &mut Conn, _: &Access<System>, day: NaiveDate, n
     Ok(())
 }
 
-/// Notes that nothing is left to be removed of the logs of a day of a namespace.
-pub async fn note_swept(conn: &mut Conn, _: &Access<System>, day: NaiveDate, ns_id: i32) -> Result<()> {
-    sqlx::query!("UPDATE usage SET logs_swept = true WHERE day = $1 AND ns_id = $2", day, ns_id).execute(conn).await?;
+/// Notes that nothing is left to be removed of the logs of a day of a namespace; before the day `again`, where there is one.
+pub async fn note_swept(
+    conn: &mut Conn,
+    _: &Access<System>,
+    day: NaiveDate,
+    ns_id: i32,
+    again: Option<NaiveDate>,
+) -> Result<()> {
+    sqlx::query!(
+        "UPDATE usage SET logs_swept = $3::date IS NULL, logs_again = $3 WHERE day = $1 AND ns_id = $2",
+        day,
+        ns_id,
+        again
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -129,12 +151,15 @@ pub enum Part {
     Logs,
 }
 
-/// What became of a day that was to be dropped. Unless it was, the transaction is to be rolled back.
+/// What became of a day that was to be dropped. Where rows are to be removed one by one, or somebody is in the way, the
+/// transaction is to be rolled back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It is gone, but for what is pinned.
+    /// It is gone, but for what is pinned or ended late.
     Dropped,
-    /// A run of it has not finished.
+    /// Nothing of it is over but what is gone already.
+    Kept,
+    /// A run of it has not finished, or many ended late.
     Unfinished,
     /// Somebody uses the tables for longer than others may be made to wait.
     Busy,
@@ -143,15 +168,23 @@ pub enum Fate {
 /// The `statement_timeout` of what drops a day, and a little more.
 const DROP_LIMIT: Duration = Duration::from_secs(605);
 
-/// Drops a day; runs that are pinned are carried over.
-pub async fn drop_day(conn: &mut Conn, _: &Access<System>, day: NaiveDate, part: Part) -> Result<Fate> {
+/// Drops a day as of the day `today`; runs that are pinned, or ended so late that their own time is not over, are carried
+/// over.
+pub async fn drop_day(
+    conn: &mut Conn,
+    _: &Access<System>,
+    day: NaiveDate,
+    part: Part,
+    today: NaiveDate,
+) -> Result<Fate> {
     // It looks through all runs of the day, and has its own limits for what others wait for.
     sqlx::query!("SELECT set_config('statement_timeout', '10min', true)").fetch_one(&mut *conn).await?;
     conn.set_limit(DROP_LIMIT);
-    let done = sqlx::query_scalar!(r#"SELECT drop_day($1, $2) AS "done!""#, day, part == Part::Logs);
+    let done = sqlx::query_scalar!(r#"SELECT drop_day($1, $2, $3) AS "done!""#, day, part == Part::Logs, today);
     match done.fetch_one(conn).await {
         Ok(done) => Ok(match done.as_str() {
             "dropped" => Fate::Dropped,
+            "kept" => Fate::Kept,
             "unfinished" => Fate::Unfinished,
             _ => Fate::Busy,
         }),
@@ -176,19 +209,36 @@ pub struct Pruned {
     pub removed: i64,
     /// So many runs have not finished.
     pub open: i64,
+    /// So many runs ended so late that their own time is not over.
+    pub late: i64,
     /// The next batch goes on behind this run.
     pub last: RunId,
 }
 
-/// Removes runs of a day of a namespace, or their logs, behind a run; `None` when there is nothing behind it.
+/// What is over: a part of a day, of a namespace that keeps it for so many days, as of the day `today`.
+#[derive(Debug, Clone, Copy)]
+pub struct Over {
+    /// The day.
+    pub day: NaiveDate,
+    /// Runs, or only their logs.
+    pub part: Part,
+    /// The namespace.
+    pub ns_id: i32,
+    /// How many days it keeps this part after the run's end.
+    pub days: i32,
+    /// The day that it is.
+    pub today: NaiveDate,
+}
+
+/// Removes what is over, behind a run; `None` when there is nothing behind it.
 pub async fn prune(
     conn: &mut Conn,
     _: &Access<System>,
-    (day, part): (NaiveDate, Part),
-    ns_id: i32,
+    over: Over,
     behind: RunId,
     most: Most,
 ) -> Result<Option<Pruned>> {
+    let Over { day, part, ns_id, days, today } = over;
     // In a statement before, so that the next one sees everything that was pinned under this lock.
     sqlx::query!("SELECT lock_day($1, true), set_config('tstr.retention', 'on', true)", day)
         .fetch_one(&mut *conn)
@@ -196,8 +246,9 @@ pub async fn prune(
     let (low, high) = ids_of(day);
     macro_rules! pruned {
         ($file:literal) => {{
-            let row = sqlx::query_file!($file, ns_id, low, high, behind.0, most.runs, most.bytes);
-            row.fetch_optional(conn).await?.map(|row| Pruned { removed: row.removed, open: row.open, last: row.id })
+            let row = sqlx::query_file!($file, ns_id, low, high, behind.0, most.runs, most.bytes, days, today);
+            let row = row.fetch_optional(conn).await?;
+            row.map(|row| Pruned { removed: row.removed, open: row.open, late: row.late, last: row.id })
         }};
     }
     Ok(match part {

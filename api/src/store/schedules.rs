@@ -1,6 +1,6 @@
 //! Schedules: which tests are due, and when they are due next.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use tstr_shared::ids::TestId;
 use tstr_shared::permission::TestsWrite;
 
@@ -60,20 +60,48 @@ pub async fn advance(conn: &mut Conn, _: &Access<System>, next: &[(TestId, Optio
     Ok(())
 }
 
-/// Locks up to `limit` tests whose instant has come; those that another replica works on are passed over.
-pub async fn lock_due(conn: &mut Conn, _: &Access<System>, limit: i64) -> Result<Vec<DueTest>> {
+/// Locks up to `limit` tests whose instant has come, after `since`, and reads the first of them: as many as have `bytes` of
+/// documents together, and one more. Those that another transaction works on are passed over.
+pub async fn lock_due(
+    conn: &mut Conn,
+    _: &Access<System>,
+    since: DateTime<Utc>,
+    limit: i64,
+    bytes: i64,
+) -> Result<Vec<DueTest>> {
     let rows = sqlx::query_as!(
         DueTest,
-        r#"SELECT t.id AS "id: TestId", t.ns_id, s.next_at, clock_timestamp() AS "now!", t.doc::text AS "doc!"
-           FROM schedule s
-           JOIN test t ON t.id = s.test_id
-           WHERE s.next_at <= (SELECT clock_timestamp())
-           ORDER BY s.next_at
-           LIMIT $1
-           FOR UPDATE OF s SKIP LOCKED"#,
-        limit
+        r#"WITH due AS MATERIALIZED (
+               SELECT s.test_id, s.next_at
+               FROM schedule s
+               WHERE s.next_at >= $1 AND s.next_at <= (SELECT clock_timestamp())
+               ORDER BY s.next_at
+               LIMIT $2
+               FOR UPDATE SKIP LOCKED),
+           read AS (
+               SELECT d.test_id, d.next_at, t.ns_id, t.doc,
+                      sum(octet_length(t.doc)) OVER (ORDER BY d.next_at, d.test_id) - octet_length(t.doc) AS before
+               FROM due d
+               CROSS JOIN LATERAL (SELECT ns_id, doc::text AS doc FROM test WHERE id = d.test_id OFFSET 0) t)
+           SELECT test_id AS "id: TestId", ns_id, next_at, clock_timestamp() AS "now!", doc AS "doc!"
+           FROM read
+           WHERE before < $3
+           ORDER BY next_at, test_id"#,
+        since,
+        limit,
+        bytes
     );
     Ok(rows.fetch_all(conn).await?)
+}
+
+/// Holds a day of the past so that its runs can be made, until the transaction ends; tells whether that is possible. It is
+/// not while the day is being dropped.
+pub async fn hold_day(conn: &mut Conn, _: &Access<System>, day: NaiveDate) -> Result<bool> {
+    let held = sqlx::query_scalar!(
+        r#"SELECT pg_try_advisory_xact_lock_shared(7478115, $1::date - date '1970-01-01') AS "held!""#,
+        day
+    );
+    Ok(held.fetch_one(conn).await?)
 }
 
 /// Returns how long until the next instant of any test, in seconds; negative when one is due.

@@ -103,7 +103,7 @@ pub async fn clone_test(api: &Api, conn: &mut PgConnection, test: &Value, name: 
 /// Lets the tests of a name be due at one instant; returns the instant and how long it took until none was due any more.
 pub async fn fall_due(conn: &mut PgConnection, name: &str) -> Result<(DateTime<Utc>, Duration)> {
     const SET: &str = "
-        UPDATE schedule s SET next_at = date_trunc('second', clock_timestamp()) + $2
+        UPDATE schedule s SET next_at = date_trunc('second', now()) + $2
         FROM test t WHERE t.id = s.test_id AND t.name LIKE $1 || '-%'
         RETURNING next_at";
     let at: Vec<DateTime<Utc>> = sqlx::query_scalar(SET).bind(name).bind(AHEAD).fetch_all(&mut *conn).await?;

@@ -2,6 +2,7 @@
 
 mod clocks;
 mod database;
+mod due;
 mod engine;
 mod hostile;
 mod images;

@@ -16,7 +16,8 @@ use super::*;
 
 const TABLES: [&str; 5] = ["run", "run_end", "attempt", "run_event", "log_chunk"];
 
-async fn log_of(lab: &Lab, run: RunId) -> Result<Vec<u8>, ErrorCode> {
+/// Reads the log of a run as far as it goes.
+pub async fn log_of(lab: &Lab, run: RunId) -> Result<Vec<u8>, ErrorCode> {
     let pieces = lab.ops().read_logs(&lab.admin, run, LogQuery::default()).await.map_err(|error| error.code())?;
     let pieces: Vec<_> = pieces.try_collect().await.map_err(|error| error.code())?;
     Ok(pieces.into_iter().flat_map(|piece| piece.data.to_vec()).collect())
@@ -259,8 +260,8 @@ async fn a_drop_that_waits_for_a_long_reader_holds_nobody_up() {
     lab.check().await;
 }
 
-/// Moves all runs to partitions of so many days before.
-async fn back_by(lab: &Lab, days: i32) {
+/// Moves all runs to partitions of so many days before, and their ends as well.
+pub async fn back_by(lab: &Lab, days: i32) {
     let moved = format!(
         "CREATE FUNCTION moved(id uuid) RETURNS uuid LANGUAGE sql AS $$
              SELECT (left(id_floor(to_timestamp(('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint / 1000.0)
@@ -271,6 +272,8 @@ async fn back_by(lab: &Lab, days: i32) {
     for (table, id) in [("run", "id"), ("run_end", "run_id"), ("attempt", "run_id"), ("log_chunk", "run_id")] {
         lab.execute(&format!("UPDATE {table} SET {id} = moved({id})")).await.unwrap();
     }
+    let earlier = ["leased_at", "started_at", "finished_at"].map(|at| format!("{at} = {at} - interval '{days} days'"));
+    lab.execute(&format!("UPDATE run_end SET {}", earlier.join(", "))).await.unwrap();
     lab.execute("ALTER TABLE run_event DISABLE TRIGGER run_event_append_only").await.unwrap();
     lab.execute("UPDATE run_event SET run_id = moved(run_id)").await.unwrap();
     lab.execute("ALTER TABLE run_event ENABLE TRIGGER run_event_append_only").await.unwrap();

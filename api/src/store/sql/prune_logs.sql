@@ -1,5 +1,6 @@
--- Removes the logs of the oldest finished runs of a namespace in a stretch of ids; those of runs that are pinned stay.
--- Looks at so many runs behind a place, and stops before so many bytes. Call under the day's lock.
+-- Removes the logs of the oldest finished runs of a namespace in a stretch of ids; those of runs that are pinned stay, and
+-- those of which the time after their end is not over. Looks at so many runs behind a place, and stops before so many
+-- bytes. Call under the day's lock.
 WITH stretch AS MATERIALIZED (
     SELECT id FROM run
     WHERE ns_id = $1 AND id >= $2 AND id < $3 AND id > $4
@@ -7,7 +8,9 @@ WITH stretch AS MATERIALIZED (
     LIMIT $5
 ),
 weighed AS (
-    SELECT s.id, e.run_id IS NULL AS is_open, e.run_id IS NOT NULL AND k.run_id IS NULL AS is_over,
+    SELECT s.id, e.run_id IS NULL AS is_open,
+           k.run_id IS NULL AND coalesce(is_over(e.finished_at, $7, $8), false) AS is_over,
+           k.run_id IS NULL AND coalesce(NOT is_over(e.finished_at, $7, $8), false) AS is_late,
            row_number() OVER place AS number,
            -- What is gone already weighs nothing: a turn must get beyond where the one before ended.
            sum(CASE WHEN EXISTS (SELECT FROM log_chunk c WHERE c.run_id = s.id AND c.run_id >= $2 AND c.run_id < $3)
@@ -18,7 +21,7 @@ weighed AS (
     WINDOW place AS (ORDER BY s.id)
 ),
 seen AS MATERIALIZED (
-    SELECT id, is_open, is_over FROM weighed WHERE number = 1 OR coalesce(bytes, 0) <= $6::bigint
+    SELECT id, is_open, is_over, is_late FROM weighed WHERE number = 1 OR coalesce(bytes, 0) <= $6::bigint
 ),
 chunks AS (
     DELETE FROM log_chunk c USING seen s
@@ -35,6 +38,7 @@ counted AS (
     SELECT $1, id_day($2), 0, -bytes FROM freed WHERE bytes > 0
 )
 SELECT (SELECT count(DISTINCT run_id) FROM chunks) AS "removed!", (SELECT count(*) FROM seen WHERE is_open) AS "open!",
+       (SELECT count(*) FROM seen WHERE is_late) AS "late!",
        s.id AS "id!: RunId"
 FROM seen s
 ORDER BY s.id DESC

@@ -1,5 +1,6 @@
 -- Removes the oldest finished runs of a namespace in a stretch of ids, with all that belongs to them; those that are
--- pinned stay. Looks at so many runs behind a place, and stops before so many bytes of logs. Call under the day's lock.
+-- pinned stay, and those of which the time after their end is not over. Looks at so many runs behind a place, and stops
+-- before so many bytes of logs. Call under the day's lock.
 WITH stretch AS MATERIALIZED (
     SELECT id FROM run
     WHERE ns_id = $1 AND id >= $2 AND id < $3 AND id > $4
@@ -7,7 +8,7 @@ WITH stretch AS MATERIALIZED (
     LIMIT $5
 ),
 weighed AS (
-    SELECT s.id, e.run_id IS NOT NULL AND k.run_id IS NULL AS is_over,
+    SELECT s.id, k.run_id IS NULL AND coalesce(is_over(e.finished_at, $7, $8), false) AS is_over,
            row_number() OVER place AS number, sum(e.log_bytes) OVER place AS bytes
     FROM stretch s
     LEFT JOIN run_end e ON e.run_id = s.id AND e.run_id >= $2 AND e.run_id < $3
@@ -51,7 +52,7 @@ counted AS (
     FROM freed f
     WHERE EXISTS (SELECT FROM over)
 )
-SELECT (SELECT count(*) FROM over) AS "removed!", 0::bigint AS "open!", s.id AS "id!: RunId"
+SELECT (SELECT count(*) FROM over) AS "removed!", 0::bigint AS "open!", 0::bigint AS "late!", s.id AS "id!: RunId"
 FROM seen s
 ORDER BY s.id DESC
 LIMIT 1
