@@ -19,6 +19,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use history::{Asked, History, Known, Request};
+pub use logs::{attempts, pieces};
 pub use schedule::{Expected, product};
 pub use snapshot::Snapshot;
 pub use witness::{Cancel, Line, Span, Witness, boot_nanos};
