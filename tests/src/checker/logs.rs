@@ -32,10 +32,12 @@ pub(super) async fn violations(conn: &mut PgConnection) -> Vec<Violation> {
             hashes.push(format!("{which}: the {length} bytes that are stored have another hash"));
         }
     }
-    let claims =
-        [("a complete log has all bytes of its seal", lengths), ("a complete log has the hash of its seal", hashes)];
-    let broken = claims.into_iter().filter(|(_, rows)| !rows.is_empty());
-    broken.map(|(claim, rows)| Violation::new("I7", claim, rows)).collect()
+    let claims = [
+        ("I7", "a complete log has all bytes of its seal", lengths),
+        ("I7", "a complete log has the hash of its seal", hashes),
+    ];
+    let broken = claims.into_iter().filter(|(_, _, rows)| !rows.is_empty());
+    broken.map(|(invariant, claim, rows)| Violation::new(invariant, claim, rows)).collect()
 }
 
 /// Lists the attempts that have ended.
