@@ -92,7 +92,7 @@ async fn row_34_an_image_that_is_slow_keeps_its_lease_and_one_that_never_comes_e
     assert_eq!(arena.last_seen(vain, 1), None, "nothing of it ever ran");
     let told = arena.admin().get(&format!("/api/v1/runs/{vain}/explain")).await.expect(200);
     assert!(told["summary"].as_str().unwrap().contains("did not arrive within 15s"), "{told}");
-    assert!(took > Duration::from_secs(15) && took < Duration::from_secs(20), "given up after {took:?}");
+    assert!(took > Duration::from_secs(15) && took < Duration::from_secs(22), "given up after {took:?}");
     // Whoever waited in vain is free for others, and is not counted as broken: nobody of its engine is.
     arena.driver.register(&witness("next", "true")).await;
     load::trigger(&arena.driver, "next", 6, Duration::ZERO).await.unwrap();

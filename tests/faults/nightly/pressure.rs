@@ -74,12 +74,12 @@ struct Pulse {
 }
 
 impl Pulse {
-    async fn start(arena: &Arena) -> Self {
+    async fn start(arena: &Arena, name: &str) -> Self {
         let issued = arena.admin().post("/api/v1/tokens", &factory::token(&[Scope::Runner], &[".*"])).await.expect(201);
         let (token, runner) = (issued["token"].as_str().unwrap().to_owned(), Uuid::new_v4());
         let urls = arena.replicas.iter().flatten().map(|one| format!("http://{}", one.grpc));
         let wires: Vec<Wire> = urls.map(|url| Wire::new(&url, &token, runner)).collect();
-        wires[0].register("pulse", 1).await.unwrap();
+        wires[0].register(name, 1).await.unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let asked = pb::Fence { run_id: Uuid::now_v7().to_string(), attempt: 1, lease_id: Uuid::new_v4().to_string() };
         let task = tokio::spawn({
@@ -118,7 +118,7 @@ async fn row_15_a_slow_database_costs_requests_a_repeat_and_no_attempt() {
     load::trigger(&arena.driver, "t", 4, Duration::ZERO).await.unwrap();
     arena.running(4).await;
     arena.remember().await;
-    let pulse = Pulse::start(&arena).await;
+    let pulse = Pulse::start(&arena, "locked").await;
 
     // A lock that is held longer than a lease lives: users are told to come again, heartbeats pass.
     let mut holder = arena.connect().await;
@@ -149,7 +149,7 @@ async fn row_15_a_slow_database_costs_requests_a_repeat_and_no_attempt() {
                         AND state = 'idle' AND query IN ('COMMIT', 'ROLLBACK') LIMIT 1)";
     let rest = eventually("a backend is at rest", Duration::from_secs(10), async || arena.value(name).await.as_u64());
     let frozen = Seen::with_pid(u32::try_from(rest.await).unwrap()).expect("the backend lives");
-    let pulse = Pulse::start(&arena).await;
+    let pulse = Pulse::start(&arena, "frozen").await;
     frozen.signal(Signal::STOP);
     let stood = Instant::now();
     let (mut longest, mut made, mut refused, mut met) = (Duration::ZERO, 0, 0, 0);
