@@ -308,26 +308,26 @@ async fn the_checker_rejects_what_breaks_an_invariant_and_nothing_else() {
         ("I16: the sums of a namespace", "DELETE FROM run WHERE id = '$passed'"),
         (
             "gates: no more runs hold a slot",
-            "WITH full AS (INSERT INTO gate (key, kind, ns_id, name, slots) VALUES ('$passed', 'cell', 1, NULL, 1))
+            "WITH filled AS (INSERT INTO gate (key, kind, ns_id, name, slots) VALUES ('$passed', 'cell', 1, NULL, 1))
              INSERT INTO gated (run_id, ns_id, matrix_id, group_key, group_slot, policy, depth, overflow, lane, seq, expires_at)
              SELECT id, ns_id, matrix_id, '$passed', row_number() OVER (), 'queue', 1, 'oldest', 0, seq, clock_timestamp()
              FROM run WHERE id IN ('$passed', '$lost')",
         ),
         (
             "gates: no more runs hold a slot",
-            "WITH full AS (INSERT INTO gate (key, kind, ns_id, name, slots) VALUES ('$passed', 'matrix', 1, NULL, 1))
+            "WITH filled AS (INSERT INTO gate (key, kind, ns_id, name, slots) VALUES ('$passed', 'matrix', 1, NULL, 1))
              INSERT INTO gated (run_id, ns_id, matrix_id, max_parallel, matrix_slot, lane, seq, expires_at)
              SELECT id, ns_id, '$passed', 1, row_number() OVER (), 0, seq, clock_timestamp() FROM run WHERE id IN ('$passed', '$lost')",
         ),
         (
             "gates: nobody waits beside a free slot",
-            "WITH free AS (INSERT INTO gate (key, kind, ns_id, name, slots) VALUES ('$passed', 'cell', 1, NULL, 1))
+            "WITH opened AS (INSERT INTO gate (key, kind, ns_id, name, slots) VALUES ('$passed', 'cell', 1, NULL, 1))
              INSERT INTO gated (run_id, ns_id, matrix_id, group_key, policy, depth, overflow, lane, seq, expires_at)
              SELECT id, ns_id, matrix_id, '$passed', 'queue', 1, 'oldest', 0, seq, clock_timestamp() FROM run WHERE id = '$passed'",
         ),
         (
             "gates: nobody waits beside a free slot",
-            "WITH free AS (INSERT INTO gate (key, kind, ns_id, name, slots) VALUES ('$passed', 'matrix', 1, NULL, 2))
+            "WITH opened AS (INSERT INTO gate (key, kind, ns_id, name, slots) VALUES ('$passed', 'matrix', 1, NULL, 2))
              INSERT INTO gated (run_id, ns_id, matrix_id, max_parallel, matrix_slot, lane, seq, expires_at)
              SELECT id, ns_id, '$passed', 2, CASE WHEN id = '$lost' THEN 1 END, 0, seq, clock_timestamp()
              FROM run WHERE id IN ('$passed', '$lost')",

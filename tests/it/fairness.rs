@@ -11,7 +11,7 @@ use tstr_tests::worker::Worker;
 use tstr_tests::{Stack, eventually, factory, invariants};
 
 const FLOOD: usize = 10_000;
-const CELLS: usize = 500;
+const CELLS: usize = 250;
 const SLOTS: usize = 8;
 /// How long a run holds its slot. All begin together, so that for nearly as long no slot becomes free.
 const SLOT_TIME: Duration = Duration::from_millis(600);
@@ -26,8 +26,9 @@ async fn a_flood_of_ten_thousand_runs_delays_another_namespace_by_one_slot_time_
         stack.namespace(name).await;
         admin.patch(&format!("/api/v1/namespaces/{name}"), &json!({"quotas": {"max_running": null}})).await.expect(200);
     }
-    let cells: Vec<String> = (0..CELLS).map(|number| number.to_string()).collect();
-    let flood = factory::with(factory::test("flood"), "/matrix/labels", json!({"n": cells}));
+    let values = |count: usize| (0..count).map(|number| number.to_string()).collect::<Vec<_>>();
+    let axes = json!({"a": values(CELLS / 10), "b": values(10)});
+    let flood = factory::with(factory::test("flood"), "/matrix/labels", axes);
     admin.post("/api/v1/namespaces/flood/tests", &flood).await.expect(201);
     admin.post("/api/v1/namespaces/quiet/tests", &factory::test("quiet")).await.expect(201);
     for _ in 0..FLOOD / CELLS {

@@ -28,9 +28,9 @@ use super::{KINDS, body, seed};
 
 const CLAIMERS: usize = 16;
 /// How often each of them does something and claims.
-const TURNS: usize = 30;
-const MAX_QUEUED: usize = 60;
-const MAX_RUNNING: usize = 12;
+const TURNS: usize = 40;
+const MAX_QUEUED: usize = 12;
+const MAX_RUNNING: usize = 6;
 /// How far the clocks of two processes on one machine may be apart.
 const SAME_MOMENT: chrono::Duration = chrono::Duration::milliseconds(1);
 
@@ -105,8 +105,8 @@ impl Claimer {
     async fn live(mut self) {
         for _ in 0..TURNS {
             match self.dice.roll(12) {
-                0..=4 => self.trigger().await,
-                5 | 6 => self.cancel().await,
+                0..=5 => self.trigger().await,
+                6 => self.cancel().await,
                 7 => drop(turns::carry_out_orders(&self.worker.ops).await.unwrap()),
                 8 => {
                     let due = "UPDATE delayed SET due = clock_timestamp() - interval '1 s'";
@@ -163,7 +163,7 @@ impl Claimer {
             self.history.note(from, Did::Claimed(*fence));
         }
         // Others are to find the slots taken.
-        tokio::time::sleep(Duration::from_millis(self.dice.roll(8))).await;
+        tokio::time::sleep(Duration::from_millis(self.dice.roll(16))).await;
         for fence in &fences {
             let from = Utc::now();
             if self.dice.roll(6) == 0 {
@@ -179,7 +179,7 @@ impl Claimer {
                     continue;
                 }
             }
-            tokio::time::sleep(Duration::from_millis(self.dice.roll(8))).await;
+            tokio::time::sleep(Duration::from_millis(self.dice.roll(16))).await;
             let from = Utc::now();
             if self.dice.roll(5) == 0 {
                 let done = self.worker.release(*fence, Some(Reason::RuntimeLost)).await;
@@ -265,7 +265,7 @@ async fn what_sixteen_do_at_once_behind_gates_and_quotas_is_a_history_of_the_mod
     for word in ["pass", "fail", "error", "timed_out", "cancelled"] {
         assert!(ends.iter().any(|end| end.1 == word), "no run ended with {word}");
     }
-    for code in ["concurrency_forbidden", "conflict"] {
+    for code in ["concurrency_forbidden", "conflict", "quota_exceeded"] {
         assert!(history.refused.lock().unwrap().contains_key(code), "nothing was refused as {code}");
     }
 }
