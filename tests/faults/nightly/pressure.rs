@@ -198,6 +198,7 @@ async fn row_15_a_slow_database_costs_requests_a_repeat_and_no_attempt() {
     let slowed = arena.value("SELECT to_jsonb(last_value) FROM slowed").await.as_i64().unwrap();
     eprintln!("{slowed} appends took half a second each");
     assert!(slowed >= 8, "only {slowed} appends were slow");
+    assert!(arena.count("run_end").await >= 8 + made, "every load was executed");
     assert_eq!(arena.count("run_end WHERE attempt > 1 OR result <> 'pass'").await, 0);
     assert_eq!(arena.count("attempt WHERE log_status <> 'complete'").await, 0, "no log is the worse for it");
     arena.finish(Duration::from_secs(10)).await;
