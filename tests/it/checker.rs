@@ -15,7 +15,8 @@ use tstr_shared::lease::Fence;
 use tstr_shared::logs::{LogSeal, Stream, StreamSeal};
 use tstr_shared::run::{Reason, RunResult, TriggerRun};
 use tstr_tests::checker::{
-    self, Asked, Cancel, Evidence, Expected, History, Known, Seen, Snapshot, Span, Violation, boot_nanos, product,
+    self, Asked, Cancel, Evidence, Expected, History, Known, Seen, Snapshot, Span, Summary, Violation, boot_nanos,
+    product,
 };
 use tstr_tests::contract::{Worker, default, outcome};
 use tstr_tests::{Lab, factory};
@@ -129,6 +130,7 @@ impl World {
             }
         }
         let cells = product(&[("os", &["linux", "bsd"]), ("arch", &["a", "b"])]);
+        let told = lab.ops().get_namespace(&lab.admin, &default()).await.unwrap();
         let snapshot = Snapshot::take(&mut lab.db.connect().await).await;
         let evidence = Evidence {
             history: Some(history),
@@ -136,6 +138,11 @@ impl World {
             snapshots: vec![snapshot],
             cancels: vec![Cancel { run: called_off, answered: boot_nanos(), bound: 3 * SECOND }],
             seen: vec![Seen { who: "a reader".into(), may_see: vec!["default".into()], runs: vec![passed] }],
+            summaries: vec![Summary {
+                namespace: "default".into(),
+                runs: told.usage.runs as i64,
+                log_bytes: told.usage.log_bytes as i64,
+            }],
             secrets: vec!["correct-horse-battery".into()],
             texts: vec![("a log".into(), "a horse".into())],
             leftovers: Some(Vec::new()),
@@ -179,10 +186,10 @@ async fn the_checker_rejects_what_breaks_an_invariant_and_nothing_else() {
         ),
         ("I1: the result is that of the event", "UPDATE run_end SET result = 'fail' WHERE run_id = '$passed'"),
         ("I1: the result is that of the event", "DELETE FROM run_end WHERE run_id = '$passed'"),
-        ("I2: ", "UPDATE attempt SET exit_code = 7 WHERE run_id = '$passed'"),
-        ("I2: ", "UPDATE run_end SET finished_at = finished_at + interval '1 ms' WHERE run_id = '$passed'"),
-        ("I2: ", "DELETE FROM log_chunk WHERE run_id = '$passed' AND stream = 1"),
-        ("I2: ", "DELETE FROM run_event WHERE run_id = '$passed' AND state_to = 'leased'"),
+        ("I2: what has ended", "UPDATE attempt SET exit_code = 7 WHERE run_id = '$passed'"),
+        ("I2: what has ended", "UPDATE run_end SET finished_at = finished_at + interval '1 ms' WHERE run_id = '$passed'"),
+        ("I2: what has ended", "DELETE FROM log_chunk WHERE run_id = '$passed' AND stream = 1"),
+        ("I2: what has ended", "DELETE FROM run_event WHERE run_id = '$passed' AND state_to = 'leased'"),
         ("I3: attempts are 1 to n", "DELETE FROM attempt WHERE run_id = '$lost' AND attempt = 1"),
         (
             "I3: no more attempts than the test and its releases allow",
@@ -236,6 +243,12 @@ async fn the_checker_rejects_what_breaks_an_invariant_and_nothing_else() {
              WHERE run_id = '$passed' AND stream = 2",
         ),
         ("I7: the pieces of a stream", "UPDATE log_chunk SET start = start + 1 WHERE run_id = '$passed' AND stream = 1"),
+        (
+            "I7: a stream is cut once",
+            "INSERT INTO log_chunk (run_id, attempt, seq, stream, start, reported_at, body, cut_at, cut_bytes)
+             VALUES ('$passed', 1, 2, 1, 10, clock_timestamp(), 'x', 5, 5), ('$passed', 1, 3, 1, 11, clock_timestamp(), 'y', NULL, NULL)",
+        ),
+        ("I7: the place of a piece", "UPDATE log_chunk SET place = place + 1 WHERE run_id = '$passed' AND seq = 1"),
         ("I7: a log that is complete", "UPDATE attempt SET stdout_bytes = 6 WHERE run_id = '$passed'"),
         ("I7: a complete log has all bytes", "DELETE FROM log_chunk WHERE run_id = '$passed' AND stream = 1"),
         ("I7: a complete log has the hash", "UPDATE log_chunk SET body = 'hullo' WHERE run_id = '$passed' AND stream = 1"),
@@ -290,6 +303,40 @@ async fn the_checker_rejects_what_breaks_an_invariant_and_nothing_else() {
         ("I13: no secret", "UPDATE attempt SET stdout_sha256 = 'correct-horse-battery' WHERE run_id = '$passed'"),
         ("I15: no namespace has more running", "UPDATE namespace SET max_running = 0"),
         ("I15: no namespace is given more waiting", "UPDATE namespace SET max_queued = 3"),
+        ("I16: the sums of a namespace", "UPDATE usage_delta SET runs = runs + 1 WHERE runs > 0"),
+        ("I16: the sums of a namespace", "UPDATE usage_delta SET log_bytes = log_bytes - 1 WHERE log_bytes > 0"),
+        ("I16: the sums of a namespace", "DELETE FROM run WHERE id = '$passed'"),
+        (
+            "gates: no more runs hold a slot",
+            "WITH filled AS (INSERT INTO gate (key, kind, ns_id, name, slots) VALUES ('$passed', 'cell', 1, NULL, 1))
+             INSERT INTO gated (run_id, ns_id, matrix_id, group_key, group_slot, policy, depth, overflow, lane, seq, expires_at)
+             SELECT id, ns_id, matrix_id, '$passed', row_number() OVER (), 'queue', 1, 'oldest', 0, seq, clock_timestamp()
+             FROM run WHERE id IN ('$passed', '$lost')",
+        ),
+        (
+            "gates: no more runs hold a slot",
+            "WITH filled AS (INSERT INTO gate (key, kind, ns_id, name, slots) VALUES ('$passed', 'matrix', 1, NULL, 1))
+             INSERT INTO gated (run_id, ns_id, matrix_id, max_parallel, matrix_slot, lane, seq, expires_at)
+             SELECT id, ns_id, '$passed', 1, row_number() OVER (), 0, seq, clock_timestamp() FROM run WHERE id IN ('$passed', '$lost')",
+        ),
+        (
+            "gates: nobody waits beside a free slot",
+            "WITH opened AS (INSERT INTO gate (key, kind, ns_id, name, slots) VALUES ('$passed', 'cell', 1, NULL, 1))
+             INSERT INTO gated (run_id, ns_id, matrix_id, group_key, policy, depth, overflow, lane, seq, expires_at)
+             SELECT id, ns_id, matrix_id, '$passed', 'queue', 1, 'oldest', 0, seq, clock_timestamp() FROM run WHERE id = '$passed'",
+        ),
+        (
+            "gates: nobody waits beside a free slot",
+            "WITH opened AS (INSERT INTO gate (key, kind, ns_id, name, slots) VALUES ('$passed', 'matrix', 1, NULL, 2))
+             INSERT INTO gated (run_id, ns_id, matrix_id, max_parallel, matrix_slot, lane, seq, expires_at)
+             SELECT id, ns_id, '$passed', 2, CASE WHEN id = '$lost' THEN 1 END, 0, seq, clock_timestamp()
+             FROM run WHERE id IN ('$passed', '$lost')",
+        ),
+        (
+            "gates: who has ended holds no slot",
+            "INSERT INTO gated (run_id, ns_id, matrix_id, max_parallel, matrix_slot, lane, seq, expires_at)
+             SELECT id, ns_id, matrix_id, 1, 1, 0, seq, clock_timestamp() FROM run WHERE id = '$passed'",
+        ),
         ("a run is flaky when", "UPDATE run_end SET flaky = true WHERE run_id = '$passed'"),
     ];
     for (words, statement) in broken {
@@ -323,6 +370,9 @@ async fn the_checker_rejects_what_breaks_an_invariant_and_nothing_else() {
     let history = evidence.history.clone().unwrap();
     history.note(Asked::Runs, "lost", Known::Done(vec![Uuid::now_v7()]));
     expect(&after(&mut conn, &[], evidence).await, "I9: what was acknowledged exists", "an acknowledged run is gone");
+    history.forget("lost");
+    history.note(Asked::Retry, "again", Known::Done(vec![Uuid::now_v7()]));
+    expect(&after(&mut conn, &[], evidence).await, "I9: what was acknowledged exists", "an acknowledged retry is gone");
     evidence.history = Some(History::default());
     expect(&after(&mut conn, &[], evidence).await, "I9: no run exists", "nobody asked for anything");
     evidence.history = None;
@@ -332,6 +382,12 @@ async fn the_checker_rejects_what_breaks_an_invariant_and_nothing_else() {
     evidence.seen[0].may_see = vec!["other".into()];
     expect(&after(&mut conn, &[], evidence).await, "I12: a reader is shown only", "a run of another namespace");
     evidence.seen.clear();
+    evidence.summaries[0].runs += 1;
+    expect(&after(&mut conn, &[], evidence).await, "I16: what is told of a namespace", "a run too many is told of");
+    evidence.summaries[0].runs -= 1;
+    evidence.summaries[0].log_bytes -= 1;
+    expect(&after(&mut conn, &[], evidence).await, "I16: what is told of a namespace", "a byte too few is told of");
+    evidence.summaries.clear();
     evidence.texts.push(("an error".into(), "no correct-horse-battery here".into()));
     expect(&after(&mut conn, &[], evidence).await, "I13: no secret", "a secret in an error");
     evidence.texts.clear();
@@ -358,10 +414,51 @@ fn expect(found: &[Violation], words: &str, broken: &str) {
     assert!(!one.rows.is_empty() && one.rows.iter().all(|row| !row.is_empty()), "nothing shows it: {one}");
 }
 
-#[test]
-fn every_invariant_but_the_one_without_a_summary_is_broken_here() {
-    let text = include_str!("checker.rs");
-    for number in 1..=15 {
-        assert!(text.contains(&format!("\"I{number}: ")), "I{number} is never broken");
+/// What the checker can say, as its sources have it: `I3: attempts are 1 to n without a gap`.
+fn claims() -> Vec<String> {
+    const SOURCES: [&str; 7] = [
+        include_str!("../src/invariants.rs"),
+        include_str!("../src/checker/history.rs"),
+        include_str!("../src/checker/logs.rs"),
+        include_str!("../src/checker/schedule.rs"),
+        include_str!("../src/checker/snapshot.rs"),
+        include_str!("../src/checker/tables.rs"),
+        include_str!("../src/checker/witness.rs"),
+    ];
+    let mut claims = BTreeSet::from(["I2: what has ended".to_owned(), "I5: what has ended".to_owned()]);
+    for source in SOURCES {
+        let parts: Vec<&str> = source.split('"').collect();
+        for (at, part) in parts.iter().enumerate() {
+            let is_numbered = number_of(part).is_some();
+            let is_whole = is_numbered && part.contains(": ");
+            if is_whole || part.starts_with("gates: ") || part.starts_with("a run is flaky") {
+                claims.insert((*part).to_owned());
+            } else if is_numbered && parts[at + 1].trim() == "," && !parts[at + 2].starts_with("SELECT") {
+                claims.insert(format!("{part}: {}", parts[at + 2]));
+            } else if part.trim_end().ends_with("broken(") && !part.contains("pub") {
+                claims.insert(format!("I9: {}", parts[at + 1]));
+            }
+        }
     }
+    claims.into_iter().collect()
+}
+
+/// Returns the number of the invariant with which a text begins.
+fn number_of(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix('I')?;
+    let end = digits.find(|sign: char| !sign.is_ascii_digit()).unwrap_or(digits.len());
+    (digits.len() == end || digits[end..].starts_with(": ")).then(|| digits[..end].parse().ok())?
+}
+
+#[test]
+fn whatever_the_checker_can_say_is_broken_here() {
+    let cases: Vec<&str> = include_str!("checker.rs").split('"').filter(|part| part.len() > 8).collect();
+    let claims = claims();
+    assert!(claims.len() >= 45, "{} claims were found: {claims:#?}", claims.len());
+    for number in 1..=16 {
+        assert!(claims.iter().any(|claim| number_of(claim) == Some(number)), "nothing is said of I{number}");
+    }
+    let missing: Vec<&String> =
+        claims.iter().filter(|claim| !cases.iter().any(|case| claim.starts_with(case))).collect();
+    assert!(missing.is_empty(), "never broken: {missing:#?}");
 }

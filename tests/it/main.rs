@@ -10,6 +10,7 @@ mod ctl;
 mod desk;
 mod docs;
 mod explain;
+mod fairness;
 mod grpc;
 mod guard;
 mod http;

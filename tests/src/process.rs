@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 use crate::{test_dir, test_user};
 
@@ -21,15 +21,15 @@ pub fn home() -> PathBuf {
 pub fn command(program: impl AsRef<Path>) -> Command {
     let program = program.as_ref();
     let mut command = Command::new("setpriv");
-    if rustix::process::geteuid().is_root() {
-        command.args(["--reuid", &test_user(), "--regid", &test_user(), "--init-groups", "--inh-caps=-all"]);
-    }
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-    let run_dir = if rustix::process::geteuid().is_root() {
-        format!("/run/{}", test_user())
+    let run_dir = if geteuid().is_root() {
+        let group = test_ids().1.to_string();
+        command.args(["--reuid", &test_user(), "--regid", &group, "--init-groups", "--inh-caps=-all"]);
+        // Root may do this for an ordinary user (`room::by_root`), whose folder is that of the session.
+        std::env::var("TSTR_TEST_RUN_DIR").unwrap_or_else(|_| format!("/run/{}", test_user()))
     } else {
         std::env::var("XDG_RUNTIME_DIR").unwrap_or_default()
     };
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
     command
         .env_clear()
         .env("HOME", home())
@@ -106,7 +106,7 @@ pub fn write_private(path: &Path, text: &str) {
     std::fs::write(path, text).expect("write a file");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(path, mode).expect("make it private");
-    if rustix::process::geteuid().is_root() {
+    if geteuid().is_root() {
         let parent = std::fs::metadata(path.parent().expect("it lies in a folder")).expect("read the folder");
         let (uid, gid) = (std::os::unix::fs::MetadataExt::uid(&parent), std::os::unix::fs::MetadataExt::gid(&parent));
         std::os::unix::fs::chown(path, Some(uid), Some(gid)).expect("hand it over");

@@ -3,13 +3,50 @@
 //!
 //! Nothing of it is seen from outside. When its last process has ended the kernel takes mounts, loop devices, interfaces
 //! and packet filters away, so a test that is killed leaves nothing behind. It takes root to make one; who is put into it
-//! is the test user as everywhere.
+//! is the test user as everywhere. A row that wants a room begins with [`by_root`], so that an ordinary user who has
+//! `sudo` can run it too. Without root a user namespace would do for the disk, but no rootless Podman starts inside of one:
+//! the programs that hand it its user ids are root's, who is nobody there.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::geteuid;
 
 use crate::process::{Process, make_dir, run, test_ids};
 use crate::test_dir;
+
+/// The longest that a row may take which root runs for us.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// Lets root run a row where we are an ordinary user, by `sudo`; `row` is the row itself. Tells whether that was done: then
+/// nothing is left to be done here.
+///
+/// What the row starts belongs to the test user all the same; only its room is root's.
+///
+/// # Panics
+///
+/// Fails with the row, and where `sudo` asks for a password or is not there: a row that needs a room is never skipped.
+pub fn by_root<F: Fn()>(_row: F) -> bool {
+    if geteuid().is_root() {
+        return false;
+    }
+    // What all rows share is made by its owner first: root's would be closed to those that come after this one.
+    crate::images::root_fs();
+    let path = std::any::type_name::<F>();
+    let row = path.split_once("::").map(|(_, row)| row).expect("a row is in a module");
+    let mut again = Command::new("sudo");
+    again.args(["-n", "--", "timeout", "--kill-after=10", &LONGEST.as_secs().to_string(), "/usr/bin/env"]);
+    // Nothing of it is secret; `sudo` hands nothing on by itself.
+    let ours = std::env::vars().filter(|(name, _)| name.starts_with("TSTR_") || name == "RUST_BACKTRACE");
+    again.args(ours.map(|(name, value)| format!("{name}={value}")));
+    again.arg(format!("TSTR_TEST_RUN_DIR={}", std::env::var("XDG_RUNTIME_DIR").unwrap_or_default()));
+    again.arg(std::env::current_exe().expect("we are a program")).args(["--exact", row, "--nocapture"]);
+    let status = again.current_dir(test_dir()).stdin(Stdio::null()).status();
+    let status = status.expect("this row mounts disks or filters packets: run it as root, or as somebody who has sudo");
+    assert!(status.success(), "root ran {row}: {status} (sudo must not ask for a password: try `sudo -v` before)");
+    true
+}
 
 /// A room; it ends with its last process.
 pub struct Room {
@@ -22,22 +59,19 @@ impl Room {
     ///
     /// # Panics
     ///
-    /// Fails where the tests are not root: a row that needs a room is never skipped.
+    /// Fails where the tests are not root: see [`by_root`].
     pub fn open() -> Self {
-        assert!(
-            rustix::process::geteuid().is_root(),
-            "this row mounts disks or filters packets: run the tests as root"
-        );
+        assert!(geteuid().is_root(), "this row mounts disks or filters packets, and does not begin with by_root");
         let dir = make_dir("r");
         let mut keeper = Command::new("setpriv");
         keeper.args(["--pdeathsig", "KILL", "--", "unshare", "--mount", "--net", "--propagation", "private"]);
         keeper.args(["sh", "-c", "ip link set lo up; echo open >&2; exec sleep infinity"]);
         keeper.current_dir(test_dir()).stdin(Stdio::null());
         let keeper = Process::start(keeper, dir.join("keeper.log"));
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
         while !keeper.log_text().contains("open") {
             assert!(std::time::Instant::now() < deadline, "no namespaces can be made: {}", keeper.log_text());
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
         }
         Self { keeper, dir }
     }

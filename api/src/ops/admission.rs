@@ -183,11 +183,16 @@ impl GateState {
         }
     }
 
+    /// Somebody waits for a slot. Who is to be cancelled does not: no slot is handed to it, and nobody hands one on when
+    /// it ends.
+    fn is_waited_for(&self) -> bool {
+        self.runs.iter().any(|known| known.slot.is_none() && !known.leaving)
+    }
+
     /// The slots that new runs may take: none while others wait for them.
     fn free_slots(&self) -> impl Iterator<Item = u16> + use<> {
         let taken: BTreeSet<u16> = self.runs.iter().filter_map(|known| known.slot).collect();
-        let waits = self.runs.iter().any(|known| known.slot.is_none());
-        let room = if waits { 0 } else { usize::from(self.slots).saturating_sub(taken.len()) };
+        let room = if self.is_waited_for() { 0 } else { usize::from(self.slots).saturating_sub(taken.len()) };
         (1..=self.slots).filter(move |slot| !taken.contains(slot)).take(room)
     }
 
@@ -195,8 +200,7 @@ impl GateState {
     fn make_room(&mut self, set: MatrixId, runs: &[RunId], what: &str, plan: &mut Plan) {
         let Some(new) = runs.first() else { return };
         let wanted = runs.len().min(usize::from(self.slots));
-        let waits = self.runs.iter().any(|known| known.slot.is_none());
-        if !waits && self.free_slots().count() >= wanted {
+        if !self.is_waited_for() && self.free_slots().count() >= wanted {
             return;
         }
         let message = format!("replaced by run {new} of {what}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tstr_tests::arena::{Arena, Plan};
 use tstr_tests::factory::witness;
-use tstr_tests::room::Room;
+use tstr_tests::room::{Room, by_root};
 
 use super::containers::loud;
 
@@ -13,6 +13,9 @@ const FLOOD: u64 = 20_000_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_20_a_full_disk_costs_a_part_of_a_log_and_no_run_and_nothing_new_is_taken() {
+    if by_root(row_20_a_full_disk_costs_a_part_of_a_log_and_no_run_and_nothing_new_is_taken) {
+        return;
+    }
     let (room, mut arena) = (Room::open(), Arena::prepare(Plan::short(1, 2)).await);
     let spool = arena.posts[0].make_dir("spool");
     room.tmpfs(&spool, 8);

@@ -6,7 +6,7 @@ use serde_json::json;
 use tstr_tests::arena::{Arena, Plan};
 use tstr_tests::balancer::{Road, Weather};
 use tstr_tests::checker::boot_nanos;
-use tstr_tests::room::Room;
+use tstr_tests::room::{Room, by_root};
 use tstr_tests::{eventually, factory};
 
 use crate::load;
@@ -65,6 +65,9 @@ async fn row_11_a_slow_network_and_half_open_connections_lose_no_attempt() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_10_a_network_that_loses_three_packets_of_ten_loses_no_run_and_no_byte() {
+    if by_root(row_10_a_network_that_loses_three_packets_of_ten_loses_no_run_and_no_byte) {
+        return;
+    }
     let mut arena = Arena::prepare(Plan::ordinary(2, 2)).await;
     let mut roads = Vec::new();
     for post in 0..2 {

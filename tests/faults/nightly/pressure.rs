@@ -1,6 +1,7 @@
 //! A database that is slow, that has no connections left, or that gives transactions up.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,8 @@ use crate::wire::Wire;
 
 /// How long a request may take until it is answered, whatever the database does.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+/// How long a heartbeat may take: workers with short lease times send one each second.
+const BEAT: Duration = Duration::from_secs(1);
 /// How many clients come at once to a server that takes so many connections.
 const CLIENTS: usize = 2000;
 const CONNECTIONS: u32 = 50;
@@ -35,8 +38,8 @@ async fn execute(arena: &Arena, statement: &str) {
 }
 
 /// Asks for a run once, as a client who tells what became of it; `None` when there was no answer.
-async fn ask(admin: &Person, history: &History, mark: &str) -> Option<(StatusCode, HeaderMap, Value)> {
-    let request = admin.request(Method::POST, &runs_of("t")).json(&marked(mark));
+async fn ask(admin: &Person, history: &History, test: &str, mark: &str) -> Option<(StatusCode, HeaderMap, Value)> {
+    let request = admin.request(Method::POST, &runs_of(test)).json(&marked(mark));
     let answer = request.header("Idempotency-Key", format!("\"{mark}\"")).send().await;
     let told = match answer {
         Ok(answer) => {
@@ -64,13 +67,58 @@ async fn wire(arena: &Arena, name: &str, slots: u32) -> Wire {
     wire
 }
 
+/// Sends heartbeats to all replicas in turn, and measures them.
+struct Pulse {
+    stop: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<Vec<Duration>>,
+}
+
+impl Pulse {
+    async fn start(arena: &Arena, name: &str) -> Self {
+        let issued = arena.admin().post("/api/v1/tokens", &factory::token(&[Scope::Runner], &[".*"])).await.expect(201);
+        let (token, runner) = (issued["token"].as_str().unwrap().to_owned(), Uuid::new_v4());
+        let urls = arena.replicas.iter().flatten().map(|one| format!("http://{}", one.grpc));
+        let wires: Vec<Wire> = urls.map(|url| Wire::new(&url, &token, runner)).collect();
+        wires[0].register(name, 1).await.unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = pb::Fence { run_id: Uuid::now_v7().to_string(), attempt: 1, lease_id: Uuid::new_v4().to_string() };
+        let task = tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                let mut took = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    for wire in &wires {
+                        let began = Instant::now();
+                        // It holds nothing; what is looked up and written for it is what a lease would need.
+                        assert_eq!(wire.beat(&asked).await, Ok(pb::LeaseState::Gone));
+                        took.push(began.elapsed());
+                    }
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                took
+            }
+        });
+        Self { stop, task }
+    }
+
+    /// Returns how long the slowest of a hundred heartbeats took, and how many there were.
+    async fn p99(self) -> (Duration, usize) {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut took = self.task.await.expect("every heartbeat is answered");
+        took.sort();
+        (took[took.len() * 99 / 100], took.len())
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_15_a_slow_database_costs_requests_a_repeat_and_no_attempt() {
     let mut arena = Arena::start(Plan::short(2, 2)).await;
     arena.driver.register(&factory::witness("t", "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 3; done")).await;
+    arena.driver.register(&factory::witness("quick", "echo quick")).await;
     load::trigger(&arena.driver, "t", 4, Duration::ZERO).await.unwrap();
     arena.running(4).await;
     arena.remember().await;
+    let pulse = Pulse::start(&arena, "locked").await;
 
     // A lock that is held longer than a lease lives: users are told to come again, heartbeats pass.
     let mut holder = arena.connect().await;
@@ -91,27 +139,68 @@ async fn row_15_a_slow_database_costs_requests_a_repeat_and_no_attempt() {
     }
     lock.rollback().await.unwrap();
     assert!(longest < ANSWERED_WITHIN, "an answer took {longest:?}");
-    eprintln!("while the table was locked the slowest answer took {longest:?}");
+    let (p99, beats) = pulse.p99().await;
+    eprintln!("while the table was locked the slowest answer took {longest:?}; p99 of {beats} heartbeats {p99:?}");
+    assert!(p99 < BEAT, "p99 of {beats} heartbeats is {p99:?} while a table is locked");
+    assert_eq!(arena.count("lease WHERE started_at IS NOT NULL").await, 4, "everybody goes on");
 
-    // A backend that stands still for 5 s, and log appends that take half a second each.
-    // What ends by COMMIT or ROLLBACK is no heartbeat.
+    // A backend that stands still for 5 s, with a request on it. What ends by COMMIT or ROLLBACK is no heartbeat.
     let name = "SELECT (SELECT to_jsonb(pid) FROM pg_stat_activity WHERE application_name = 'tstr-api'
                         AND state = 'idle' AND query IN ('COMMIT', 'ROLLBACK') LIMIT 1)";
     let rest = eventually("a backend is at rest", Duration::from_secs(10), async || arena.value(name).await.as_u64());
     let frozen = Seen::with_pid(u32::try_from(rest.await).unwrap()).expect("the backend lives");
+    let pulse = Pulse::start(&arena, "frozen").await;
     frozen.signal(Signal::STOP);
-    let load = load::trigger(&arena.driver, "t", 4, Duration::from_millis(500));
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    let stood = Instant::now();
+    let (mut longest, mut made, mut refused, mut met) = (Duration::ZERO, 0, 0, 0);
+    while stood.elapsed() < Duration::from_secs(5) {
+        let asked = (0..3).map(|_| async {
+            let (mark, began) = (format!("quick-{}", Uuid::new_v4()), Instant::now());
+            (ask(&admin, &arena.driver.history, "quick", &mark).await.expect("an answer"), began.elapsed())
+        });
+        for ((status, headers, body), took) in futures_util::future::join_all(asked).await {
+            match status {
+                StatusCode::CREATED => made += 1,
+                StatusCode::SERVICE_UNAVAILABLE => {
+                    assert_eq!(body["code"], "unavailable", "{body}");
+                    assert!(headers.contains_key("retry-after"), "it is said when to come again");
+                    refused += 1;
+                }
+                other => panic!("{other}: {body}"),
+            }
+            met += usize::from(took > Duration::from_secs(1));
+            longest = longest.max(took);
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
     frozen.signal(Signal::CONT);
-    load.await.unwrap();
+    let (p99, beats) = pulse.p99().await;
+    eprintln!(
+        "while a backend stood still {made} runs were made and {refused} refused, {met} met it, the slowest after \
+         {longest:?}; p99 of {beats} heartbeats {p99:?}"
+    );
+    assert!(met > 0, "no request ever met the backend that stood still");
+    assert!(made > 0, "the other backends serve");
+    assert!(longest < ANSWERED_WITHIN, "an answer took {longest:?}");
+    assert!(p99 < BEAT, "p99 of {beats} heartbeats is {p99:?} while a backend stands still");
+
+    // Log appends that take half a second each.
+    load::trigger(&arena.driver, "t", 4, Duration::from_millis(500)).await.unwrap();
     execute(
         &arena,
-        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END';
+        "CREATE SEQUENCE slowed;
+         CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN PERFORM pg_sleep(0.5), nextval(''slowed''); RETURN NULL; END';
          CREATE TRIGGER slow AFTER INSERT ON log_chunk FOR EACH STATEMENT EXECUTE FUNCTION slow()",
     )
     .await;
     arena.settle(Duration::from_secs(120)).await;
+    let slowed = arena.value("SELECT to_jsonb(last_value) FROM slowed").await.as_i64().unwrap();
+    eprintln!("{slowed} appends took half a second each");
+    assert!(slowed >= 8, "only {slowed} appends were slow");
+    assert!(arena.count("run_end").await >= 8 + made, "every load was executed");
     assert_eq!(arena.count("run_end WHERE attempt > 1 OR result <> 'pass'").await, 0);
+    assert_eq!(arena.count("attempt WHERE log_status <> 'complete'").await, 0, "no log is the worse for it");
     arena.finish(Duration::from_secs(10)).await;
 }
 
@@ -142,7 +231,7 @@ async fn row_16_two_thousand_clients_on_fifty_connections_lose_no_run_and_no_lea
         tokio::spawn(async move {
             for _ in 0..120 {
                 // What breaks off is no answer.
-                if let Some((status, _, body)) = ask(&admin, &history, &format!("flood-{number}")).await {
+                if let Some((status, _, body)) = ask(&admin, &history, "t", &format!("flood-{number}")).await {
                     *statuses.lock().unwrap().entry(status.as_u16()).or_default() += 1;
                     if status == StatusCode::CREATED {
                         return body["runs"][0]["id"].as_str().unwrap().to_owned();
@@ -210,7 +299,8 @@ async fn row_18_transactions_that_the_database_gives_up_are_repeated_and_never_c
         let mut tries = 0;
         loop {
             tries += 1;
-            let (status, headers, body) = ask(&admin, &arena.driver.history, &format!("again-{number}")).await.unwrap();
+            let (status, headers, body) =
+                ask(&admin, &arena.driver.history, "t", &format!("again-{number}")).await.unwrap();
             if status == StatusCode::CREATED {
                 break;
             }

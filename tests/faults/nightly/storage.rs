@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use tstr_tests::arena::{Arena, Plan};
-use tstr_tests::checker::Known;
+use tstr_tests::checker::{Known, attempts, pieces};
 use tstr_tests::factory::witness;
 use tstr_tests::postgres::Stop;
 use tstr_tests::process::{command, run};
-use tstr_tests::room::Room;
+use tstr_tests::room::{Room, by_root};
 use tstr_tests::{eventually, factory};
 
-use crate::load;
+use crate::load::{self, Dice};
 
 /// How many runs a worker has passed.
 async fn passed_on(arena: &Arena, worker: &str) -> i64 {
@@ -20,6 +20,9 @@ async fn passed_on(arena: &Arena, worker: &str) -> i64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_21_a_full_store_of_images_hands_runs_on_and_opens_the_breaker_until_there_is_room() {
+    if by_root(row_21_a_full_store_of_images_hands_runs_on_and_opens_the_breaker_until_there_is_room) {
+        return;
+    }
     let (room, mut arena) = (Room::open(), Arena::prepare(Plan::short(2, 1)).await);
     let store = arena.posts[0].store_on(&room, 256);
     arena.start_workers().await;
@@ -43,6 +46,9 @@ async fn row_21_a_full_store_of_images_hands_runs_on_and_opens_the_breaker_until
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_19_a_database_without_room_for_its_log_is_away_and_comes_back_whole() {
+    if by_root(row_19_a_database_without_room_for_its_log_is_away_and_comes_back_whole) {
+        return;
+    }
     let (room, mut arena) = (Room::open(), Arena::prepare(Plan::ordinary(2, 2)).await);
     // Its log gets a disk of its own.
     arena.pg.stop(Stop::Fast);
@@ -94,21 +100,35 @@ async fn row_19_a_database_without_room_for_its_log_is_away_and_comes_back_whole
     arena.finish(Duration::from_secs(10)).await;
 }
 
+/// What each run of row 46 writes: no two pieces of it are alike, so a byte in another place is seen.
+fn lines(from: u32, to: u32) -> String {
+    (from..=to).map(|number| format!("{number:08} {:08x}\n", number.wrapping_mul(2_654_435_761))).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_46_a_disk_that_fails_now_and_then_costs_logs_and_no_run_and_nothing_wrong_is_stored() {
+    const RUNS: usize = 40;
+    let mut dice = Dice::of(46);
     let mut arena = Arena::prepare(Plan::short(2, 2)).await;
     let faults = ["pwrite", "pwrite/reduce", "pread", "pread/reduce"]
         .map(|call| format!("enable_random name=posix/io/rw/{call},probability=0.02"));
     for post in &mut arena.posts {
         let preload = "/usr/lib/fiu/fiu_run_preload.so /usr/lib/fiu/fiu_posix_preload.so";
-        post.site.env = [("LD_PRELOAD", preload.to_owned()), ("FIU_ENABLE", faults.join("\n"))]
-            .map(|(name, value)| (name.to_owned(), value))
-            .to_vec();
+        // Which of its calls fail is thrown by the library, from a seed that we throw.
+        let seed = dice.throw(1 << 32).to_string();
+        post.site.env =
+            [("LD_PRELOAD", preload.to_owned()), ("FIU_ENABLE", faults.join("\n")), ("FIU_PRNG_SEED", seed)]
+                .map(|(name, value)| (name.to_owned(), value))
+                .to_vec();
     }
     arena.start_workers().await;
-    let wordy = "for i in 1 2 3 4 5 6 7 8; do head -c 3000 /dev/urandom; sleep 0.3; done";
+    // Eight portions of 160 lines, as `lines` has them.
+    let wordy = "n=0; for i in 1 2 3 4 5 6 7 8; do
+                     for j in $(seq 160); do n=$((n+1)); printf '%08d %08x\\n' $n $((n*2654435761 & 4294967295)); done
+                     sleep 0.3
+                 done";
     arena.driver.register(&witness("t", wordy)).await;
-    load::trigger(&arena.driver, "t", 40, Duration::from_millis(200)).await.unwrap();
+    load::trigger(&arena.driver, "t", RUNS, Duration::from_millis(200)).await.unwrap();
     arena.settle(Duration::from_secs(120)).await;
     assert_eq!(arena.count("run_end WHERE result <> 'pass'").await, 0, "a log is not worth a run");
     assert_eq!(arena.count("attempt WHERE attempt > 1").await, 0, "no worker crashed");
@@ -117,7 +137,19 @@ async fn row_46_a_disk_that_fails_now_and_then_costs_logs_and_no_run_and_nothing
         arena.count("attempt WHERE log_status = 'incomplete'").await,
     );
     eprintln!("{whole} logs are complete, {less} incomplete");
-    assert!(whole > 0 && less > 0 && whole + less == 40, "{whole} complete, {less} incomplete");
+    assert!(whole > 0 && less > 0 && whole + less == RUNS as i64, "{whole} complete, {less} incomplete");
+    // Every byte that is stored is the one that was written there, also where others are missing.
+    let written = lines(1, 8 * 160).into_bytes();
+    let (mut conn, mut stored) = (arena.connect().await, 0);
+    for (run, attempt) in attempts(&mut conn).await {
+        for (start, bytes) in pieces(&mut conn, run, attempt, 1).await {
+            let here = written.get(start..start + bytes.len());
+            assert_eq!(here, Some(bytes.as_slice()), "run {run} wrote something else at {start}");
+            stored += bytes.len();
+        }
+    }
+    eprintln!("{stored} bytes are stored of {}", written.len() as i64 * (whole + less));
+    assert!(stored > written.len() * whole as usize, "nothing of the incomplete logs is stored");
     for post in &mut arena.posts {
         assert!(post.runner().process.is_running(), "{}", post.runner().process.log_text());
     }

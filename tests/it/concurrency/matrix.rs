@@ -196,3 +196,21 @@ async fn sets_that_were_put_off_are_let_in_whole_although_they_meet_their_gates_
     }
     lab.check().await;
 }
+
+#[tokio::test]
+async fn a_run_that_comes_before_ordered_cancels_are_carried_out_waits_beside_no_free_slot() {
+    let lab = Lab::start().await;
+    let worker = lab.worker("w").await;
+    let gate = json!({"policy": "queue", "group": "g", "limit": 1, "depth": 5});
+    lab.test(factory::with(matrix("t", json!({"fail_fast": true})), "/concurrency", gate.clone())).await;
+    lab.test(factory::with(factory::test("other"), "/concurrency", gate)).await;
+    let runs = trigger(&lab, "t").await.unwrap();
+    let fence = worker.started().await;
+    worker.finish(fence, RunResult::Fail).await.unwrap();
+    assert!(claimable(&lab).await.is_empty(), "the others are to be cancelled");
+    let other = trigger(&lab, "other").await.unwrap();
+    assert_eq!(claimable(&lab).await, other, "nobody else wants the slot");
+    lab.check().await;
+    assert_eq!(lab.carry_out_orders().await, runs.len() - 1);
+    lab.check().await;
+}

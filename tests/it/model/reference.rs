@@ -1,4 +1,4 @@
-//! The model: what a queue is, without a database.
+//! The model: what a queue is, without a database. What gates are is in [`super::gates`].
 
 use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::RunId;
@@ -7,12 +7,44 @@ use tstr_shared::logs::{LogOffsets, Stream};
 use tstr_shared::run::{Reason, RunResult};
 use tstr_shared::testdef::Priority;
 
-/// How often a test is tried again.
+use super::gates::{Gate, Gated};
+
+/// What a test is: how often it is tried again, how many cells it has, and what holds its runs back.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
     pub on_fail: u8,
     pub on_infrastructure: u8,
     pub at_most_once: bool,
+    /// More than one makes a matrix.
+    pub cells: usize,
+    pub max_parallel: Option<usize>,
+    pub fail_fast: bool,
+    pub gate: Option<Gate>,
+}
+
+impl Kind {
+    /// A test without a matrix and without gates, which is tried again so often.
+    pub const fn plain(on_fail: u8, on_infrastructure: u8) -> Self {
+        Self {
+            on_fail,
+            on_infrastructure,
+            at_most_once: false,
+            cells: 1,
+            max_parallel: None,
+            fail_fast: false,
+            gate: None,
+        }
+    }
+
+    /// The same with a gate.
+    pub const fn behind(self, gate: Gate) -> Self {
+        Self { gate: Some(gate), ..self }
+    }
+
+    /// The same as a matrix.
+    pub const fn times(self, cells: usize, max_parallel: Option<usize>, fail_fast: bool) -> Self {
+        Self { cells, max_parallel, fail_fast, ..self }
+    }
 }
 
 /// Where a run is.
@@ -20,6 +52,8 @@ pub struct Kind {
 pub enum Place {
     Ready,
     Delayed,
+    /// It waits for a slot of a gate, or for the time at which it meets its gates.
+    Parked,
     Leased,
     Running,
     Finished,
@@ -36,11 +70,13 @@ pub struct Run {
     pub lapsed: bool,
     pub overrun: bool,
     pub waited_too_long: bool,
-    pub due: bool,
+    /// Its time has come, and in which order with others.
+    pub due: Option<usize>,
+    pub gated: Gated,
     pub end: Option<(RunResult, Option<Reason>)>,
     /// The result of each attempt, the live one included.
     pub attempts: Vec<Option<RunResult>>,
-    lease: Option<usize>,
+    pub(super) lease: Option<usize>,
     infra_losses: u8,
     test_retries: u8,
     releases: u8,
@@ -59,9 +95,15 @@ pub struct Model {
     pub runs: Vec<Run>,
     /// All that were ever given, in order.
     pub leases: Vec<Lease>,
+    /// How many runs may wait, and how many may be leased.
+    pub max_queued: Option<usize>,
+    pub max_running: Option<usize>,
+    /// How many slots the group has.
+    pub group_slots: usize,
+    pub(super) moments: usize,
 }
 
-type Answer = Result<(), ErrorCode>;
+pub type Answer = Result<(), ErrorCode>;
 const LOST: Answer = Err(ErrorCode::LeaseLost);
 
 impl Run {
@@ -69,7 +111,7 @@ impl Run {
         self.end.is_some_and(|end| end.0 == RunResult::Pass) && self.test_retries > 0
     }
 
-    fn finish(&mut self, result: RunResult, reason: Option<Reason>) {
+    pub(super) fn finish(&mut self, result: RunResult, reason: Option<Reason>) {
         self.place = Place::Finished;
         self.end = Some((result, reason));
         self.lease = None;
@@ -77,10 +119,10 @@ impl Run {
 
     fn wait(&mut self, place: Place) {
         self.place = place;
-        (self.lease, self.waited_too_long, self.due) = (None, false, false);
+        (self.lease, self.waited_too_long, self.due) = (None, false, None);
     }
 
-    fn record(&mut self, result: Option<RunResult>) {
+    pub(super) fn record(&mut self, result: Option<RunResult>) {
         *self.attempts.last_mut().expect("it was leased") = result;
     }
 
@@ -108,18 +150,20 @@ impl Run {
 }
 
 impl Model {
-    pub fn add(&mut self, id: RunId, kind: Kind, priority: Priority, later: bool) {
+    /// Adds a run that waits without a gate, or will meet its gates.
+    pub(super) fn add(&mut self, id: RunId, kind: Kind, priority: Priority, place: Place, gated: Gated) {
         self.runs.push(Run {
             id,
             kind,
             priority,
-            place: if later { Place::Delayed } else { Place::Ready },
+            place,
             attempt: 0,
             cancel: false,
             lapsed: false,
             overrun: false,
             waited_too_long: false,
-            due: false,
+            due: None,
+            gated,
             end: None,
             attempts: Vec::new(),
             lease: None,
@@ -127,6 +171,19 @@ impl Model {
             test_retries: 0,
             releases: 0,
         });
+    }
+
+    /// Returns how many runs a claim gets that wants so many.
+    pub fn claimable(&self, max: usize) -> usize {
+        let held = self.runs.iter().filter(|run| run.lease.is_some()).count();
+        let room = self.max_running.map_or(max, |most| most.saturating_sub(held));
+        self.in_place(Place::Ready).count().min(max).min(room)
+    }
+
+    /// Returns how many runs wait, wherever.
+    pub fn waiting(&self) -> usize {
+        let waits = |run: &&Run| matches!(run.place, Place::Ready | Place::Delayed | Place::Parked);
+        self.runs.iter().filter(waits).count()
     }
 
     pub fn in_place(&self, place: Place) -> impl Iterator<Item = usize> {
@@ -219,6 +276,7 @@ impl Model {
         } else {
             run.finish(result, (result == RunResult::Error).then_some(Reason::StartFailed));
         }
+        self.follow();
         Ok(())
     }
 
@@ -238,6 +296,7 @@ impl Model {
             (Place::Running, Some(reason)) => run.lost(reason),
             _ => run.released(),
         }
+        self.follow();
         Ok(())
     }
 
@@ -250,8 +309,9 @@ impl Model {
                 run.record(Some(RunResult::Cancelled));
                 run.finish(RunResult::Cancelled, None);
             }
-            Place::Ready | Place::Delayed => run.finish(RunResult::Cancelled, None),
+            Place::Ready | Place::Delayed | Place::Parked => run.finish(RunResult::Cancelled, None),
         }
+        self.follow();
         Ok(())
     }
 
@@ -270,6 +330,7 @@ impl Model {
             }
             count += 1;
         }
+        self.follow();
         count
     }
 
@@ -280,13 +341,30 @@ impl Model {
         }
     }
 
+    /// Those that can be claimed first; what is parked is looked at when what followed from their ends is done.
     pub fn expire(&mut self) -> usize {
-        let late = self.runs.iter_mut().filter(|run| run.place == Place::Ready && run.waited_too_long);
-        late.map(|run| run.finish(RunResult::Error, Some(Reason::QueueExpired))).count()
+        self.expire_in(Place::Ready) + self.expire_in(Place::Parked)
     }
 
+    fn expire_in(&mut self, place: Place) -> usize {
+        let late = self.runs.iter_mut().filter(|run| run.place == place && run.waited_too_long);
+        let count = late.map(|run| run.finish(RunResult::Error, Some(Reason::QueueExpired))).count();
+        self.follow();
+        count
+    }
+
+    /// Notes that the time of runs has come.
+    pub fn fall_due(&mut self, runs: &[usize]) {
+        self.moments += 1;
+        for run in runs {
+            self.runs[*run].due = Some(self.moments);
+        }
+    }
+
+    /// Those that were put off meet their gates; then others are moved that have none, or have passed them.
     pub fn move_due(&mut self) -> usize {
-        let due = self.runs.iter_mut().filter(|run| run.place == Place::Delayed && run.due);
-        due.map(|run| run.wait(Place::Ready)).count()
+        let opened = self.open_due();
+        let due = self.runs.iter_mut().filter(|run| run.place == Place::Delayed && run.due.is_some());
+        opened + due.map(|run| run.wait(Place::Ready)).count()
     }
 }

@@ -9,7 +9,7 @@ use tstr_shared::permission::Scope;
 use uuid::Uuid;
 
 use super::Arena;
-use crate::checker::{self, Asked, Known, Seen};
+use crate::checker::{self, Asked, Known, Seen, Summary};
 use crate::runner::containers;
 use crate::sightings::pids;
 use crate::{Person, factory};
@@ -25,6 +25,7 @@ impl Arena {
         let settled = began.elapsed();
         self.remember().await;
         self.ask_as_a_stranger().await;
+        self.ask_for_sums().await;
         let mut leftovers = Vec::new();
         for post in &mut self.posts {
             let dir = post.site.dir().to_owned();
@@ -62,6 +63,17 @@ impl Arena {
             self.count("attempt").await,
             self.count("attempt WHERE reason = 'lost_worker'").await,
         );
+    }
+
+    /// Asks what the namespaces have stored.
+    async fn ask_for_sums(&mut self) {
+        let listed = self.admin().get("/api/v1/namespaces?page_size=100").await.expect(200);
+        let number = |value: &serde_json::Value| value.as_i64().expect("a number");
+        self.evidence.summaries.extend(listed["items"].as_array().expect("a list").iter().map(|one| Summary {
+            namespace: one["name"].as_str().expect("a name").to_owned(),
+            runs: number(&one["usage"]["runs"]),
+            log_bytes: number(&one["usage"]["log_bytes"]),
+        }));
     }
 
     /// Looks at the API with the eyes of somebody who may see another namespace only.

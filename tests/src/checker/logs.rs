@@ -32,10 +32,42 @@ pub(super) async fn violations(conn: &mut PgConnection) -> Vec<Violation> {
             hashes.push(format!("{which}: the {length} bytes that are stored have another hash"));
         }
     }
-    let claims =
-        [("a complete log has all bytes of its seal", lengths), ("a complete log has the hash of its seal", hashes)];
-    let broken = claims.into_iter().filter(|(_, rows)| !rows.is_empty());
-    broken.map(|(claim, rows)| Violation::new("I7", claim, rows)).collect()
+    let claims = [
+        ("I7", "a complete log has all bytes of its seal", lengths),
+        ("I7", "a complete log has the hash of its seal", hashes),
+    ];
+    let broken = claims.into_iter().filter(|(_, _, rows)| !rows.is_empty());
+    broken.map(|(invariant, claim, rows)| Violation::new(invariant, claim, rows)).collect()
+}
+
+/// Lists the attempts that have ended.
+///
+/// # Panics
+///
+/// Fails when they cannot be read.
+pub async fn attempts(conn: &mut PgConnection) -> Vec<(Uuid, i16)> {
+    let ended = sqlx::query_as("SELECT run_id, attempt FROM attempt ORDER BY run_id, attempt");
+    ended.fetch_all(conn).await.expect("read the attempts")
+}
+
+/// Returns the stored pieces of a stream (1 the standard output, 2 the standard error): where each begins among the bytes
+/// that the container wrote, and its bytes.
+///
+/// # Panics
+///
+/// Fails when they cannot be read.
+pub async fn pieces(conn: &mut PgConnection, run: Uuid, attempt: i16, stream: i16) -> Vec<(usize, Vec<u8>)> {
+    let rows: Vec<(i64, Vec<u8>, Option<i32>)> = sqlx::query_as(
+        "SELECT start, body, raw_bytes FROM log_chunk WHERE run_id = $1 AND attempt = $2 AND stream = $3 ORDER BY start",
+    )
+    .bind(run)
+    .bind(attempt)
+    .bind(stream)
+    .fetch_all(conn)
+    .await
+    .expect("read a log");
+    let piece = |(start, body, raw_bytes)| (usize::try_from(start).expect("a place"), unpacked(body, raw_bytes));
+    rows.into_iter().map(|(start, body, raw_bytes): (i64, _, _)| piece((start, body, raw_bytes))).collect()
 }
 
 /// Reads a stream piece by piece, for it may be large.

@@ -2,8 +2,7 @@
 //!
 //! It decides by evidence of its own and by no code of the product: events and rows are read by SQL, results are
 //! compared with what containers printed and what was seen of their processes, schedules with an oracle that the caller
-//! brings. What a caller has no evidence of is not judged. I16 compares a summary of the API with the rows behind it;
-//! there is no such summary yet, so it is not judged at all. `docs/faults.md` says what stands for each invariant.
+//! brings. What a caller has no evidence of is not judged. `docs/faults.md` says what stands for each invariant.
 
 mod history;
 mod logs;
@@ -19,6 +18,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use history::{Asked, History, Known, Request};
+pub use logs::{attempts, pieces};
 pub use schedule::{Expected, product};
 pub use snapshot::Snapshot;
 pub use witness::{Cancel, Line, Span, Witness, boot_nanos};
@@ -63,6 +63,17 @@ pub struct Seen {
     pub runs: Vec<Uuid>,
 }
 
+/// What somebody was told that a namespace has stored.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The namespace.
+    pub namespace: String,
+    /// How many runs.
+    pub runs: i64,
+    /// How many bytes of logs.
+    pub log_bytes: i64,
+}
+
 /// What was seen from outside of the database.
 #[derive(Debug, Default)]
 pub struct Evidence {
@@ -80,6 +91,8 @@ pub struct Evidence {
     pub frozen: Vec<(Uuid, i16)>,
     /// Runs that were shown to people with limited rights.
     pub seen: Vec<Seen>,
+    /// What was told of namespaces when everything was at rest.
+    pub summaries: Vec<Summary>,
     /// Secrets that may stand nowhere.
     pub secrets: Vec<String>,
     /// Texts in which no secret may stand: logs of servers, bodies of errors. A name, and the text.
@@ -100,6 +113,7 @@ pub async fn violations(conn: &mut PgConnection, evidence: &Evidence) -> Vec<Vio
     found.extend(witness::violations(conn, &evidence.witness, &evidence.cancels, &evidence.frozen).await);
     found.extend(snapshot::violations(conn, &evidence.snapshots).await);
     found.extend(tables::foreign(conn, &evidence.seen).await);
+    found.extend(tables::miscounted(conn, &evidence.summaries).await);
     found.extend(tables::secrets(conn, &evidence.secrets, &evidence.texts).await);
     if let Some(history) = &evidence.history {
         found.extend(history::violations(conn, history).await);

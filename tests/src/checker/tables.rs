@@ -1,12 +1,12 @@
 //! What can be told from rows alone but holds only of a database whose clock nobody moved and whose caps nobody
-//! changed on the way (I5, I12, I15), and what is searched for in all of them (I11, I12, I13).
+//! changed on the way (I5, I12, I15, I16), and what is searched for in all of them (I11, I12, I13, I16).
 
 use futures_util::TryStreamExt;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::logs::unpacked;
-use super::{Seen, Violation, rows_of};
+use super::{Seen, Summary, Violation, rows_of};
 use crate::invariants::Broken;
 
 const RULES: &[(&str, &str)] = &[
@@ -70,6 +70,22 @@ const RULES: &[(&str, &str)] = &[
               FROM run_event v JOIN run r ON r.id = v.run_id JOIN namespace n ON n.id = r.ns_id) c
          WHERE state_from IS NULL AND queued > max_queued",
     ),
+    (
+        // A day may have sums and no run; then there is no run to be shown.
+        "I16: the sums of a namespace and a day are those of its runs and their logs",
+        "SELECT coalesce(k.run, '00000000-0000-0000-0000-000000000000') FROM
+             (SELECT ns_id, day, sum(runs) AS runs, sum(log_bytes) AS bytes
+              FROM (SELECT ns_id, day, runs, log_bytes FROM usage
+                    UNION ALL SELECT ns_id, day, runs, log_bytes FROM usage_delta) u
+              GROUP BY ns_id, day) s
+         FULL JOIN
+             (SELECT r.ns_id, id_day(r.id) AS day, count(*) AS runs, min(r.id::text)::uuid AS run,
+                     coalesce(sum((SELECT sum(stdout_bytes + stderr_bytes) FROM attempt a WHERE a.run_id = r.id)), 0) AS bytes
+              FROM run r GROUP BY 1, 2) k ON k.ns_id = s.ns_id AND k.day = s.day
+         LEFT JOIN usage g ON g.ns_id = s.ns_id AND g.day = s.day
+         WHERE coalesce(s.runs, 0) <> coalesce(k.runs, 0)
+            OR coalesce(s.bytes, 0) <> coalesce(k.bytes, 0) AND g.logs_removed_at IS NULL",
+    ),
 ];
 
 pub(super) async fn broken(conn: &mut PgConnection) -> Vec<Broken> {
@@ -113,6 +129,29 @@ pub(super) async fn foreign(conn: &mut PgConnection, seen: &[Seen]) -> Vec<Viola
         }
     }
     found
+}
+
+/// I16: what people are told that a namespace has is what it has.
+pub(super) async fn miscounted(conn: &mut PgConnection, told: &[Summary]) -> Vec<Violation> {
+    let mut wrong = Vec::new();
+    for one in told {
+        let (runs, log_bytes): (i64, i64) = sqlx::query_as(
+            "SELECT count(*), coalesce(sum(b.bytes), 0)::bigint FROM run r JOIN namespace n ON n.id = r.ns_id
+             CROSS JOIN LATERAL (SELECT sum(stdout_bytes + stderr_bytes) AS bytes FROM attempt WHERE run_id = r.id) b
+             WHERE n.name = $1",
+        )
+        .bind(&one.namespace)
+        .fetch_one(&mut *conn)
+        .await
+        .expect("count the runs");
+        if (one.runs, one.log_bytes) != (runs, log_bytes) {
+            wrong.push(format!("{one:?}, and there are {runs} runs with {log_bytes} bytes"));
+        }
+    }
+    match wrong.is_empty() {
+        true => Vec::new(),
+        false => vec![Violation::new("I16", "what is told of a namespace adds up to its runs", wrong)],
+    }
 }
 
 /// I13: no secret stands in a table, a log of a server or a text of an error.

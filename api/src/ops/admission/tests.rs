@@ -53,6 +53,16 @@ fn a_run_takes_the_lowest_free_slot_and_waits_behind_others() {
 }
 
 #[test]
+fn who_is_to_be_cancelled_keeps_no_slot_from_those_that_come_after_it() {
+    for policy in [QUEUE, REPLACE] {
+        let mut gates = gate(2, &[(1, 1, Some(1)), (2, 2, None)]);
+        gates.get_mut(&key(1)).unwrap().runs[1].leaving = true;
+        let plan = decide(gates, &[one(9, 9, rule(policy, 2))]);
+        assert_eq!((slots(&plan), plan.cancelled.len()), (vec![(9, Some(2))], 0), "{policy:?}");
+    }
+}
+
+#[test]
 fn forbid_refuses_a_set_while_others_fill_the_gate() {
     let plan = decide(gate(1, &[(1, 1, Some(1))]), &[one(8, 9, rule(FORBID, 1)), one(9, 9, rule(FORBID, 1))]);
     assert_eq!((plan.refused.len(), plan.places.len()), (1, 0));
