@@ -93,6 +93,40 @@ async fn what_is_stored_is_counted_whatever_becomes_of_it() {
 }
 
 #[tokio::test]
+async fn what_was_added_up_is_not_looked_at_again_though_an_old_transaction_holds_it() {
+    let lab = Lab::start().await;
+    let mut holder = lab.db.connect().await;
+    sqlx::query("BEGIN ISOLATION LEVEL REPEATABLE READ").execute(&mut holder).await.unwrap();
+    let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM usage_delta").fetch_one(&mut holder).await.unwrap();
+    let store = "INSERT INTO usage_delta (ns_id, day, runs, log_bytes) SELECT 1, '2026-01-01', 0, 1 FROM generate_series(1, $1)";
+    let mut conn = lab.pools(0).main.acquire().await.unwrap();
+    let mut pages = Vec::new();
+    for rows in [1, 100_000, 1, 1] {
+        sqlx::query(store).bind(rows).execute(&mut *conn).await.unwrap();
+        let asked = ["SELECT * FROM unfolded_usage(ARRAY[1])", "SELECT fold_usage(false)"];
+        for query in asked {
+            let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}");
+            let plan: serde_json::Value =
+                sqlx::query_scalar(sqlx::AssertSqlSafe(explain)).fetch_one(&mut *conn).await.unwrap();
+            let of = |key: &str| plan[0]["Plan"][key].as_i64().unwrap();
+            pages.push(of("Shared Hit Blocks") + of("Shared Read Blocks"));
+        }
+    }
+    // Those of the last round, when the server knows its tables and a hundred thousand dead rows lie there.
+    assert!(pages[6..].iter().all(|pages| *pages < 100), "{pages:?}");
+    assert_eq!(usage(&lab, &default()).await, (0, 100_003));
+    assert_eq!(turns::fold_usage(lab.ops()).await.unwrap(), 0);
+    let still: i64 = sqlx::query_scalar("SELECT count(*) FROM usage_delta").fetch_one(&mut holder).await.unwrap();
+    assert_eq!(still, seen);
+    // What was restored into another server is older than all its transactions.
+    lab.execute("UPDATE usage_folded SET before = '99999999999'").await.unwrap();
+    sqlx::query(store).bind(5).execute(&mut *conn).await.unwrap();
+    assert_eq!(usage(&lab, &default()).await, (0, 100_008));
+    assert_eq!(turns::fold_usage(lab.ops()).await.unwrap(), 5);
+    assert_eq!(usage(&lab, &default()).await, (0, 100_008));
+}
+
+#[tokio::test]
 async fn a_namespace_with_too_many_bytes_of_logs_makes_no_new_runs() {
     let lab = Lab::start().await;
     let worker = lab.worker("w").await;
