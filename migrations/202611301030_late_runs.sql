@@ -101,7 +101,7 @@ BEGIN
         logs_removed_at = coalesce(u.logs_removed_at, clock_timestamp()),
         -- What ended late is looked at again: its logs may be over before the runs are.
         logs_swept = NOT EXISTS (SELECT FROM run r WHERE r.id = ANY(late) AND r.ns_id = u.ns_id),
-        logs_again = CASE WHEN only_logs THEN today + 1 END
+        logs_again = CASE WHEN only_logs AND late <> '{}' THEN today + 1 END
     WHERE u.day = drop_day.day;
     DELETE FROM usage u WHERE u.day = drop_day.day AND u.runs = 0;
     IF NOT has_rest THEN

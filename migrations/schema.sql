@@ -97,7 +97,7 @@ BEGIN
         logs_removed_at = coalesce(u.logs_removed_at, clock_timestamp()),
         -- What ended late is looked at again: its logs may be over before the runs are.
         logs_swept = NOT EXISTS (SELECT FROM run r WHERE r.id = ANY(late) AND r.ns_id = u.ns_id),
-        logs_again = CASE WHEN only_logs THEN today + 1 END
+        logs_again = CASE WHEN only_logs AND late <> '{}' THEN today + 1 END
     WHERE u.day = drop_day.day;
     DELETE FROM usage u WHERE u.day = drop_day.day AND u.runs = 0;
     IF NOT has_rest THEN
@@ -159,17 +159,23 @@ END $$;
 
 CREATE FUNCTION public.fold_usage(wait boolean) RETURNS bigint
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
     AS $$
 DECLARE
     folded bigint;
+    since xid8;
+    ended xid8;
 BEGIN
     IF wait THEN
         PERFORM pg_advisory_xact_lock(7478111, 2);
     ELSIF NOT pg_try_advisory_xact_lock(7478111, 2) THEN
         RETURN 0;
     END IF;
+    -- All transactions before this one have ended, so the statement after this one sees all that they wrote.
+    SELECT usage_folded_before(), pg_snapshot_xmin(pg_current_snapshot()) INTO since, ended;
     WITH gone AS (
-        DELETE FROM usage_delta RETURNING ns_id, day, runs, log_bytes
+        DELETE FROM usage_delta WHERE txid >= since RETURNING ns_id, day, runs, log_bytes
     ),
     added AS (
         INSERT INTO usage AS u (ns_id, day, runs, log_bytes)
@@ -180,6 +186,9 @@ BEGIN
             logs_swept = u.logs_swept AND excluded.log_bytes <= 0
     )
     SELECT count(*) INTO folded FROM gone;
+    IF folded > 0 THEN
+        UPDATE usage_folded SET before = ended;
+    END IF;
     RETURN folded;
 END $$;
 
@@ -244,6 +253,23 @@ BEGIN
         LIMIT 1
     ) last;
 END $$;
+
+CREATE FUNCTION public.unfolded_usage(namespaces integer[]) RETURNS TABLE(ns_id integer, runs bigint, log_bytes bigint)
+    LANGUAGE plpgsql STABLE
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY SELECT d.ns_id, d.runs, d.log_bytes
+                 FROM usage_delta d
+                 WHERE d.txid >= usage_folded_before() AND d.ns_id = ANY(namespaces);
+END $$;
+
+CREATE FUNCTION public.usage_folded_before() RETURNS xid8
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT CASE WHEN before <= pg_snapshot_xmin(pg_current_snapshot()) THEN before ELSE '0' END FROM usage_folded
+$$;
 
 CREATE TABLE public.attempt (
     run_id uuid NOT NULL,
@@ -671,9 +697,16 @@ CREATE TABLE public.usage_delta (
     ns_id integer NOT NULL,
     day date NOT NULL,
     runs bigint NOT NULL,
-    log_bytes bigint NOT NULL
+    log_bytes bigint NOT NULL,
+    txid xid8 DEFAULT pg_current_xact_id() NOT NULL
 )
 WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
+
+CREATE TABLE public.usage_folded (
+    the_only_row boolean DEFAULT true NOT NULL,
+    before xid8 NOT NULL,
+    CONSTRAINT usage_folded_row_check CHECK (the_only_row)
+);
 
 ALTER TABLE ONLY public.attempt
     ADD CONSTRAINT attempt_pkey PRIMARY KEY (run_id, attempt);
@@ -765,6 +798,9 @@ ALTER TABLE ONLY public.test
 ALTER TABLE ONLY public.token
     ADD CONSTRAINT token_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.usage_folded
+    ADD CONSTRAINT usage_folded_pkey PRIMARY KEY (the_only_row);
+
 ALTER TABLE ONLY public.usage
     ADD CONSTRAINT usage_pkey PRIMARY KEY (ns_id, day);
 
@@ -809,6 +845,8 @@ CREATE UNIQUE INDEX test_ns_name_key ON public.test USING btree (ns_id, name) WH
 CREATE INDEX token_revoked_idx ON public.token USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
 
 CREATE INDEX usage_day_idx ON public.usage USING btree (day);
+
+CREATE INDEX usage_delta_txid_idx ON public.usage_delta USING btree (txid);
 
 CREATE TRIGGER run_event_append_only BEFORE DELETE OR UPDATE ON public.run_event FOR EACH ROW EXECUTE FUNCTION public.run_event_is_append_only();
 

@@ -29,7 +29,8 @@ pub async fn unpin(conn: &mut Conn, access: &Access<RunsWrite>, run: RunId) -> R
         r#"WITH gone AS (
                DELETE FROM keep WHERE run_id = $1 AND ns_id = ANY($2) RETURNING ns_id
            )
-           UPDATE usage u SET logs_swept = false FROM gone g WHERE u.ns_id = g.ns_id AND u.day = id_day($1)"#,
+           UPDATE usage u SET logs_swept = false, logs_again = NULL
+           FROM gone g WHERE u.ns_id = g.ns_id AND u.day = id_day($1)"#,
         run.0,
         access.namespaces()
     )

@@ -81,7 +81,7 @@ pub async fn list<P: ReadsNamespaces>(
                SELECT ns_id, sum(runs) AS runs, sum(log_bytes) AS log_bytes
                FROM (SELECT ns_id, runs, log_bytes FROM usage WHERE ns_id = ANY($1)
                      UNION ALL
-                     SELECT ns_id, runs, log_bytes FROM usage_delta WHERE ns_id = ANY($1)) stored
+                     SELECT ns_id, runs, log_bytes FROM unfolded_usage($1)) stored
                GROUP BY ns_id
            ) u ON u.ns_id = n.id
            WHERE n.id = ANY($1) AND n.name > $2
@@ -149,7 +149,7 @@ pub async fn log_bytes<P: Enqueues>(conn: &mut Conn, _: &Access<P>, ns_id: i32) 
     let bytes = sqlx::query_scalar!(
         r#"SELECT coalesce(sum(log_bytes), 0)::bigint AS "bytes!"
            FROM (SELECT log_bytes FROM usage WHERE ns_id = $1
-                 UNION ALL SELECT log_bytes FROM usage_delta WHERE ns_id = $1) stored"#,
+                 UNION ALL SELECT log_bytes FROM unfolded_usage(ARRAY[$1::int])) stored"#,
         ns_id
     );
     Ok(bytes.fetch_one(conn).await?)

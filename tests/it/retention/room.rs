@@ -12,7 +12,7 @@ use tstr_shared::page::PageRequest;
 use tstr_shared::run::{Reason, RunResult, TriggerRun};
 use tstr_shared::size::Bytes;
 use tstr_tests::worker::Worker as StackWorker;
-use tstr_tests::{Stack, factory};
+use tstr_tests::{Stack, eventually, factory};
 
 use super::*;
 
@@ -90,6 +90,43 @@ async fn what_is_stored_is_counted_whatever_becomes_of_it() {
     assert_eq!(usage(&lab, &short).await, (2, 0));
     retain(&lab, after(run, 11)).await;
     assert_eq!((usage(&lab, &short).await, usage(&lab, &default()).await), ((0, 0), (1, 4)));
+}
+
+#[tokio::test]
+async fn what_was_added_up_is_not_looked_at_again_though_an_old_transaction_holds_it() {
+    let lab = Lab::start().await;
+    let mut holder = lab.db.connect().await;
+    sqlx::query("BEGIN ISOLATION LEVEL REPEATABLE READ").execute(&mut holder).await.unwrap();
+    let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM usage_delta").fetch_one(&mut holder).await.unwrap();
+    let store = "INSERT INTO usage_delta (ns_id, day, runs, log_bytes) SELECT 1, '2026-01-01', 0, 1 FROM generate_series(1, $1)";
+    let mut conn = lab.pools(0).main.acquire().await.unwrap();
+    let mut stored = 100_000;
+    sqlx::query(store).bind(100_000).execute(&mut *conn).await.unwrap();
+    assert_eq!(turns::fold_usage(lab.ops()).await.unwrap(), 100_000);
+    // Other tests use this server: a transaction of theirs that writes meanwhile holds back from where it is added up.
+    eventually("a hundred thousand dead rows are passed over", std::time::Duration::from_secs(60), async || {
+        let mut pages = Vec::new();
+        sqlx::query(store).bind(1).execute(&mut *conn).await.unwrap();
+        stored += 1;
+        for query in ["SELECT * FROM unfolded_usage(ARRAY[1])", "SELECT fold_usage(false)"] {
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}"));
+            let plan: serde_json::Value = sqlx::query_scalar(explain).fetch_one(&mut *conn).await.unwrap();
+            let of = |key: &str| plan[0]["Plan"][key].as_i64().unwrap();
+            pages.push(of("Shared Hit Blocks") + of("Shared Read Blocks"));
+        }
+        pages.iter().all(|pages| *pages < 100).then_some(())
+    })
+    .await;
+    assert_eq!(usage(&lab, &default()).await, (0, stored));
+    assert_eq!(turns::fold_usage(lab.ops()).await.unwrap(), 0);
+    let still: i64 = sqlx::query_scalar("SELECT count(*) FROM usage_delta").fetch_one(&mut holder).await.unwrap();
+    assert_eq!(still, seen);
+    // What was restored into another server is older than all its transactions.
+    lab.execute("UPDATE usage_folded SET before = '99999999999'").await.unwrap();
+    sqlx::query(store).bind(5).execute(&mut *conn).await.unwrap();
+    assert_eq!(usage(&lab, &default()).await, (0, stored + 5));
+    assert_eq!(turns::fold_usage(lab.ops()).await.unwrap(), 5);
+    assert_eq!(usage(&lab, &default()).await, (0, stored + 5));
 }
 
 #[tokio::test]
