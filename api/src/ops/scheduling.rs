@@ -98,7 +98,7 @@ impl Ops {
         let mut taken = self.take_due(&mut tx, access, DateTime::UNIX_EPOCH, &mut batch).await?;
         if batch.left > 0 && taken.is_empty() && batch.next.is_empty() {
             // What is due since longest makes runs of days that are being dropped. Others do not wait for that.
-            taken = self.take_due(&mut tx, access, self.0.clock.now() - SETTLED, &mut batch).await?;
+            taken = self.take_due(&mut tx, access, self.0.clock.now().now - SETTLED, &mut batch).await?;
         }
         if taken.is_empty() && batch.next.is_empty() {
             return Ok(0);
