@@ -241,8 +241,8 @@ pub struct NewTestDef {
     /// The label combinations that the test is fanned out over; without it there is one run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matrix: Option<Matrix>,
-    /// When it runs by itself: five fields of a crontab, or a word such as `@daily`. `H` stands for a value that the
-    /// test's id decides.
+    /// When it runs by itself: five fields of a crontab, or a word such as `@daily`. `L` is the last day of the month,
+    /// `FRIL` its last Friday, `TUE#3` its third Tuesday. `H` stands for a value that the test's id decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(max = 128)))]
     pub cron_schedule: Option<String>,
