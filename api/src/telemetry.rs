@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
+use tstr_shared::schedule::ZONE_TABLES;
 
 /// Returns the recorder of this process; the first call installs it.
 ///
@@ -21,7 +22,8 @@ pub fn metrics() -> PrometheusHandle {
             if metrics::set_global_recorder(recorder).is_err() {
                 tracing::warn!("another metrics recorder is installed; /metrics stays empty");
             }
-            metrics::gauge!("tstr_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+            let labels = [("version", env!("CARGO_PKG_VERSION")), ("zone_tables", ZONE_TABLES)];
+            metrics::gauge!("tstr_build_info", &labels).set(1.0);
             handle
         })
         .clone()
