@@ -452,6 +452,15 @@ impl NewTestDef {
 
     /// Returns how old a missed instant may be to be made up for: what the test says, else the period of its schedule
     /// at that instant, at most an hour.
+    /// Returns the parsed schedule of a test that may have no id yet; nothing where an `H` waits for one, or where the
+    /// schedule is refused.
+    pub fn decided_schedule(&self, id: Option<TestId>) -> Option<Schedule> {
+        match id {
+            Some(id) => self.schedule(id).ok().flatten(),
+            None => Schedule::parse(self.cron_schedule.as_deref()?, self.time_zone.as_deref()).ok(),
+        }
+    }
+
     pub fn start_deadline_at(&self, schedule: &Schedule, at: DateTime<Utc>) -> chrono::Duration {
         let hour = chrono::Duration::hours(1);
         match self.start_deadline {

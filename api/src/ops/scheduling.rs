@@ -197,12 +197,37 @@ fn missed(test: &DueTest, due: &Due, catch_up: CatchUp, deadline: Duration) -> V
         CatchUp::None | CatchUp::Last | CatchUp::All => LedgerReason::CatchUp,
     };
     let one = |at: DateTime<Utc>| entry(test.id, test.ns_id, at, (LedgerOutcome::Missed, Some(reason(at))));
-    let (older, alone) = due.missed.split_at(count.saturating_sub(MISSED_ALONE));
-    let stretch = older.last().map(|last| NewEntry {
-        stretch: Some((*last, older.len() as u32)),
-        // What is not listed begins with the instant that was due first.
-        ..one(if due.missed_more { test.next_at } else { older[0] })
-    });
+    // What is not listed begins with the instant that was due first.
+    listed(&due.missed, due.missed_more.then_some(test.next_at), one)
+}
+
+/// Says which instants passed from `since` to `now` while a test was paused: each is skipped.
+pub(super) fn paused(
+    (test_id, ns_id): (TestId, i32),
+    schedule: &Schedule,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Vec<NewEntry> {
+    let first = schedule.next_after(since - Duration::nanoseconds(1)).filter(|first| *first <= now);
+    let Some(first) = first else { return Vec::new() };
+    let due = schedule.due(first, now, CatchUp::None, Duration::zero());
+    // What is due just now was not to run either.
+    let passed: Vec<DateTime<Utc>> = due.missed.into_iter().chain(due.instants).collect();
+    let skipped = (LedgerOutcome::Skipped, Some(LedgerReason::Paused));
+    listed(&passed, due.missed_more.then_some(first), |at| entry(test_id, ns_id, at, skipped))
+}
+
+/// Makes the entries of instants: the newest each by itself, those before them as one stretch, which begins with `unlisted`
+/// where there are older ones that are not among the instants.
+fn listed(
+    instants: &[DateTime<Utc>],
+    unlisted: Option<DateTime<Utc>>,
+    one: impl Fn(DateTime<Utc>) -> NewEntry,
+) -> Vec<NewEntry> {
+    let (older, alone) = instants.split_at(instants.len().saturating_sub(MISSED_ALONE));
+    let stretch = older
+        .last()
+        .map(|last| NewEntry { stretch: Some((*last, older.len() as u32)), ..one(unlisted.unwrap_or(older[0])) });
     stretch.into_iter().chain(alone.iter().map(|at| one(*at))).collect()
 }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 pub use crate::store::testdefs::TestFilter;
 
 use super::explain::warnings_of;
+use super::scheduling::paused;
 use super::{IdempotencyKey, Ops};
 use crate::auth::Caller;
 use crate::auth::access::Access;
@@ -142,6 +143,7 @@ impl Ops {
         let before = self.locked(&mut tx, &access, test).await?;
         check_version(Some(&before), if_version)?;
         store::schedules::set_next(&mut tx, &access, before.id, None).await?;
+        store::schedules::unpause(&mut tx, &access, before.id).await?;
         if !store::testdefs::delete(&mut tx, &access, before.id, before.version).await? {
             return Err(Error::not_found("test"));
         }
@@ -194,7 +196,7 @@ impl Ops {
 async fn insert(conn: &mut Conn, access: &Access<TestsWrite>, new: &NewTestDef) -> Result<TestDef> {
     let id = TestId(Uuid::now_v7());
     store::testdefs::insert(conn, access, id, new).await?;
-    reschedule(conn, access, id, new).await?;
+    reschedule(conn, access, id, None, new).await?;
     set_slots(conn, access, id, new).await?;
     stored(conn, access, id).await
 }
@@ -206,7 +208,7 @@ async fn update(conn: &mut Conn, access: &Access<TestsWrite>, before: &TestDef, 
     }
     // An instant that is due already must not be skipped because something else was changed.
     if timing(&before.spec) != timing(&new) {
-        reschedule(conn, access, before.id, &new).await?;
+        reschedule(conn, access, before.id, Some(&before.spec), &new).await?;
     }
     if before.spec.concurrency != new.concurrency {
         set_slots(conn, access, before.id, &new).await?;
@@ -219,12 +221,31 @@ async fn stored(conn: &mut Conn, access: &Access<TestsWrite>, id: TestId) -> Res
     found.ok_or_else(|| Error::internal(anyhow::anyhow!("a stored test is not there")))
 }
 
-async fn reschedule(conn: &mut Conn, access: &Access<TestsWrite>, id: TestId, new: &NewTestDef) -> Result<()> {
+/// Puts a test on the schedule, takes it off, or pauses it; what passed while it was paused `before` goes into the ledger.
+async fn reschedule(
+    conn: &mut Conn,
+    access: &Access<TestsWrite>,
+    id: TestId,
+    before: Option<&NewTestDef>,
+    new: &NewTestDef,
+) -> Result<()> {
     // Almost all was checked before the id was drawn; where H falls may still make a line that hardly ever happens.
     let schedule = new.schedule(id).map_err(|fault| Invalid::one(format!("/{}", fault.field()), fault.to_string()))?;
-    let schedule = schedule.filter(|_| !new.paused);
     let now = store::housekeeping::now(conn).await?;
-    store::schedules::set_next(conn, access, id, schedule.and_then(|schedule| schedule.next_after(now))).await
+    if let Some(since) = store::schedules::unpause(conn, access, id).await?
+        && let Some(before) = before.filter(|before| before.paused)
+        && let Some(passed) = before.decided_schedule(Some(id))
+    {
+        let entries = paused((id, access.namespace()), &passed, since, now);
+        store::ledger::write(conn, access, &entries).await?;
+    }
+    match schedule {
+        Some(_) if new.paused => store::schedules::pause(conn, access, id, now).await,
+        schedule => {
+            let next = schedule.and_then(|schedule| schedule.next_after(now));
+            store::schedules::set_next(conn, access, id, next).await
+        }
+    }
 }
 
 /// Gives the gates of the test the slots that it says. Runs that may enter now are found by those who look for lanes.
