@@ -271,7 +271,12 @@ impl Ops {
         // Whoever may have nothing makes room in front for those behind.
         let moved = !look.unable.is_empty();
         let mut given: HashMap<(RunnerId, Uuid), Vec<LeasedRun>> = HashMap::new();
+        let (waited, now) = (metrics::histogram!("tstr_queue_wait_seconds"), self.0.clock.now());
         for one in look.runs {
+            if one.run.fence.attempt == 1 {
+                let wait = now - one.run.fence.run_id.time();
+                waited.record(wait.num_milliseconds().max(0) as f64 / 1000.0);
+            }
             given.entry((one.runner, one.claim_id)).or_default().push(one.run);
         }
         let mut unserved = Vec::new();

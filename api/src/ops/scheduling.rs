@@ -83,12 +83,15 @@ impl Ops {
         self.ensure_days(&times.into_iter().collect::<Vec<_>>()).await?;
         let enqueued = self.enqueue(&mut tx, access, batch.planned).await?;
         batch.entries.extend(batch.instants.iter().map(|instant| became_of(instant, &enqueued)));
-        store::ledger::write(&mut tx, access, &batch.entries).await?;
+        let late = store::ledger::write(&mut tx, access, &batch.entries).await?;
         store::schedules::advance(&mut tx, access, &batch.next).await?;
         tx.commit().await?;
         let (tests, runs) = (batch.next.len(), enqueued.made.len());
         tracing::debug!(tests, runs, "{tests} tests were due, {runs} runs made");
         self.announce_enqueued(enqueued);
+        let lateness = metrics::histogram!("tstr_schedule_lateness_seconds");
+        // A clock that was set back has made it early; that is not late.
+        late.into_iter().for_each(|ms| lateness.record(ms.max(0) as f64 / 1000.0));
         Ok(tests)
     }
 

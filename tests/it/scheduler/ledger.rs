@@ -6,6 +6,7 @@ use tstr_shared::ids::{MatrixId, TestId};
 use tstr_shared::ledger::{LedgerEntry, LedgerOutcome, LedgerReason};
 use tstr_shared::page::PageRequest;
 use tstr_tests::contract::default;
+use tstr_tests::worker::Worker as StackWorker;
 use tstr_tests::{Lab, Stack, factory};
 
 use super::{hourly, race, scheduled, set_next, this_minute};
@@ -215,6 +216,29 @@ async fn a_long_pause_is_a_hundred_lines_and_one() {
             name == "longer" && sum >= 1000 || (minutes..=minutes + 1).contains(&sum),
             "{name}: {sum} of {minutes}"
         );
+    }
+}
+
+#[tokio::test]
+async fn the_metrics_tell_how_late_instants_are_and_how_long_runs_wait() {
+    let stack = Stack::start_with(1, |config| config.no_scheduler = true).await;
+    let admin = stack.admin();
+    admin.register(&scheduled("t", "0 0 1 1 *")).await;
+    let mut conn = stack.db.connect().await;
+    let tick = "UPDATE schedule SET next_at = date_trunc('milliseconds', clock_timestamp()) - interval '20 s'";
+    sqlx::query(tick).execute(&mut conn).await.unwrap();
+    tstr_api::turns::enqueue_due(stack.replica(0).ops()).await.unwrap();
+    let worker = StackWorker::register(&stack, 0, "w").await;
+    worker.running().await;
+    let text = admin.get("/metrics").await.text();
+    for name in ["tstr_schedule_lateness_seconds", "tstr_queue_wait_seconds"] {
+        for line in [
+            format!("{name}_bucket{{le=\"15\"}} 0"),
+            format!("{name}_bucket{{le=\"300\"}} 1"),
+            format!("{name}_count 1"),
+        ] {
+            assert!(text.lines().any(|told| told == line), "{line} in {text}");
+        }
     }
 }
 
