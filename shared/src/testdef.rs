@@ -311,6 +311,9 @@ pub struct RegisteredTest {
     /// What may not be as it was meant, for instance a cell that no known runner takes.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// The next five instants at which it runs by itself; none while it is paused.
+    #[serde(default)]
+    pub upcoming: Vec<Upcoming>,
 }
 
 /// When a test runs by itself.
@@ -352,6 +355,10 @@ pub struct Applied {
     pub diff: Vec<FieldChange>,
     /// What may not be as it was meant.
     pub warnings: Vec<String>,
+    /// The next five instants at which the test runs by itself, or would after a dry run; none while it is paused, and
+    /// none while nobody knows where an `H` of its schedule will fall.
+    #[serde(default)]
+    pub upcoming: Vec<Upcoming>,
     /// The test as it is stored now; absent where a dry run would create it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<TestDef>,
@@ -445,13 +452,6 @@ impl NewTestDef {
         self.cron_schedule.as_deref().map(|spec| Schedule::parse_for(id, spec, zone)).transpose()
     }
 
-    /// Checks the schedule of a test that may have no id yet, and says what it means.
-    pub fn check_schedule(&self) -> Result<Option<Checked>, ScheduleError> {
-        self.cron_schedule.as_deref().map(|spec| Schedule::check(spec, self.time_zone.as_deref())).transpose()
-    }
-
-    /// Returns how old a missed instant may be to be made up for: what the test says, else the period of its schedule
-    /// at that instant, at most an hour.
     /// Returns the parsed schedule of a test that may have no id yet; nothing where an `H` waits for one, or where the
     /// schedule is refused.
     pub fn decided_schedule(&self, id: Option<TestId>) -> Option<Schedule> {
@@ -461,6 +461,13 @@ impl NewTestDef {
         }
     }
 
+    /// Checks the schedule of a test that may have no id yet, and says what it means.
+    pub fn check_schedule(&self) -> Result<Option<Checked>, ScheduleError> {
+        self.cron_schedule.as_deref().map(|spec| Schedule::check(spec, self.time_zone.as_deref())).transpose()
+    }
+
+    /// Returns how old a missed instant may be to be made up for: what the test says, else the period of its schedule
+    /// at that instant, at most an hour.
     pub fn start_deadline_at(&self, schedule: &Schedule, at: DateTime<Utc>) -> chrono::Duration {
         let hour = chrono::Duration::hours(1);
         match self.start_deadline {

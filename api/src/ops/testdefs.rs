@@ -1,5 +1,6 @@
 //! Tests: register, apply, change, delete, pause, list, and when they run next.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use tstr_shared::error::{ErrorCode, Invalid, field_of_fault, pointer_step};
@@ -7,6 +8,7 @@ use tstr_shared::ids::TestId;
 use tstr_shared::namespace::Namespace;
 use tstr_shared::page::{Page, PageRequest};
 use tstr_shared::permission::{TestsRead, TestsWrite};
+use tstr_shared::schedule::Upcoming;
 use tstr_shared::testdef::{Applied, Change, FieldChange, NewTestDef, RegisteredTest, TestDef, TestSchedule};
 use uuid::Uuid;
 
@@ -19,6 +21,9 @@ use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
 use crate::store::{self, Conn};
+
+/// How many of the next instants the answer to a registration shows.
+const SHOWN: usize = 5;
 
 impl Ops {
     /// Registers a test.
@@ -37,8 +42,7 @@ impl Ops {
             return Ok(answer);
         }
         let test = insert(&mut tx, &access, &new).await?;
-        let warnings = warnings(&mut tx, &access, &test).await?;
-        let answer = RegisteredTest { test, warnings };
+        let answer = registered(&mut tx, &access, test).await?;
         once.remember(&mut tx, &access, &answer).await?;
         tx.commit().await?;
         Ok(answer)
@@ -100,8 +104,12 @@ impl Ops {
         if after.is_none() && matches!(new.check_schedule(), Ok(Some(schedule)) if !schedule.is_decided) {
             warnings.push("the place of H in cron_schedule is decided when the test is registered".to_owned());
         }
+        // As a dry run: of the schedule that is asked for, not of the one that is stored.
+        let stored = after.as_ref().filter(|test| test.spec == new);
+        let next_at = stored.and_then(|test| test.next_run_at);
+        let upcoming = upcoming(&mut tx, after.as_ref().map(|test| test.id), &new, next_at).await?;
         tx.commit().await?;
-        Ok(Applied { change, dry_run, diff, warnings, test: after })
+        Ok(Applied { change, dry_run, diff, warnings, upcoming, test: after })
     }
 
     /// Changes single fields of a test by a JSON merge patch (RFC 7396).
@@ -125,9 +133,9 @@ impl Ops {
         let new = read_document(document)?;
         new.validate()?;
         let after = if new == before.spec { before } else { update(&mut tx, &access, &before, new).await? };
-        let warnings = warnings(&mut tx, &access, &after).await?;
+        let answer = registered(&mut tx, &access, after).await?;
         tx.commit().await?;
-        Ok(RegisteredTest { test: after, warnings })
+        Ok(answer)
     }
 
     /// Deletes a test; its runs stay.
@@ -248,14 +256,31 @@ async fn reschedule(
     }
 }
 
+/// Returns when a test runs next: a test that is stored with the instant `next_at`, or that would be. Nothing while it is
+/// paused, and where nobody knows yet where an `H` will fall.
+async fn upcoming(
+    conn: &mut Conn,
+    id: Option<TestId>,
+    spec: &NewTestDef,
+    next_at: Option<DateTime<Utc>>,
+) -> Result<Vec<Upcoming>> {
+    let Some(schedule) = spec.decided_schedule(id).filter(|_| !spec.paused) else { return Ok(Vec::new()) };
+    let now = store::housekeeping::now(conn).await?;
+    let deadline = spec.start_deadline_at(&schedule, next_at.unwrap_or(now));
+    Ok(schedule.preview(next_at, now, spec.catch_up, deadline, SHOWN))
+}
+
 /// Gives the gates of the test the slots that it says. Runs that may enter now are found by those who look for lanes.
 async fn set_slots(conn: &mut Conn, access: &Access<TestsWrite>, id: TestId, new: &NewTestDef) -> Result<()> {
     let gates = super::gates::registered_gates(new, access.namespace(), id)?;
     store::gates::set_slots(conn, access, &gates).await.map(drop)
 }
 
-async fn warnings(conn: &mut Conn, access: &Access<TestsWrite>, test: &TestDef) -> Result<Vec<String>> {
-    warnings_of(conn, access, &test.namespace, &test.spec).await
+/// Puts together what is answered to a registration.
+async fn registered(conn: &mut Conn, access: &Access<TestsWrite>, test: TestDef) -> Result<RegisteredTest> {
+    let warnings = warnings_of(conn, access, &test.namespace, &test.spec).await?;
+    let upcoming = upcoming(conn, Some(test.id), &test.spec, test.next_run_at).await?;
+    Ok(RegisteredTest { test, warnings, upcoming })
 }
 
 fn check_version(test: Option<&TestDef>, wanted: Option<i32>) -> Result<()> {
