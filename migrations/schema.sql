@@ -450,7 +450,7 @@ CREATE TABLE public.ledger (
     noted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT ledger_outcome_check CHECK ((outcome = ANY (ARRAY['ran'::text, 'skipped'::text, 'missed'::text]))),
     CONSTRAINT ledger_ran_check CHECK (((outcome <> 'ran'::text) OR ((matrix_id IS NOT NULL) AND (runs > 0)))),
-    CONSTRAINT ledger_reason_check CHECK ((((outcome = 'ran'::text) = (reason IS NULL)) AND ((reason IS NULL) OR (reason = ANY (ARRAY['concurrency'::text, 'quota'::text, 'storage_full'::text, 'unreadable'::text, 'deadline'::text, 'catch_up'::text]))))),
+    CONSTRAINT ledger_reason_check CHECK ((((outcome = 'ran'::text) = (reason IS NULL)) AND ((reason IS NULL) OR (reason = ANY (ARRAY['concurrency'::text, 'quota'::text, 'storage_full'::text, 'paused'::text, 'unreadable'::text, 'deadline'::text, 'catch_up'::text]))))),
     CONSTRAINT ledger_stretch_check CHECK ((((instants > 1) <= (until IS NOT NULL)) AND (instants > 0) AND (until >= scheduled_for)))
 );
 
@@ -495,6 +495,11 @@ ALTER TABLE public.namespace ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.paused_schedule (
+    test_id uuid NOT NULL,
+    since timestamp with time zone NOT NULL
 );
 
 CREATE TABLE public.ready (
@@ -768,6 +773,9 @@ ALTER TABLE ONLY public.namespace
 ALTER TABLE ONLY public.namespace
     ADD CONSTRAINT namespace_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.paused_schedule
+    ADD CONSTRAINT paused_schedule_pkey PRIMARY KEY (test_id);
+
 ALTER TABLE ONLY public.ready
     ADD CONSTRAINT ready_pkey PRIMARY KEY (lane, seq);
 
@@ -855,6 +863,9 @@ ALTER TABLE ONLY public.class
 
 ALTER TABLE ONLY public.gate
     ADD CONSTRAINT gate_namespace_fkey FOREIGN KEY (ns_id) REFERENCES public.namespace(id);
+
+ALTER TABLE ONLY public.paused_schedule
+    ADD CONSTRAINT paused_schedule_test_fkey FOREIGN KEY (test_id) REFERENCES public.test(id);
 
 ALTER TABLE ONLY public.schedule
     ADD CONSTRAINT schedule_test_fkey FOREIGN KEY (test_id) REFERENCES public.test(id);

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use tstr_shared::schedule::ZONE_TABLES;
 
 use crate::cmd;
 
@@ -12,6 +13,7 @@ use crate::cmd;
 #[command(
     name = "tstr",
     version,
+    long_version = format!("{}\ntime zone tables {ZONE_TABLES}", env!("CARGO_PKG_VERSION")),
     arg_required_else_help = true,
     before_help = "Examples:
   tstr up                          all of tstr on this machine

@@ -29,6 +29,8 @@ words!(
         Quota = "quota",
         /// The server had no room for more runs.
         StorageFull = "storage_full",
+        /// The test was paused.
+        Paused = "paused",
         /// The stored test could not be read.
         Unreadable = "unreadable",
         /// It was later than the test's `start_deadline`.
@@ -38,7 +40,7 @@ words!(
     }
 );
 
-/// One instant of a schedule, or a stretch of missed ones.
+/// One instant of a schedule, or a stretch of those that were missed or passed while the test was paused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LedgerEntry {
@@ -49,7 +51,7 @@ pub struct LedgerEntry {
     /// Why, unless it ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<LedgerReason>,
-    /// How late it was looked at, in milliseconds.
+    /// How late it was looked at, in milliseconds; of what was missed or paused nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_ms: Option<i64>,
     /// Names the runs that it made.
@@ -57,7 +59,8 @@ pub struct LedgerEntry {
     pub matrix_id: Option<MatrixId>,
     /// How many runs it made.
     pub runs: u32,
-    /// The last instant of a stretch: more than 100 missed instants stand in one entry.
+    /// The last instant of a stretch: of more than 100 instants that were missed, or passed while the test was paused,
+    /// the older ones stand in one entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<DateTime<Utc>>,
     /// How many instants the entry stands for; of a very long stretch at least.

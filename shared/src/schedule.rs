@@ -4,6 +4,10 @@
 //! @annually`; `CRON_TZ=Europe/Paris ` or `TZ=Europe/Paris ` may stand before it. When both day fields are
 //! restricted (neither begins with `*`), a day matches by either of them. Ranges do not wrap.
 //!
+//! Some days are counted within their month: `L` in the day of the month is its last day, and in the day of the week
+//! `FRIL` or `5L` is its last Friday, `TUE#3` or `2#3` its third Tuesday. A month that has no fifth one has no `TUE#5`.
+//! They may stand in a list with other days, and count as restricting their field.
+//!
 //! `H` stands for a value that the id of the test decides: `H` alone for one of the field's range, `H(a-b)` for one
 //! from a to b, `H/n` for every nth from one below n, `H(a-b)/n` for both. In the day of the month it reaches from 1 to
 //! 28. It spreads tests over the hour or the night, stays where it is, and is not a `*`: `H H * * *` is a fixed time.
@@ -19,6 +23,7 @@
 //! Everything here is pure: time comes from the caller, zones from the tables of `chrono-tz`. Answers end
 //! with the year 2099, as these tables do.
 
+mod counted;
 mod due;
 mod error;
 mod field;

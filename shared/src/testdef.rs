@@ -251,8 +251,8 @@ pub struct NewTestDef {
     /// The label combinations that the test is fanned out over; without it there is one run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matrix: Option<Matrix>,
-    /// When it runs by itself: five fields of a crontab, or a word such as `@daily`. `H` stands for a value that the
-    /// test's id decides.
+    /// When it runs by itself: five fields of a crontab, or a word such as `@daily`. `L` is the last day of the month,
+    /// `FRIL` its last Friday, `TUE#3` its third Tuesday. `H` stands for a value that the test's id decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(max = 128)))]
     pub cron_schedule: Option<String>,
@@ -321,6 +321,9 @@ pub struct RegisteredTest {
     /// What may not be as it was meant, for instance a cell that no known runner takes.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// The next five instants at which it runs by itself; none while it is paused.
+    #[serde(default)]
+    pub upcoming: Vec<Upcoming>,
 }
 
 /// When a test runs by itself.
@@ -362,6 +365,10 @@ pub struct Applied {
     pub diff: Vec<FieldChange>,
     /// What may not be as it was meant.
     pub warnings: Vec<String>,
+    /// The next five instants at which the test runs by itself, or would after a dry run; none while it is paused, and
+    /// none while nobody knows where an `H` of its schedule will fall.
+    #[serde(default)]
+    pub upcoming: Vec<Upcoming>,
     /// The test as it is stored now; absent where a dry run would create it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<TestDef>,
@@ -453,6 +460,15 @@ impl NewTestDef {
     pub fn schedule(&self, id: TestId) -> Result<Option<Schedule>, ScheduleError> {
         let zone = self.time_zone.as_deref();
         self.cron_schedule.as_deref().map(|spec| Schedule::parse_for(id, spec, zone)).transpose()
+    }
+
+    /// Returns the parsed schedule of a test that may have no id yet; nothing where an `H` waits for one, or where the
+    /// schedule is refused.
+    pub fn decided_schedule(&self, id: Option<TestId>) -> Option<Schedule> {
+        match id {
+            Some(id) => self.schedule(id).ok().flatten(),
+            None => Schedule::parse(self.cron_schedule.as_deref()?, self.time_zone.as_deref()).ok(),
+        }
     }
 
     /// Checks the schedule of a test that may have no id yet, and says what it means.

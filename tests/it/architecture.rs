@@ -225,6 +225,7 @@ const ONLY: &[Only] = &[
             ("cli/src/cmd/up/data_dir.rs", "where folders of a user are"),
             ("cli/src/cmd/up/postgres.rs", "where programs are"),
             ("proto/build.rs", "where the build writes"),
+            ("shared/src/schedule/tests/oracle/specs.rs", "the seed of an oracle's lines"),
             ("tests/", "what ./scripts/test says"),
         ],
     },

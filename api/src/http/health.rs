@@ -5,6 +5,7 @@ use aide::axum::routing::get_with;
 use axum::extract::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tstr_shared::schedule::ZONE_TABLES;
 
 use super::App;
 use super::body::Json;
@@ -19,7 +20,7 @@ pub(super) fn routes() -> ApiRouter<App> {
         "get_readyz",
         "Tells whether the server can serve.\nIt cannot while its database does not answer: 503, to be asked again.",
     );
-    let version = public("get_version", "Returns the version of the server.");
+    let version = public("get_version", "Returns the version of the server, and of its time zone tables.");
     ApiRouter::new()
         .api_route("/livez", get_with(get_livez, live))
         .api_route("/readyz", get_with(get_readyz, ready))
@@ -62,6 +63,8 @@ struct Version {
     version: &'static str,
     /// The version of this interface.
     api: &'static str,
+    /// The release of the IANA time zone tables by which it reads schedules.
+    zone_tables: &'static str,
 }
 
 /// How much is told.
@@ -85,5 +88,5 @@ async fn get_readyz(State(app): State<App>, Query(query): Query<ReadyQuery>) -> 
 }
 
 async fn get_version() -> Json<Version> {
-    Json(Version { version: env!("CARGO_PKG_VERSION"), api: "v1" })
+    Json(Version { version: env!("CARGO_PKG_VERSION"), api: "v1", zone_tables: ZONE_TABLES })
 }

@@ -382,7 +382,12 @@ impl Ops {
         let claims: HashMap<_, _> =
             asks.iter().map(|ask| ((ask.asker.runner, ask.asker.claim_id), ask.asker.claim())).collect();
         let mut given: HashMap<ClaimOf, Vec<LeasedRun>> = HashMap::new();
+        let (waited, now) = (metrics::histogram!("tstr_queue_wait_seconds"), self.0.clock.now().now);
         for one in look.runs {
+            if one.run.fence.attempt == 1 {
+                let wait = now - one.run.fence.run_id.time();
+                waited.record(wait.num_milliseconds().max(0) as f64 / 1000.0);
+            }
             if let Some(claim) = claims.get(&(one.runner, one.claim_id)) {
                 given.entry(*claim).or_default().push(one.run);
             }

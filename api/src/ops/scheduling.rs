@@ -114,13 +114,16 @@ impl Ops {
         self.ensure_days(&times.into_iter().collect::<Vec<_>>()).await?;
         let enqueued = self.enqueue(&mut tx, access, batch.planned).await?;
         batch.entries.extend(batch.instants.iter().map(|instant| became_of(instant, &enqueued)));
-        store::ledger::write(&mut tx, access, &batch.entries).await?;
+        let late = store::ledger::write(&mut tx, access, &batch.entries).await?;
         store::schedules::advance(&mut tx, access, &batch.next).await?;
         tx.commit().await?;
         let (tests, runs) = (batch.next.len(), enqueued.made.len());
         self.0.pace.note(tests, runs.max(batch.entries.len()));
         tracing::debug!(tests, runs, "{tests} tests were due, {runs} runs made");
         self.announce_enqueued(enqueued);
+        let lateness = metrics::histogram!("tstr_schedule_lateness_seconds");
+        // A clock that was set back has made it early; that is not late.
+        late.into_iter().for_each(|ms| lateness.record(ms.max(0) as f64 / 1000.0));
         Ok(tests)
     }
 
@@ -310,12 +313,37 @@ fn missed(test: &DueTest, due: &Due, catch_up: CatchUp, deadline: Duration) -> V
         CatchUp::None | CatchUp::Last | CatchUp::All => LedgerReason::CatchUp,
     };
     let one = |at: DateTime<Utc>| entry(test.id, test.ns_id, at, (LedgerOutcome::Missed, Some(reason(at))));
-    let (older, alone) = due.missed.split_at(count.saturating_sub(MISSED_ALONE));
-    let stretch = older.last().map(|last| NewEntry {
-        stretch: Some((*last, older.len() as u32)),
-        // What is not listed begins with the instant that was due first.
-        ..one(if due.missed_more { test.next_at } else { older[0] })
-    });
+    // What is not listed begins with the instant that was due first.
+    listed(&due.missed, due.missed_more.then_some(test.next_at), one)
+}
+
+/// Says which instants passed from `since` to `now` while a test was paused: each is skipped.
+pub(super) fn paused(
+    (test_id, ns_id): (TestId, i32),
+    schedule: &Schedule,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Vec<NewEntry> {
+    let first = schedule.next_after(since - Duration::nanoseconds(1)).filter(|first| *first <= now);
+    let Some(first) = first else { return Vec::new() };
+    let due = schedule.due(first, now, CatchUp::None, Duration::zero());
+    // What is due just now was not to run either.
+    let passed: Vec<DateTime<Utc>> = due.missed.into_iter().chain(due.instants).collect();
+    let skipped = (LedgerOutcome::Skipped, Some(LedgerReason::Paused));
+    listed(&passed, due.missed_more.then_some(first), |at| entry(test_id, ns_id, at, skipped))
+}
+
+/// Makes the entries of instants: the newest each by itself, those before them as one stretch, which begins with `unlisted`
+/// where there are older ones that are not among the instants.
+fn listed(
+    instants: &[DateTime<Utc>],
+    unlisted: Option<DateTime<Utc>>,
+    one: impl Fn(DateTime<Utc>) -> NewEntry,
+) -> Vec<NewEntry> {
+    let (older, alone) = instants.split_at(instants.len().saturating_sub(MISSED_ALONE));
+    let stretch = older
+        .last()
+        .map(|last| NewEntry { stretch: Some((*last, older.len() as u32)), ..one(unlisted.unwrap_or(older[0])) });
     stretch.into_iter().chain(alone.iter().map(|at| one(*at))).collect()
 }
 

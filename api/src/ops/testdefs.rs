@@ -1,5 +1,6 @@
 //! Tests: register, apply, change, delete, pause, list, and when they run next.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use tstr_shared::error::{ErrorCode, Invalid, field_of_fault, pointer_step};
@@ -7,17 +8,22 @@ use tstr_shared::ids::TestId;
 use tstr_shared::namespace::Namespace;
 use tstr_shared::page::{Page, PageRequest};
 use tstr_shared::permission::{TestsRead, TestsWrite};
+use tstr_shared::schedule::Upcoming;
 use tstr_shared::testdef::{Applied, Change, FieldChange, NewTestDef, RegisteredTest, TestDef, TestSchedule};
 use uuid::Uuid;
 
 pub use crate::store::testdefs::TestFilter;
 
 use super::explain::warnings_of;
+use super::scheduling::paused;
 use super::{IdempotencyKey, Ops};
 use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
 use crate::store::{self, Conn};
+
+/// How many of the next instants the answer to a registration shows.
+const SHOWN: usize = 5;
 
 impl Ops {
     /// Registers a test.
@@ -36,8 +42,7 @@ impl Ops {
             return Ok(answer);
         }
         let test = insert(&mut tx, &access, &new).await?;
-        let warnings = warnings(&mut tx, &access, &test).await?;
-        let answer = RegisteredTest { test, warnings };
+        let answer = registered(&mut tx, &access, test).await?;
         once.remember(&mut tx, &access, &answer).await?;
         tx.commit().await?;
         Ok(answer)
@@ -99,8 +104,12 @@ impl Ops {
         if after.is_none() && matches!(new.check_schedule(), Ok(Some(schedule)) if !schedule.is_decided) {
             warnings.push("the place of H in cron_schedule is decided when the test is registered".to_owned());
         }
+        // As a dry run: of the schedule that is asked for, not of the one that is stored.
+        let stored = after.as_ref().filter(|test| test.spec == new);
+        let next_at = stored.and_then(|test| test.next_run_at);
+        let upcoming = upcoming(&mut tx, after.as_ref().map(|test| test.id), &new, next_at).await?;
         tx.commit().await?;
-        Ok(Applied { change, dry_run, diff, warnings, test: after })
+        Ok(Applied { change, dry_run, diff, warnings, upcoming, test: after })
     }
 
     /// Changes single fields of a test by a JSON merge patch (RFC 7396).
@@ -124,9 +133,9 @@ impl Ops {
         let new = read_document(document)?;
         new.validate()?;
         let after = if new == before.spec { before } else { update(&mut tx, &access, &before, new).await? };
-        let warnings = warnings(&mut tx, &access, &after).await?;
+        let answer = registered(&mut tx, &access, after).await?;
         tx.commit().await?;
-        Ok(RegisteredTest { test: after, warnings })
+        Ok(answer)
     }
 
     /// Deletes a test; its runs stay.
@@ -142,6 +151,7 @@ impl Ops {
         let before = self.locked(&mut tx, &access, test).await?;
         check_version(Some(&before), if_version)?;
         store::schedules::set_next(&mut tx, &access, before.id, None).await?;
+        store::schedules::unpause(&mut tx, &access, before.id).await?;
         if !store::testdefs::delete(&mut tx, &access, before.id, before.version).await? {
             return Err(Error::not_found("test"));
         }
@@ -194,7 +204,7 @@ impl Ops {
 async fn insert(conn: &mut Conn, access: &Access<TestsWrite>, new: &NewTestDef) -> Result<TestDef> {
     let id = TestId(Uuid::now_v7());
     store::testdefs::insert(conn, access, id, new).await?;
-    reschedule(conn, access, id, new).await?;
+    reschedule(conn, access, id, None, new).await?;
     set_slots(conn, access, id, new).await?;
     stored(conn, access, id).await
 }
@@ -206,7 +216,7 @@ async fn update(conn: &mut Conn, access: &Access<TestsWrite>, before: &TestDef, 
     }
     // An instant that is due already must not be skipped because something else was changed.
     if timing(&before.spec) != timing(&new) {
-        reschedule(conn, access, before.id, &new).await?;
+        reschedule(conn, access, before.id, Some(&before.spec), &new).await?;
     }
     if before.spec.concurrency != new.concurrency {
         set_slots(conn, access, before.id, &new).await?;
@@ -219,12 +229,45 @@ async fn stored(conn: &mut Conn, access: &Access<TestsWrite>, id: TestId) -> Res
     found.ok_or_else(|| Error::internal(anyhow::anyhow!("a stored test is not there")))
 }
 
-async fn reschedule(conn: &mut Conn, access: &Access<TestsWrite>, id: TestId, new: &NewTestDef) -> Result<()> {
+/// Puts a test on the schedule, takes it off, or pauses it; what passed while it was paused `before` goes into the ledger.
+async fn reschedule(
+    conn: &mut Conn,
+    access: &Access<TestsWrite>,
+    id: TestId,
+    before: Option<&NewTestDef>,
+    new: &NewTestDef,
+) -> Result<()> {
     // Almost all was checked before the id was drawn; where H falls may still make a line that hardly ever happens.
     let schedule = new.schedule(id).map_err(|fault| Invalid::one(format!("/{}", fault.field()), fault.to_string()))?;
-    let schedule = schedule.filter(|_| !new.paused);
     let now = store::housekeeping::now(conn).await?;
-    store::schedules::set_next(conn, access, id, schedule.and_then(|schedule| schedule.next_after(now))).await
+    if let Some(since) = store::schedules::unpause(conn, access, id).await?
+        && let Some(before) = before.filter(|before| before.paused)
+        && let Some(passed) = before.decided_schedule(Some(id))
+    {
+        let entries = paused((id, access.namespace()), &passed, since, now);
+        store::ledger::write(conn, access, &entries).await?;
+    }
+    match schedule {
+        Some(_) if new.paused => store::schedules::pause(conn, access, id, now).await,
+        schedule => {
+            let next = schedule.and_then(|schedule| schedule.next_after(now));
+            store::schedules::set_next(conn, access, id, next).await
+        }
+    }
+}
+
+/// Returns when a test runs next: a test that is stored with the instant `next_at`, or that would be. Nothing while it is
+/// paused, and where nobody knows yet where an `H` will fall.
+async fn upcoming(
+    conn: &mut Conn,
+    id: Option<TestId>,
+    spec: &NewTestDef,
+    next_at: Option<DateTime<Utc>>,
+) -> Result<Vec<Upcoming>> {
+    let Some(schedule) = spec.decided_schedule(id).filter(|_| !spec.paused) else { return Ok(Vec::new()) };
+    let now = store::housekeeping::now(conn).await?;
+    let deadline = spec.start_deadline_at(&schedule, next_at.unwrap_or(now));
+    Ok(schedule.preview(next_at, now, spec.catch_up, deadline, SHOWN))
 }
 
 /// Gives the gates of the test the slots that it says. Runs that may enter now are found by those who look for lanes.
@@ -233,8 +276,11 @@ async fn set_slots(conn: &mut Conn, access: &Access<TestsWrite>, id: TestId, new
     store::gates::set_slots(conn, access, &gates).await.map(drop)
 }
 
-async fn warnings(conn: &mut Conn, access: &Access<TestsWrite>, test: &TestDef) -> Result<Vec<String>> {
-    warnings_of(conn, access, &test.namespace, &test.spec).await
+/// Puts together what is answered to a registration.
+async fn registered(conn: &mut Conn, access: &Access<TestsWrite>, test: TestDef) -> Result<RegisteredTest> {
+    let warnings = warnings_of(conn, access, &test.namespace, &test.spec).await?;
+    let upcoming = upcoming(conn, Some(test.id), &test.spec, test.next_run_at).await?;
+    Ok(RegisteredTest { test, warnings, upcoming })
 }
 
 fn check_version(test: Option<&TestDef>, wanted: Option<i32>) -> Result<()> {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use tstr_shared::ids::{MatrixId, TestId};
 use tstr_shared::ledger::{LedgerEntry, LedgerOutcome, LedgerReason};
-use tstr_shared::permission::TestsRead;
+use tstr_shared::permission::{TestsRead, TestsWrite};
 use uuid::Uuid;
 
 use super::Conn;
@@ -27,19 +27,25 @@ pub struct NewEntry {
     pub stretch: Option<(DateTime<Utc>, u32)>,
 }
 
-/// Writes what became of instants; what is written already stays.
-pub async fn write(conn: &mut Conn, _: &Access<System>, entries: &[NewEntry]) -> Result<()> {
+/// Permissions under which lines of the ledger are written: by the schedule, or by a change of a test.
+pub trait WritesLedger {}
+impl WritesLedger for System {}
+impl WritesLedger for TestsWrite {}
+
+/// Writes what became of instants; what is written already stays. Returns how late those were that ran, in milliseconds.
+pub async fn write<P: WritesLedger>(conn: &mut Conn, _: &Access<P>, entries: &[NewEntry]) -> Result<Vec<i64>> {
     let column = |read: &dyn Fn(&NewEntry) -> i32| entries.iter().map(read).collect::<Vec<_>>();
-    sqlx::query!(
+    let written = sqlx::query_scalar!(
         r#"INSERT INTO ledger (test_id, scheduled_for, ns_id, outcome, reason, late_ms, matrix_id, runs, until, instants)
            SELECT test_id, scheduled_for, ns_id, outcome, reason,
-                  CASE WHEN outcome <> 'missed'
+                  CASE WHEN outcome <> 'missed' AND reason IS DISTINCT FROM 'paused'
                        THEN (extract(epoch FROM clock_timestamp() - scheduled_for) * 1000)::bigint END,
                   matrix_id, runs, until, instants
            FROM unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::text[], $5::text[], $6::uuid[], $7::int[],
                        $8::timestamptz[], $9::int[])
                 AS u(test_id, scheduled_for, ns_id, outcome, reason, matrix_id, runs, until, instants)
-           ON CONFLICT (test_id, scheduled_for) DO NOTHING"#,
+           ON CONFLICT (test_id, scheduled_for) DO NOTHING
+           RETURNING CASE WHEN outcome = 'ran' THEN late_ms END"#,
         &entries.iter().map(|entry| entry.test_id.0).collect::<Vec<_>>(),
         &entries.iter().map(|entry| entry.scheduled_for).collect::<Vec<_>>(),
         &column(&|entry| entry.ns_id),
@@ -51,10 +57,8 @@ pub async fn write(conn: &mut Conn, _: &Access<System>, entries: &[NewEntry]) ->
         &entries.iter().map(|entry| entry.stretch.map(|stretch| stretch.0)).collect::<Vec<_>>()
             as &[Option<DateTime<Utc>>],
         &column(&|entry| entry.stretch.map_or(1, |stretch| stretch.1 as i32)),
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+    );
+    Ok(written.fetch_all(conn).await?.into_iter().flatten().collect())
 }
 
 /// Lists the ledger of a test, the newest instant first, behind `before`.

@@ -41,6 +41,29 @@ pub async fn set_next(conn: &mut Conn, _: &Access<TestsWrite>, id: TestId, next:
     Ok(())
 }
 
+/// Takes a test that is paused off the schedule, and keeps from which instant on the ledger has nothing of it: from the one
+/// that is due and was not looked at, else from `now`.
+pub async fn pause(conn: &mut Conn, _: &Access<TestsWrite>, id: TestId, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        r#"WITH gone AS (
+               DELETE FROM schedule WHERE test_id = $1 RETURNING next_at)
+           INSERT INTO paused_schedule (test_id, since)
+           VALUES ($1, least((SELECT next_at FROM gone), $2))
+           ON CONFLICT (test_id) DO UPDATE SET since = EXCLUDED.since"#,
+        id.0,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Forgets that a test is paused; returns from which instant on the ledger has nothing of it.
+pub async fn unpause(conn: &mut Conn, _: &Access<TestsWrite>, id: TestId) -> Result<Option<DateTime<Utc>>> {
+    let since = sqlx::query_scalar!("DELETE FROM paused_schedule WHERE test_id = $1 RETURNING since", id.0);
+    Ok(since.fetch_optional(conn).await?)
+}
+
 /// Moves tests on after their due instants have been enqueued, in the same transaction; those without a next instant
 /// leave the schedule. Their rows are locked already.
 pub async fn advance(conn: &mut Conn, _: &Access<System>, next: &[(TestId, Option<DateTime<Utc>>)]) -> Result<()> {

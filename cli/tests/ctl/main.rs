@@ -206,6 +206,35 @@ fn apply_sends_each_document_to_its_address_in_the_order_of_its_keys() {
 }
 
 #[test]
+fn what_is_registered_says_when_it_runs_next() {
+    let local = |day| json!({"at": "2026-03-08T07:00:00Z", "local": format!("2026-03-{day}T03:00:00-04:00")});
+    let noted = json!({"at": "2026-03-08T07:00:00Z", "local": "2026-03-08T03:00:00-04:00", "note": "runs at 03:00"});
+    let upcoming = json!([local("07"), noted]);
+    let told = ["a: runs next at 2026-03-07T03:00:00-04:00, 2026-03-08T03:00:00-04:00", "a: runs at 03:00"];
+    let file = test_file("name: a\n");
+    let path = file.path().display().to_string();
+    for (line, change, is_told) in [
+        (format!("test apply -f {path}"), "created", true),
+        (format!("test apply -f {path}"), "updated", true),
+        (format!("test apply -f {path}"), "unchanged", false),
+        (format!("test apply -o json -f {path}"), "created", false),
+        (format!("test register -f {path}"), "created", true),
+    ] {
+        let upcoming = upcoming.clone();
+        let fake = Fake::start(move |_, _| {
+            Reply::Json(
+                201,
+                json!({"name": "a", "change": change, "dry_run": false, "diff": [], "warnings": [], "upcoming": upcoming}),
+            )
+        });
+        let ran = run(&fake.url, &line);
+        for words in told {
+            assert_eq!(ran.err.lines().any(|line| line == words), is_told, "{line} ({change}): {}", ran.err);
+        }
+    }
+}
+
+#[test]
 fn diff_is_exit_code_20_when_there_is_one() {
     let file = test_file("name: a\n");
     let line = format!("test diff -f {}", file.path().display());

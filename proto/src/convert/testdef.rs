@@ -229,13 +229,15 @@ impl TryFrom<pb::Test> for TestDef {
 
 impl From<RegisteredTest> for pb::CreateTestResponse {
     fn from(registered: RegisteredTest) -> Self {
-        Self { test: Some(registered.test.into()), warnings: registered.warnings }
+        let RegisteredTest { test, warnings, upcoming } = registered;
+        Self { test: Some(test.into()), warnings, upcoming: upcoming.into_iter().map(Into::into).collect() }
     }
 }
 
 impl From<RegisteredTest> for pb::PatchTestResponse {
     fn from(registered: RegisteredTest) -> Self {
-        Self { test: Some(registered.test.into()), warnings: registered.warnings }
+        let RegisteredTest { test, warnings, upcoming } = registered;
+        Self { test: Some(test.into()), warnings, upcoming: upcoming.into_iter().map(Into::into).collect() }
     }
 }
 
@@ -264,6 +266,7 @@ impl From<Applied> for pb::ApplyTestResponse {
             diff: applied.diff.into_iter().map(Into::into).collect(),
             warnings: applied.warnings,
             test: applied.test.map(Into::into),
+            upcoming: applied.upcoming.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -277,6 +280,7 @@ impl TryFrom<pb::ApplyTestResponse> for Applied {
             diff: parts("/diff", message.diff)?,
             warnings: message.warnings,
             test: message.test.map(|test| part("/test", test)).transpose()?,
+            upcoming: parts("/upcoming", message.upcoming)?,
         })
     }
 }

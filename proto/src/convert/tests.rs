@@ -74,6 +74,7 @@ mod round_trip {
             diff: vec![change(None, Some(json!({"a": [1, 2.5, null]}))), change(Some(json!(null)), None)],
             warnings: vec!["w".into()],
             test: None,
+            upcoming: vec![Upcoming { at: DateTime::UNIX_EPOCH, local: "1970".into(), note: Some("n".into()) }],
         };
         assert_eq!(sent::<pb::ApplyTestResponse, _>(value.clone()), value);
     }

@@ -1,4 +1,4 @@
-//! The grammar of one crontab field: `*`, numbers, names, ranges, steps, `H`, and lists of them.
+//! The grammar of one crontab field: `*`, numbers, names, ranges, steps, `H`, counted days, and lists of them.
 //!
 //! Every field is read here although the `cron` crate could read most of them: the crate counts weekdays
 //! differently, accepts forms crontab does not know, and cannot tell people which column is wrong.
@@ -7,6 +7,7 @@
 use std::fmt;
 
 use super::ScheduleError;
+use super::counted::CountedDay;
 use super::spread::Places;
 
 const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
@@ -85,6 +86,10 @@ pub(super) struct Values {
     items: Vec<Item>,
     /// Bit n is set when n is a value; Sunday is bit 0 only.
     set: u64,
+    /// Days whose numbers differ from month to month, each once.
+    counted: Vec<CountedDay>,
+    /// It begins with a `*`.
+    leads_with_star: bool,
     /// There is an `H` in it.
     spreads: bool,
 }
@@ -101,24 +106,30 @@ struct Item {
 impl Values {
     /// Reads one field. `column` is where `text` begins in the line, counted from 1; `places` is where an `H` falls.
     pub(super) fn parse(field: CronField, text: &str, column: usize, places: Places) -> Result<Self, ScheduleError> {
-        let mut items = Vec::new();
+        let (mut items, mut counted) = (Vec::new(), Vec::new());
         let mut item_column = column;
         for item in text.split(',') {
-            items.push(Item::parse(field, item, places).map_err(|reason| ScheduleError::BadField {
+            let read = match CountedDay::parse(field, item) {
+                Some(day) => day.map(|day| counted.push(day)),
+                None => Item::parse(field, item, places).map(|item| items.push(item)),
+            };
+            read.map_err(|reason| ScheduleError::BadField {
                 field,
                 text: text.to_owned(),
                 column: item_column,
                 reason,
-            })?);
+            })?;
             item_column += item.chars().count() + 1;
         }
+        counted.sort_unstable();
+        counted.dedup();
         let set = items.iter().flat_map(|item| item.values()).fold(0, |set, value| set | 1 << value);
         let set = match field {
             CronField::DayOfWeek => (set | set >> 7) & 0b111_1111,
             CronField::Minute | CronField::Hour | CronField::DayOfMonth | CronField::Month => set,
         };
         let spreads = text.split(',').any(|item| spread_of(item).is_some());
-        Ok(Self { field, items, set, spreads })
+        Ok(Self { field, items, set, counted, leads_with_star: text.starts_with('*'), spreads })
     }
 
     /// True when an `H` stands in the field.
@@ -137,7 +148,7 @@ impl Values {
 
     /// True when the field begins with `*`; such a day field narrows the other one instead of adding to it.
     pub(super) fn leads_with_star(&self) -> bool {
-        self.items.first().is_some_and(|item| item.star)
+        self.leads_with_star
     }
 
     /// True when the field says «every» rather than «at»: it has a `*` or a step somewhere.
@@ -145,13 +156,23 @@ impl Values {
         self.items.iter().any(|item| item.star || item.step.is_some())
     }
 
-    /// Returns the values in ascending order; Sunday is 0.
+    /// Returns the days of the field that are counted within their month, in the order in which people read them.
+    pub(super) fn counted(&self) -> &[CountedDay] {
+        &self.counted
+    }
+
+    /// True when the field names `value`, which of a weekday is 0 for Sunday.
+    pub(super) fn has(&self, value: u32) -> bool {
+        self.set & 1 << value != 0
+    }
+
+    /// Returns the values in ascending order; Sunday is 0. Counted days are not among them.
     pub(super) fn iter(&self) -> impl Iterator<Item = u8> + use<> {
         let set = self.set;
         (0..=59).filter(move |value| set & 1 << value != 0)
     }
 
-    /// Returns the field in the `cron` crate's words.
+    /// Returns the field in the `cron` crate's words, which has none for counted days.
     ///
     /// The crate counts weekdays from 1 = Sunday and knows no 0, so weekdays go to it by name.
     pub(super) fn to_crate(&self) -> String {
@@ -263,7 +284,8 @@ impl fmt::Display for Item {
     }
 }
 
-fn parse_value(field: CronField, text: &str) -> Result<u8, String> {
+/// Reads a number or a name of the field; the error is the reason, in words.
+pub(super) fn parse_value(field: CronField, text: &str) -> Result<u8, String> {
     let (low, high) = (field.low(), field.high());
     if text.is_empty() {
         return Err("a value is missing".to_owned());
@@ -300,7 +322,7 @@ fn parse_between(digits: &str, low: u8, high: u8) -> Option<u8> {
 }
 
 /// True for digits only, where `parse` would also accept «+5».
-fn is_number(text: &str) -> bool {
+pub(super) fn is_number(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
@@ -311,18 +333,9 @@ fn spread_of(item: &str) -> Option<&str> {
 
 /// Names the extensions of other crons, so that people do not hunt for a typing error.
 fn not_supported(item: &str) -> Option<String> {
-    let item = item.to_ascii_uppercase();
-    let is_last_day = item.strip_suffix('L').is_some_and(|day| is_number(day) || WEEKDAYS.contains(&day));
-    let is_near_weekday = item.strip_suffix('W').is_some_and(|day| is_number(day) || day == "L");
     if item.contains('?') {
-        Some("? is not supported, write *".to_owned())
-    } else if item.contains('#') {
-        Some("# is not supported yet".to_owned())
-    } else if is_last_day || item.starts_with("L-") {
-        Some("L is not supported yet".to_owned())
-    } else if is_near_weekday {
-        Some("W is not supported yet".to_owned())
-    } else {
-        None
+        return Some("? is not supported, write *".to_owned());
     }
+    let day = item.strip_suffix(['W', 'w'])?;
+    (is_number(day) || day.eq_ignore_ascii_case("L")).then(|| "W is not supported".to_owned())
 }

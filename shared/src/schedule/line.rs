@@ -1,16 +1,17 @@
 //! A crontab line on a wall clock: which dates and times of day it names, zones and gaps apart.
 //!
-//! The `cron` crate finds the times; this file makes it a standard crontab: five fields, `@` words, and
-//! two restricted day fields that add up instead of narrowing each other.
+//! The `cron` crate finds the times; this file makes it a standard crontab: five fields, `@` words, days that are
+//! counted within their month, and two restricted day fields that add up instead of narrowing each other.
 //! What happens where a zone's wall clock jumps is left to [`super::Schedule`].
 
 use std::str::FromStr;
 
-use chrono::NaiveDateTime;
+use chrono::{Datelike, Duration, NaiveDate, NaiveDateTime, NaiveTime};
 
-use super::ScheduleError;
+use super::counted::CountedDay;
 use super::field::{CronField, Values};
 use super::spread::Places;
+use super::{LAST_YEAR, ScheduleError};
 
 /// The five fields of a line and the searches they stand for.
 #[derive(Debug, Clone)]
@@ -21,8 +22,10 @@ pub(super) struct Line {
     pub(super) month: Values,
     pub(super) day_of_week: Values,
     search: cron::Schedule,
-    /// Present when both day fields are restricted: a day then matches by either of them.
+    /// Present when both day fields are restricted and a search can name their days.
     or_search: Option<cron::Schedule>,
+    /// Both day fields are restricted: a day matches by either of them.
+    either_day: bool,
 }
 
 /// A word of the line and the column where it begins, counted from 1.
@@ -63,11 +66,14 @@ impl Line {
             cron::Schedule::from_str(&line)
                 .map_err(|error| ScheduleError::Refused { spec: spec.to_owned(), reason: error.to_string() })
         };
-        let (dom, dow) = (day_of_month.to_crate(), day_of_week.to_crate());
-        let either = !day_of_month.leads_with_star() && !day_of_week.leads_with_star();
-        let (search, or_search) =
-            if either { (search(&dom, "*")?, Some(search("*", &dow)?)) } else { (search(&dom, &dow)?, None) };
-        Ok(Self { minute, hour, day_of_month, month, day_of_week, search, or_search })
+        let either_day = !day_of_month.leads_with_star() && !day_of_week.leads_with_star();
+        let (search, or_search) = if counts_days(&day_of_month, &day_of_week) {
+            (search("*", "*")?, None)
+        } else {
+            let (dom, dow) = (day_of_month.to_crate(), day_of_week.to_crate());
+            if either_day { (search(&dom, "*")?, Some(search("*", &dow)?)) } else { (search(&dom, &dow)?, None) }
+        };
+        Ok(Self { minute, hour, day_of_month, month, day_of_week, search, or_search, either_day })
     }
 
     /// True when the line names times of day, rather than every so many minutes or hours.
@@ -83,27 +89,58 @@ impl Line {
 
     /// True when it depends on the place of an `H` how often the line names a day at all.
     pub(super) fn may_miss_days(&self) -> bool {
-        (self.month.spreads() || self.day_of_week.spreads())
-            && !self.day_of_month.is_all()
-            && (self.or_search.is_none() || self.day_of_month.iter().all(|day| day > 28))
+        let (month_days, weekdays) = (&self.day_of_month, &self.day_of_week);
+        let has_fifth = weekdays.counted().iter().any(|day| matches!(day, CountedDay::Nth { nth: 5, .. }));
+        let has_late_days_only = month_days.counted().is_empty() && month_days.iter().all(|day| day > 28);
+        (self.month.spreads() || weekdays.spreads())
+            && (has_fifth || !month_days.is_all() && (!self.either_day || has_late_days_only))
     }
 
     /// True when a day matches by either of the two day fields.
     pub(super) fn matches_either_day(&self) -> bool {
-        self.or_search.is_some()
+        self.either_day
     }
 
     /// Returns the first wall time strictly after `wall` that the line names, up to the year 2100.
     pub(super) fn next_after(&self, wall: NaiveDateTime) -> Option<NaiveDateTime> {
-        // The crate searches in UTC, a wall clock that never jumps: at a jump it would skip days, run
-        // twice, and answer out of order.
-        let wall = wall.and_utc();
-        let next = |search: &cron::Schedule| search.after(&wall).next();
-        let first = next(&self.search);
-        let second = self.or_search.as_ref().and_then(next);
-        let earliest = first.into_iter().chain(second).min()?;
-        Some(earliest.naive_utc())
+        let first = next_of(&self.search, wall);
+        if counts_days(&self.day_of_month, &self.day_of_week) {
+            return self.on_named_day(first?);
+        }
+        let second = self.or_search.as_ref().and_then(|search| next_of(search, wall));
+        first.into_iter().chain(second).min()
     }
+
+    /// Returns `found`, a time on any day of the months, or the first time on a later day that the line names.
+    fn on_named_day(&self, found: NaiveDateTime) -> Option<NaiveDateTime> {
+        if self.names_day(found.date()) {
+            return Some(found);
+        }
+        let mut later = found.date().iter_days().skip(1).take_while(|day| day.year() <= LAST_YEAR + 1);
+        let day = later.find(|day| self.names_day(*day))?;
+        next_of(&self.search, day.and_time(NaiveTime::MIN) - Duration::seconds(1))
+    }
+
+    /// True when the line names the day, whatever the time.
+    fn names_day(&self, day: NaiveDate) -> bool {
+        let counts = |field: &Values| field.counted().iter().any(|counted| counted.is_on(day));
+        let by_date = || self.day_of_month.has(day.day()) || counts(&self.day_of_month);
+        let by_weekday = || self.day_of_week.has(day.weekday().num_days_from_sunday()) || counts(&self.day_of_week);
+        self.month.has(day.month())
+            && if self.either_day { by_date() || by_weekday() } else { by_date() && by_weekday() }
+    }
+}
+
+/// True when there are days that the `cron` crate knows no words for: it then searches on all days.
+fn counts_days(day_of_month: &Values, day_of_week: &Values) -> bool {
+    !(day_of_month.counted().is_empty() && day_of_week.counted().is_empty())
+}
+
+/// Returns the first time strictly after `wall` that a search finds.
+fn next_of(search: &cron::Schedule, wall: NaiveDateTime) -> Option<NaiveDateTime> {
+    // The crate searches in UTC, a wall clock that never jumps: at a jump it would skip days, run
+    // twice, and answer out of order.
+    search.after(&wall.and_utc()).next().map(|at| at.naive_utc())
 }
 
 /// Cuts a line at its blanks.

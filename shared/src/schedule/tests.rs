@@ -1,5 +1,6 @@
 //! What a line means, what is refused, and what happens where clocks jump; one claim each.
 
+mod counted;
 mod due;
 mod oracle;
 mod properties;
@@ -97,6 +98,9 @@ fn two_restricted_day_fields_add_up() {
         ]
     );
     assert_same("0 0 1-31 * MON", "0 0 * * *");
+    // One of them alone would never happen.
+    assert_same("0 0 30 2 MON", "0 0 * 2 MON");
+    assert_same("0 0 30 2 MONL", "0 0 * 2 MONL");
 }
 
 #[test]
@@ -166,13 +170,8 @@ fn the_advice_in_a_message_is_itself_valid() {
 #[test]
 fn extensions_of_other_crons_are_refused_by_name() {
     for (spec, message) in [
-        ("0 0 L * *", r#"day-of-month field "L", column 5: L is not supported yet"#),
-        ("0 0 L-3 * *", r#"day-of-month field "L-3", column 5: L is not supported yet"#),
-        ("0 0 * * 5L", r#"day-of-week field "5L", column 9: L is not supported yet"#),
-        ("0 0 * * friL", r#"day-of-week field "friL", column 9: L is not supported yet"#),
-        ("0 0 15W * *", r#"day-of-month field "15W", column 5: W is not supported yet"#),
-        ("0 0 LW * *", r#"day-of-month field "LW", column 5: W is not supported yet"#),
-        ("0 0 * * MON#2", r##"day-of-week field "MON#2", column 9: # is not supported yet"##),
+        ("0 0 15W * *", r#"day-of-month field "15W", column 5: W is not supported"#),
+        ("0 0 1,LW * *", r#"day-of-month field "1,LW", column 7: W is not supported"#),
         ("0 0 ? * MON", r#"day-of-month field "?", column 5: ? is not supported, write *"#),
         ("@every 5m", r#""@every" is not supported, write for example */5 * * * * for every 5 minutes"#),
         ("@reboot", r#""@reboot" is not supported, a schedule follows the clock only"#),

@@ -8,6 +8,7 @@ use std::fmt;
 use chrono::NaiveDateTime;
 use chrono_tz::Tz;
 
+use super::counted::CountedDay;
 use super::line::Line;
 
 /// Up to this many times of day are listed one by one.
@@ -29,6 +30,9 @@ const MONTHS: [&str; 12] = [
 ];
 /// From Monday to Sunday, as people read a week.
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+
+/// How often a weekday has come in a month.
+const ORDINALS: [&str; 5] = ["first", "second", "third", "fourth", "fifth"];
 
 /// Describes a line; the zone is left out where it does not matter.
 pub(super) fn describe(line: &Line, zone: Tz) -> String {
@@ -141,7 +145,10 @@ fn days(line: &Line) -> String {
         let months = named(&months, month_name, "and");
         (format!(" in {months}"), months)
     };
-    let weekdays = |last_word| named(&weekdays, |day| WEEKDAYS[usize::from(day)], last_word);
+    let mut weekdays = names(&weekdays, |day| WEEKDAYS[usize::from(day)]);
+    weekdays.extend(line.day_of_week.counted().iter().map(|day| counted(*day)));
+    let weekdays = |last_word| listed(&weekdays, last_word);
+    let has_last = !line.day_of_month.counted().is_empty();
     let either = line.matches_either_day();
     match (line.day_of_month.is_all(), line.day_of_week.is_all()) {
         (true, true) => in_months.trim_start().to_owned(),
@@ -149,11 +156,11 @@ fn days(line: &Line) -> String {
         (true, false) | (false, true) if either => in_months.trim_start().to_owned(),
         (true, false) => format!("on {}{in_months}", weekdays("and")),
         (false, true) => match (days.as_slice(), months.as_slice()) {
-            (&[day], &[month]) => format!("on {day} {}", month_name(month)),
-            _ => days_of(&of_months, &days),
+            (&[day], &[month]) if !has_last => format!("on {day} {}", month_name(month)),
+            _ => days_of(&of_months, &days, has_last),
         },
         (false, false) => {
-            let days = days_of(&of_months, &days);
+            let days = days_of(&of_months, &days, has_last);
             if either {
                 format!("{days} and also on {}{in_months}", weekdays("and"))
             } else {
@@ -167,7 +174,23 @@ fn month_name(month: u8) -> &'static str {
     MONTHS[usize::from(month) - 1]
 }
 
-fn days_of(months: &str, days: &[u8]) -> String {
+/// Says «the third Tuesday of the month».
+fn counted(day: CountedDay) -> String {
+    let name = |weekday: u8| WEEKDAYS[usize::from((weekday + 6) % 7)];
+    match day {
+        CountedDay::Nth { nth, weekday } => {
+            format!("the {} {} of the month", ORDINALS[usize::from(nth) - 1], name(weekday))
+        }
+        CountedDay::LastWeekday { weekday } => format!("the last {} of the month", name(weekday)),
+        CountedDay::Last => "the last day of the month".to_owned(),
+    }
+}
+
+fn days_of(months: &str, days: &[u8], has_last: bool) -> String {
+    if has_last {
+        let days = if days.is_empty() { String::new() } else { format!("{} and ", numbered("day", days)) };
+        return format!("on {days}the last day of {months}");
+    }
     if let [first, second, _, _, ..] = *days
         && second - first > 1
         && days.iter().copied().eq((first..=31).step_by(usize::from(second - first)))
@@ -204,8 +227,13 @@ fn numbered(unit: &str, values: &[u8]) -> String {
     format!("{unit}{plural} {}", named(values, |value| value, "and"))
 }
 
-/// Lists values by name; three or more in a row become «first to last».
+/// Lists values by name.
 fn named<N: fmt::Display>(values: &[u8], name: impl Fn(u8) -> N, last_word: &str) -> String {
+    listed(&names(values, name), last_word)
+}
+
+/// Names values; three or more in a row become «first to last».
+fn names<N: fmt::Display>(values: &[u8], name: impl Fn(u8) -> N) -> Vec<String> {
     let mut names = Vec::new();
     for (first, last) in runs(values) {
         match last - first {
@@ -214,7 +242,7 @@ fn named<N: fmt::Display>(values: &[u8], name: impl Fn(u8) -> N, last_word: &str
             _ => names.push(format!("{} to {}", name(first), name(last))),
         }
     }
-    listed(&names, last_word)
+    names
 }
 
 /// Cuts ascending values where a number is missing.

@@ -129,7 +129,9 @@ fn a_test_with_its_record_is_one_flat_object() {
         next_run_at: None,
         spec: read(ORIGINAL),
     };
-    let json = serde_json::to_string(&RegisteredTest { test: def.clone(), warnings: vec!["w".into()] }).unwrap();
+    let json =
+        serde_json::to_string(&RegisteredTest { test: def.clone(), warnings: vec!["w".into()], upcoming: Vec::new() })
+            .unwrap();
     let flat: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((flat["name"].as_str(), flat["version"].as_i64()), (Some("sample"), Some(1)));
     assert_eq!(serde_json::from_str::<RegisteredTest>(&json).unwrap().test, def);

@@ -49,7 +49,10 @@ async fn the_server_tells_its_health_and_its_version() {
     let verbose = anonymous.get("/readyz?verbose").await.expect(200);
     assert_eq!(verbose, json!({"status": "ok", "checks": [{"name": "database", "status": "ok"}]}));
     let version = anonymous.get("/version").await.expect(200);
-    assert_eq!(version, json!({"version": env!("CARGO_PKG_VERSION"), "api": "v1"}));
+    assert_eq!(
+        version,
+        json!({"version": env!("CARGO_PKG_VERSION"), "api": "v1", "zone_tables": tstr_shared::schedule::ZONE_TABLES})
+    );
     assert_eq!(anonymous.get("/readyz?loud").await.faults(), ["loud"]);
     let document: Value = anonymous.get("/api/v1/openapi.json").await.expect(200);
     assert_eq!(document["info"]["version"], version["version"]);

@@ -298,3 +298,42 @@ async fn the_tests_of_a_foreign_namespace_are_not_found() {
     foreigner.delete(&format!("/api/v1/namespaces/elsewhere/tests/{id}")).await.refused(404, "not_found");
     assert_eq!(stack.admin().get(&a).await.expect(200)["version"], 1);
 }
+
+#[tokio::test]
+async fn a_registration_tells_when_the_test_runs_next() {
+    let stack = Stack::start_with(1, |config| config.no_scheduler = true).await;
+    let admin = stack.admin();
+    // The second Sunday of March: the day on which 02:30 does not exist.
+    let zoned = factory::with(factory::test("a"), "/time_zone", json!("America/New_York"));
+    let body = factory::with(zoned, "/cron_schedule", json!("30 2 * 3 SUN#2"));
+    let dry = admin.put(&format!("{TESTS}/a?dry_run=true"), &body).await.expect(200);
+    let made = admin.post(TESTS, &body).await.expect(201);
+    let scheduled = admin.get(&format!("{TESTS}/a/schedule?count=5")).await.expect(200);
+    assert_eq!(scheduled["description"], "at 02:30 on the second Sunday of the month in March (America/New_York)");
+    let upcoming = scheduled["upcoming"].as_array().unwrap();
+    assert_eq!(upcoming.len(), 5);
+    for one in upcoming {
+        assert!(one["local"].as_str().unwrap().ends_with("T03:00:00-04:00"), "{one}");
+        assert!(one["note"].as_str().unwrap().contains("02:30 does not exist on"), "{one}");
+    }
+    let again = admin.put(&format!("{TESTS}/a"), &body).await.expect(200);
+    let patched = admin.patch(&format!("{TESTS}/a"), &json!({"priority": "high"})).await.expect(200);
+    for answer in [&dry, &made, &again, &patched] {
+        assert_eq!(answer["upcoming"], scheduled["upcoming"], "{answer}");
+    }
+    // As a dry run: of the schedule that is asked for.
+    let noon = factory::with(body.clone(), "/cron_schedule", json!("0 12 * * *"));
+    let dry = admin.put(&format!("{TESTS}/a?dry_run=true"), &noon).await.expect(200);
+    assert_eq!(dry["upcoming"].as_array().unwrap().len(), 5);
+    assert!(dry["upcoming"][0]["local"].as_str().unwrap().contains("T12:00:00-"), "{dry}");
+    // Nothing where it does not run by itself, or where nobody knows yet.
+    let paused = admin.patch(&format!("{TESTS}/a"), &json!({"paused": true})).await.expect(200);
+    let manual = admin.post(TESTS, &factory::test("b")).await.expect(201);
+    let spread = factory::with(factory::test("c"), "/cron_schedule", json!("H H * * *"));
+    let undecided = admin.put(&format!("{TESTS}/c?dry_run=true"), &spread).await.expect(200);
+    for answer in [&paused, &manual, &undecided] {
+        assert_eq!(answer["upcoming"], json!([]), "{answer}");
+    }
+    let decided = admin.put(&format!("{TESTS}/c"), &spread).await.expect(201);
+    assert_eq!(decided["upcoming"].as_array().unwrap().len(), 5);
+}

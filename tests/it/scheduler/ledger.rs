@@ -6,6 +6,7 @@ use tstr_shared::ids::{MatrixId, TestId};
 use tstr_shared::ledger::{LedgerEntry, LedgerOutcome, LedgerReason};
 use tstr_shared::page::PageRequest;
 use tstr_tests::contract::default;
+use tstr_tests::worker::Worker as StackWorker;
 use tstr_tests::{Lab, Stack, factory};
 
 use super::{hourly, race, scheduled, set_next, this_minute};
@@ -23,6 +24,7 @@ fn told(entries: &[LedgerEntry], last: DateTime<Utc>) -> Vec<(i64, LedgerOutcome
 
 const RAN: (LedgerOutcome, Option<LedgerReason>) = (LedgerOutcome::Ran, None);
 const SKIPPED: (LedgerOutcome, Option<LedgerReason>) = (LedgerOutcome::Skipped, Some(LedgerReason::Concurrency));
+const PAUSED: (LedgerOutcome, Option<LedgerReason>) = (LedgerOutcome::Skipped, Some(LedgerReason::Paused));
 const TOO_LATE: (LedgerOutcome, Option<LedgerReason>) = (LedgerOutcome::Missed, Some(LedgerReason::Deadline));
 const NOT_ASKED: (LedgerOutcome, Option<LedgerReason>) = (LedgerOutcome::Missed, Some(LedgerReason::CatchUp));
 
@@ -128,6 +130,116 @@ async fn what_was_skipped_says_why() {
         .unwrap();
     assert_eq!(outcomes("broken").await, [(LedgerOutcome::Skipped, Some(LedgerReason::Unreadable))]);
     lab.check().await;
+}
+
+/// Makes it so that a test is paused since an earlier moment.
+async fn paused_since(lab: &Lab, test: TestId, at: DateTime<Utc>) {
+    let update = format!("UPDATE paused_schedule SET since = '{}' WHERE test_id = '{test}'", at.to_rfc3339());
+    assert_eq!(lab.execute(&update).await.unwrap(), 1);
+}
+
+async fn set_paused(lab: &Lab, test: &str, paused: bool) {
+    lab.ops().set_test_paused(&lab.admin, &default(), test, paused).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_passes_while_a_test_is_paused_is_skipped() {
+    let lab = Lab::start().await;
+    let (cron, last) = hourly();
+    let hours = |ago: std::ops::Range<i64>| ago.map(|ago| (ago, PAUSED.0, PAUSED.1)).collect::<Vec<_>>();
+    // An instant that was due when it was paused, and that no scheduler had looked at, passed as well.
+    let test = lab.test(scheduled("t", &cron)).await;
+    set_next(&lab, Some(test.id), last - Duration::hours(3)).await;
+    set_paused(&lab, "t", true).await;
+    race(&lab, 1).await;
+    assert_eq!(ledger(&lab, "t").await, []);
+    set_paused(&lab, "t", false).await;
+    let entries = ledger(&lab, "t").await;
+    assert_eq!(told(&entries, last), hours(0..4));
+    assert!(
+        entries.iter().all(|entry| (entry.late_ms, entry.matrix_id, entry.runs, entry.instants) == (None, None, 0, 1))
+    );
+    // Between the last instant and now nothing has passed.
+    set_paused(&lab, "t", true).await;
+    set_paused(&lab, "t", false).await;
+    assert_eq!(ledger(&lab, "t").await, entries);
+
+    // It was registered as paused; it goes on because it is applied so.
+    let body = scheduled("new", &cron);
+    let new = lab.test(factory::with(body.clone(), "/paused", json!(true))).await;
+    paused_since(&lab, new.id, last - Duration::hours(2)).await;
+    let body = serde_json::from_value(body).unwrap();
+    lab.ops().apply_test(&lab.admin, &default(), body, false, None).await.unwrap();
+    assert_eq!(told(&ledger(&lab, "new").await, last), hours(0..3));
+
+    // What passed until the line was changed is that of the old line.
+    let test = lab.test(factory::with(scheduled("changed", &cron), "/paused", json!(true))).await;
+    paused_since(&lab, test.id, last - Duration::hours(1)).await;
+    let patch = json!({"cron_schedule": "0 0 1 1 *"});
+    lab.ops().patch_test(&lab.admin, &default(), "changed", patch, None).await.unwrap();
+    assert_eq!(told(&ledger(&lab, "changed").await, last), hours(0..2));
+    set_paused(&lab, "changed", false).await;
+    assert_eq!(told(&ledger(&lab, "changed").await, last), hours(0..2));
+
+    // What is deleted does not come back.
+    set_paused(&lab, "t", true).await;
+    lab.ops().delete_test(&lab.admin, &default(), "t", None).await.unwrap();
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM paused_schedule")
+        .fetch_one(&mut lab.db.connect().await)
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+    lab.check().await;
+}
+
+#[tokio::test]
+async fn a_long_pause_is_a_hundred_lines_and_one() {
+    let lab = Lab::start().await;
+    for (name, hours) in [("long", 8), ("longer", 24 * 60)] {
+        let test = lab.test(factory::with(scheduled(name, "* * * * *"), "/paused", json!(true))).await;
+        let first = this_minute() - Duration::hours(hours);
+        paused_since(&lab, test.id, first).await;
+        let newest = this_minute();
+        set_paused(&lab, name, false).await;
+        let entries = ledger(&lab, name).await;
+        assert_eq!(entries.len(), 101, "{name}");
+        // Also the minute that has just begun.
+        assert!(entries[0].scheduled_for >= newest, "{name}");
+        assert!(entries.iter().all(|entry| (entry.outcome, entry.reason) == PAUSED), "{name}");
+        let oldest = entries.last().unwrap();
+        assert_eq!(oldest.scheduled_for, first, "{name}");
+        assert_eq!(oldest.until, Some(entries[99].scheduled_for - Duration::minutes(1)), "{name}");
+        let sum: u32 = entries.iter().map(|entry| entry.instants).sum();
+        let minutes = (this_minute() - first).num_minutes() as u32;
+        // Of a very long stretch it is told how many it has at least.
+        assert!(
+            name == "longer" && sum >= 1000 || (minutes..=minutes + 1).contains(&sum),
+            "{name}: {sum} of {minutes}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_metrics_tell_how_late_instants_are_and_how_long_runs_wait() {
+    let stack = Stack::start_with(1, |config| config.no_scheduler = true).await;
+    let admin = stack.admin();
+    admin.register(&scheduled("t", "0 0 1 1 *")).await;
+    let mut conn = stack.db.connect().await;
+    let tick = "UPDATE schedule SET next_at = date_trunc('milliseconds', clock_timestamp()) - interval '20 s'";
+    sqlx::query(tick).execute(&mut conn).await.unwrap();
+    tstr_api::turns::enqueue_due(stack.replica(0).ops()).await.unwrap();
+    let worker = StackWorker::register(&stack, 0, "w").await;
+    worker.running().await;
+    let text = admin.get("/metrics").await.text();
+    for name in ["tstr_schedule_lateness_seconds", "tstr_queue_wait_seconds"] {
+        for line in [
+            format!("{name}_bucket{{le=\"15\"}} 0"),
+            format!("{name}_bucket{{le=\"300\"}} 1"),
+            format!("{name}_count 1"),
+        ] {
+            assert!(text.lines().any(|told| told == line), "{line} in {text}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -242,6 +242,9 @@ async fn apply(ctl: &Ctl, input: &Input, dry_run: bool, is_diff: bool) -> Outcom
         for warning in &one.applied.warnings {
             ctl.out.say(&format!("{}: {warning}", one.name));
         }
+        if one.applied.change != Change::Unchanged {
+            say_upcoming(ctl, &one.name, &one.applied.upcoming);
+        }
     }
     let is_one = documents.len() == 1;
     let answers: Vec<Value> = done.iter().map(|one| one.answer.clone()).collect();
@@ -265,6 +268,18 @@ fn refuse(ctl: &Ctl, document: &Document, failure: Failure) -> Outcome<Exit> {
             Ok(exit)
         }
         _ => Err(failure),
+    }
+}
+
+/// Says when a test that was registered runs next, and what a jump of the wall clock does to that.
+fn say_upcoming(ctl: &Ctl, name: &str, upcoming: &[Upcoming]) {
+    if upcoming.is_empty() {
+        return;
+    }
+    let locals: Vec<_> = upcoming.iter().map(|one| one.local.as_str()).collect();
+    ctl.out.hint(&format!("{name}: runs next at {}", locals.join(", ")));
+    for note in upcoming.iter().filter_map(|one| one.note.as_deref()) {
+        ctl.out.hint(&format!("{name}: {note}"));
     }
 }
 
@@ -317,6 +332,8 @@ async fn register(ctl: &Ctl, input: &Input) -> Outcome<Exit> {
                 for warning in answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
                     ctl.out.say(&format!("{name}: {warning}"));
                 }
+                let upcoming: Vec<Upcoming> = typed(&answer["upcoming"]).unwrap_or_default();
+                say_upcoming(ctl, name, &upcoming);
                 answers.push(answer);
             }
             Err(failure) => exit = exit.worse(refuse(ctl, document, failure)?),

@@ -19,9 +19,26 @@ fn any_field(low: u8, high: u8) -> impl Strategy<Value = String> {
     ]
 }
 
+/// The same with days that are counted within their month.
+fn any_days(low: u8, high: u8) -> impl Strategy<Value = String> {
+    let counted = match high {
+        31 => Just("L".to_owned()).boxed(),
+        _ => prop_oneof![
+            (0..=7_u8).prop_map(|weekday| format!("{weekday}L")),
+            (0..=7_u8, 1..=5_u8).prop_map(|(weekday, nth)| format!("{weekday}#{nth}")),
+        ]
+        .boxed(),
+    };
+    prop_oneof![
+        3 => any_field(low, high),
+        1 => counted.clone(),
+        1 => (any_field(low, high), counted).prop_map(|(days, counted)| format!("{days},{counted}")),
+    ]
+}
+
 /// Lines in zones; those that hardly ever happen are left out.
 fn any_schedule() -> impl Strategy<Value = Schedule> {
-    let fields = (any_field(0, 59), any_field(0, 23), any_field(1, 31), any_field(1, 12), any_field(0, 7));
+    let fields = (any_field(0, 59), any_field(0, 23), any_days(1, 31), any_field(1, 12), any_days(0, 7));
     let zone = prop::sample::select(&chrono_tz::TZ_VARIANTS[..]);
     (fields, zone).prop_filter_map("a line that may pause for long", |(fields, zone)| {
         let (minute, hour, dom, month, dow) = fields;
