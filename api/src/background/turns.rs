@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::ops::Ops;
 use crate::ops::retention::Retained;
 use crate::ops::storage::Fill;
+use crate::ops::vitals::Seen;
 
 /// Ends leases that ran out and runs beyond their time; returns how many.
 pub async fn reap(ops: &Ops) -> Result<usize> {
@@ -67,4 +68,9 @@ pub async fn fold_usage(ops: &Ops) -> Result<i64> {
 /// Looks whether there is room for more runs.
 pub async fn look_at_storage(ops: &Ops) -> Result<Fill> {
     ops.look_at_storage(&Access::system("storage")).await
+}
+
+/// Looks for what slows the queue down.
+pub async fn take_vitals(ops: &Ops) -> Result<Seen> {
+    ops.take_vitals(&Access::system("vitals")).await
 }

@@ -108,6 +108,7 @@ async fn appends_and_sealed_ends_lock_one_day_however_many_are_kept() {
     }
     // The settings of a connection decide the plan, so it must be one of those that serve requests.
     let mut conn = lab.pools(0).main.acquire().await.unwrap();
+    let conn = conn.raw();
     let append = query(&["INSERT INTO log_chunk", "held AS MATERIALIZED"]);
     conn.execute(AssertSqlSafe(format!("PREPARE append AS {append}"))).await.unwrap();
     // On another timeline the last pieces that are remembered may be missing: nothing is stored behind them.
@@ -120,7 +121,7 @@ async fn appends_and_sealed_ends_lock_one_day_however_many_are_kept() {
             worker.caller.token_id()
         );
         conn.execute(AssertSqlSafe(format!("BEGIN; EXECUTE append({arguments})"))).await.unwrap();
-        let (locked, days) = days_locked(&mut conn).await;
+        let (locked, days) = days_locked(conn).await;
         let pieces: i64 =
             sqlx::query_scalar("SELECT count(*) FROM log_chunk WHERE seq = 2").fetch_one(&mut *conn).await.unwrap();
         conn.execute("ROLLBACK").await.unwrap();
@@ -140,7 +141,7 @@ async fn appends_and_sealed_ends_lock_one_day_however_many_are_kept() {
         }
         let end = format!("BEGIN; EXECUTE close('[{asked}]', ARRAY[1], interval '0', interval '10 s', 'x')");
         conn.execute(AssertSqlSafe(end)).await.unwrap();
-        let (locked, days) = days_locked(&mut conn).await;
+        let (locked, days) = days_locked(conn).await;
         let bytes: i64 = sqlx::query_scalar("SELECT log_bytes FROM run_end WHERE run_id = $1")
             .bind(run.0)
             .fetch_one(&mut *conn)

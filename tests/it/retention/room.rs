@@ -100,6 +100,7 @@ async fn what_was_added_up_is_not_looked_at_again_though_an_old_transaction_hold
     let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM usage_delta").fetch_one(&mut holder).await.unwrap();
     let store = "INSERT INTO usage_delta (ns_id, day, runs, log_bytes) SELECT 1, '2026-01-01', 0, 1 FROM generate_series(1, $1)";
     let mut conn = lab.pools(0).main.acquire().await.unwrap();
+    let conn = conn.raw();
     let mut stored = 100_000;
     sqlx::query(store).bind(100_000).execute(&mut *conn).await.unwrap();
     assert_eq!(turns::fold_usage(lab.ops()).await.unwrap(), 100_000);
