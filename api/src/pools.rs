@@ -12,8 +12,8 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
 use crate::config::Config;
-use crate::ops::{Listening, Pools, Standby};
-use crate::store::{Line, Pool, housekeeping};
+use crate::ops::{Pools, Standby};
+use crate::store::{Line, Listening, Pool, housekeeping};
 
 /// How long a request waits for a connection. A request may then wait for two locks, the one of a quota and another, each
 /// for the `lock_timeout` of [`EVERYWHERE`], and is still answered within 5 s.
@@ -96,7 +96,7 @@ pub async fn connect(config: &Config) -> anyhow::Result<Pools> {
         None => Some(dsn),
     };
     let listen = match listening {
-        Some(options) => Some(listening_on(options).await?),
+        Some(options) => Some(listening_on(options, &line).await?),
         None => None,
     };
     let standby = config.pg_replica_dsn.as_deref().map(|dsn| standby(config, dsn, &line)).transpose()?;
@@ -115,12 +115,12 @@ fn behind_pooler(dsn: &PgConnectOptions, purpose: &str) -> anyhow::Result<PgConn
 }
 
 /// Finds out whether a connection that listens can be opened. Nothing but LISTEN is said on it, so nothing is set.
-async fn listening_on(options: PgConnectOptions) -> anyhow::Result<Listening> {
+async fn listening_on(options: PgConnectOptions, line: &Line) -> anyhow::Result<Listening> {
     let options = options.options(UNHEARD.iter().copied());
     let conn = tokio::time::timeout(ACQUIRE, options.connect()).await.map_err(anyhow::Error::from);
     let conn = conn.and_then(|conn| Ok(conn?)).context("the database that notifications come from cannot be used")?;
     conn.close().await?;
-    Ok(Listening { options, wait: ACQUIRE })
+    Ok(Listening::new(options, ACQUIRE, line))
 }
 
 /// Prepares the connections to the standby. It may be away, also now: then the primary is asked.

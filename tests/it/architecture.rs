@@ -160,7 +160,6 @@ const ONLY: &[Only] = &[
         below: "api/src",
         places: &[
             ("api/src/store/", "the only SQL"),
-            ("api/src/ops/mod.rs", "holds the pools and opens transactions; no queries"),
             ("api/src/pools.rs", "opens the pools and looks at them"),
             ("api/src/server.rs", "runs the migrations"),
             ("api/src/config.rs", "checks that the address is one"),

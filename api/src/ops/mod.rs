@@ -40,7 +40,6 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 use tstr_shared::ids::{RunnerId, TokenId};
 use tstr_shared::lease::{Fence, LeaseTimes};
@@ -55,7 +54,7 @@ use crate::auth::verify::Tokens;
 use crate::error::Result;
 use crate::store::claims::OwnLease;
 use crate::store::namespaces::NamespaceRow;
-use crate::store::{self, Listener, Pool, Tx};
+use crate::store::{self, Listener, Listening, Pool, Tx};
 
 /// The connections of a replica, apart by purpose so that one kind of work cannot starve another.
 #[derive(Debug, Clone)]
@@ -71,15 +70,6 @@ pub struct Pools {
     pub listen: Option<Listening>,
     /// Where lists are read while it is near enough.
     pub standby: Option<Standby>,
-}
-
-/// Where notifications are heard.
-#[derive(Debug, Clone)]
-pub struct Listening {
-    /// The address.
-    pub options: PgConnectOptions,
-    /// How long is waited for a connection to it.
-    pub wait: Duration,
 }
 
 /// A copy of the database that takes no writes and is a little behind.
@@ -201,8 +191,10 @@ impl Ops {
     /// Closes the connections, once nobody uses them any more.
     pub async fn disconnect(&self) {
         let pools = &self.0.pools;
-        drop(self.0.pulse.take());
-        tokio::join!(pools.main.close(), pools.claim.close(), pools.beat.close());
+        tokio::join!(pools.main.close(), pools.claim.close(), pools.beat.close(), self.0.pulse.close());
+        if let Some(listen) = &pools.listen {
+            listen.close().await;
+        }
         if let Some(standby) = &pools.standby {
             standby.pool.close().await;
         }
@@ -210,8 +202,8 @@ impl Ops {
 
     /// Opens a connection that listens on a channel; `None` where no way leads past the pooler.
     pub async fn listener(&self, channel: &str) -> Result<Option<Listener>> {
-        let Some(Listening { options, wait }) = &self.0.pools.listen else { return Ok(None) };
-        Ok(Some(Listener::listen(options, *wait, self.db().line(), channel).await?))
+        let Some(listening) = &self.0.pools.listen else { return Ok(None) };
+        Ok(Some(listening.listen(channel).await?))
     }
 
     /// Takes the turn to make the first administrator's token; `None` when there is one already.

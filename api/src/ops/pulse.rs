@@ -27,19 +27,25 @@ const LAST_CHANCE: Duration = Duration::from_millis(500);
 pub(super) struct Pulse(Mutex<Option<Felt>>);
 
 #[derive(Debug)]
-pub(super) struct Felt {
+struct Felt {
     conn: Apart,
     silent_since: Option<Instant>,
 }
 
 impl Pulse {
-    /// Takes the connection away; the next look opens another one.
-    pub(super) fn take(&self) -> Option<Felt> {
+    fn take(&self) -> Option<Felt> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn put(&self, conn: Apart, silent_since: Option<Instant>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Felt { conn, silent_since });
+    }
+
+    /// Closes the connection.
+    pub(super) async fn close(&self) {
+        if let Some(felt) = self.take() {
+            felt.conn.close().await;
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -134,6 +135,12 @@ impl Apart {
             Ok(answer) => answer.map(|()| true),
             Err(_) => Ok(false),
         }
+    }
+
+    /// Ends it, and tells the database.
+    pub async fn close(self) {
+        // One that is dead is left to itself.
+        let _ = timeout(GIVE_BACK, self.0.close()).await;
     }
 }
 
@@ -307,6 +314,50 @@ impl DerefMut for Tx {
     }
 }
 
+/// Where notifications are heard.
+#[derive(Debug, Clone)]
+pub struct Listening {
+    options: PgConnectOptions,
+    wait: Duration,
+    line: Line,
+    /// The pool of the connection that listens now.
+    pool: Arc<Mutex<Option<PgPool>>>,
+}
+
+impl Listening {
+    /// Names the address, and how long is waited for a connection to it.
+    pub fn new(options: PgConnectOptions, wait: Duration, line: &Line) -> Self {
+        Self { options, wait, line: line.clone(), pool: Arc::default() }
+    }
+
+    fn replace_pool(&self, with: Option<PgPool>) -> Option<PgPool> {
+        std::mem::replace(&mut *self.pool.lock().unwrap_or_else(PoisonError::into_inner), with)
+    }
+
+    /// Opens a connection and listens on a channel.
+    pub async fn listen(&self, channel: &str) -> Outcome<Listener> {
+        let line = self.line.0.subscribe();
+        // A pool of its own each time: one whose connection is dead is left to itself, and is in nobody's way.
+        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(self.wait);
+        let pool = pool.max_lifetime(None).idle_timeout(None).connect_lazy_with(self.options.clone());
+        self.replace_pool(Some(pool.clone()));
+        let begin = async {
+            let mut listener = PgListener::connect_with(&pool).await?;
+            listener.listen(channel).await?;
+            Ok(Listener { listener, line })
+        };
+        timeout(self.wait * 2, begin).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
+
+    /// Closes the connection, once nobody listens any more.
+    pub async fn close(&self) {
+        if let Some(pool) = self.replace_pool(None) {
+            // One that is dead is left to itself.
+            let _ = timeout(GIVE_BACK, pool.close()).await;
+        }
+    }
+}
+
 /// A connection that hears notifications.
 pub struct Listener {
     listener: PgListener,
@@ -314,19 +365,6 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Opens a connection and listens on a channel.
-    pub async fn listen(options: &PgConnectOptions, wait: Duration, line: &Line, channel: &str) -> Outcome<Self> {
-        let line = line.0.subscribe();
-        // A pool of its own: one that is dead is left to itself, and is in nobody's way.
-        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(wait).max_lifetime(None).idle_timeout(None);
-        let begin = async {
-            let mut listener = PgListener::connect_with(&pool.connect_lazy_with(options.clone())).await?;
-            listener.listen(channel).await?;
-            Ok(Self { listener, line })
-        };
-        timeout(wait * 2, begin).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
-    }
-
     /// Waits for the next notification, and returns its text; `None` when some may have been missed.
     ///
     /// # Errors

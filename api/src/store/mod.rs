@@ -32,7 +32,7 @@ pub mod schedules;
 pub mod testdefs;
 pub mod tokens;
 
-pub use self::conn::{Apart, Conn, Line, Listener, Pool, Tx};
+pub use self::conn::{Apart, Conn, Line, Listener, Listening, Pool, Tx};
 
 /// Takes the lock under which the running, or the queued, runs of a namespace are counted against its quota.
 ///
