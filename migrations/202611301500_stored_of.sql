@@ -1,7 +1,7 @@
 -- The end of a lease without a seal counts what is stored of its log. Ends with a seal, nearly all of them, do not need
 -- that, but their prepared statement locked every partition of `log_chunk` and its indexes for it.
 --
--- No locks.
+-- Locks: none.
 
 -- Of its own plan, so that who does not call it locks nothing. The last piece of each stream says how much there is.
 CREATE FUNCTION stored_of(run uuid, nth smallint)
