@@ -67,7 +67,7 @@ async fn a_flood_of_ten_thousand_runs_delays_another_namespace_by_one_slot_time_
         slot.await.unwrap();
     }
     let longest = waits.iter().copied().fold(0.0, f64::max);
-    println!("waited {waits:.3?} s for a slot of {SLOT_TIME:?}, of {} runs", taken.load(Ordering::Relaxed));
+    eprintln!("waited {waits:.3?} s for a slot of {SLOT_TIME:?}, of {} runs", taken.load(Ordering::Relaxed));
     assert!(longest <= (SLOT_TIME + CLAIM).as_secs_f64(), "waited {waits:.3?} s for a slot of {SLOT_TIME:?}");
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM ready").fetch_one(&mut conn).await.unwrap();
     assert!(left > FLOOD as i64 / 2, "it was a flood to the end: {left} wait");

@@ -209,7 +209,7 @@ const LONGEST: Duration = Duration::from_secs(40);
 fn seed() -> u64 {
     let given = std::env::var("TSTR_FAULT_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = given.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0 >> 16);
-    println!("seed {seed} (TSTR_FAULT_SEED={seed} repeats it)");
+    eprintln!("seed {seed} (TSTR_FAULT_SEED={seed} repeats it)");
     seed
 }
 
@@ -260,7 +260,7 @@ fn the_queue_does_what_its_model_does_whatever_happens() {
         Ok(())
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
-    println!("{} sequences of {CASES} in {:.1} s", played.get(), began.elapsed().as_secs_f64());
+    eprintln!("{} sequences of {CASES} in {:.1} s", played.get(), began.elapsed().as_secs_f64());
     assert!(played.get() >= CASES / 4, "only {} sequences were played", played.get());
     // I9: what was accepted exists, and nothing else does.
     let mut accepted = accepted.into_inner();

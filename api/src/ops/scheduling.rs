@@ -5,6 +5,7 @@
 //! instant could add nothing. However many tests are due, a transaction makes a bounded number of statements and runs,
 //! so that what it holds, the gates and the quotas, is soon free again; an instant of a test is never cut.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -181,9 +182,8 @@ impl Ops {
         if due.instants.is_empty() {
             return Ok(());
         }
-        if !batch.rooms.contains_key(&test.ns_id) {
-            let room = self.queue_room(conn, access, test.ns_id).await?;
-            batch.rooms.insert(test.ns_id, room);
+        if let Entry::Vacant(place) = batch.rooms.entry(test.ns_id) {
+            place.insert(self.queue_room(conn, access, test.ns_id).await?);
         }
         let is_full = self.check_storage();
         let mut shared: Option<Vec<Arc<Cell>>> = None;

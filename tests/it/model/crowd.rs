@@ -249,7 +249,7 @@ async fn what_sixteen_do_at_once_behind_gates_and_quotas_is_a_history_of_the_mod
             .await
             .unwrap();
     let answers = history.answers.lock().unwrap().clone();
-    println!(
+    eprintln!(
         "{} answers, {} events, {} runs in {:.1} s; refused: {:?}",
         answers.len(),
         events.len(),
@@ -427,7 +427,7 @@ impl<'a> Judge<'a> {
             most[0] = most[0].max(leased.len());
             most[3] = most[3].max(waiting.len());
         }
-        println!(
+        eprintln!(
             "at once: {} leased, {} behind a gate, {} of a matrix, {} waiting",
             most[0], most[1], most[2], most[3]
         );
@@ -459,7 +459,7 @@ impl<'a> Judge<'a> {
         for (_, result, ..) in ends {
             counts.entry(result).or_default()[1] += 1;
         }
-        println!("results by the model and as stored: {}", json!(counts));
+        eprintln!("results by the model and as stored: {}", json!(counts));
         assert!(counts.values().all(|[model, stored]| model == stored), "{counts:?}");
     }
 }
