@@ -255,6 +255,14 @@ impl Worker {
         Ok(self.client.claim_runs(request).await.context("claim runs")?.into_inner().runs)
     }
 
+    /// Says that the runner lives, and has no leases.
+    pub async fn beat(&mut self) -> Result<()> {
+        let asked = pb::HeartbeatRequest { runner_id: self.id.clone(), ..Default::default() };
+        let request = self.request(asked);
+        self.client.heartbeat(request).await.context("send a heartbeat")?;
+        Ok(())
+    }
+
     /// Starts a run.
     pub async fn start(&mut self, fence: pb::Fence) -> Result<()> {
         let asked = pb::StartRunRequest { runner_id: self.id.clone(), fence: Some(fence) };
