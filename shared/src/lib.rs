@@ -21,6 +21,7 @@
 //! | **gate** | what a run passes before it may be claimed: room in its concurrency group and in its matrix ([`concurrency`]) |
 //! | **pin** | what makes retention leave a run alone; `keep` sets it, `unkeep` takes it away ([`run::Kept`]) |
 //! | **ledger** | what became of every instant of a schedule ([`ledger::LedgerEntry`]) |
+//! | **report**, **case** | what a test framework wrote about its tests; one of those tests ([`report`]) |
 //! | **placement class** | the interned pair of namespace and labels; matching is done once per runner and class |
 #![deny(missing_docs)]
 
@@ -40,6 +41,7 @@ pub mod matrix;
 pub mod namespace;
 pub mod page;
 pub mod permission;
+pub mod report;
 pub mod run;
 pub mod runner;
 pub mod schedule;
