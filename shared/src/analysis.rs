@@ -9,6 +9,7 @@
 //! Answers are data before they are sentences, so that they can be stored and explained later.
 
 pub mod flaky;
+pub mod history;
 pub mod random;
 pub mod stats;
 
