@@ -8,6 +8,7 @@
 //!
 //! Answers are data before they are sentences, so that they can be stored and explained later.
 
+pub mod change_point;
 pub mod explain_labels;
 pub mod flaky;
 pub mod history;
