@@ -10,8 +10,10 @@
 
 pub mod change_point;
 pub mod explain_labels;
+pub mod fingerprint;
 pub mod flaky;
 pub mod history;
+pub mod mask;
 pub mod random;
 pub mod stats;
 
