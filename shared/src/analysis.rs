@@ -14,6 +14,7 @@ pub mod fingerprint;
 pub mod flaky;
 pub mod history;
 pub mod mask;
+pub mod quantile;
 pub mod random;
 pub mod stats;
 
