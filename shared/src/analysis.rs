@@ -9,6 +9,7 @@
 //! Answers are data before they are sentences, so that they can be stored and explained later.
 
 pub mod change_point;
+pub mod diff;
 pub mod explain_labels;
 pub mod fingerprint;
 pub mod flaky;
