@@ -16,6 +16,7 @@ pub mod flaky;
 pub mod history;
 pub mod mask;
 pub mod quantile;
+pub mod quarantine;
 pub mod random;
 pub mod stats;
 
