@@ -26,6 +26,7 @@
 //! | **placement class** | the interned pair of namespace and labels; matching is done once per runner and class |
 #![deny(missing_docs)]
 
+pub mod analysis;
 #[cfg(any(test, feature = "arbitrary"))]
 pub mod arb;
 pub mod concurrency;
