@@ -10,6 +10,7 @@ use crate::concurrency::{Concurrency, ConcurrencyPolicy, Overflow};
 use crate::duration::Seconds;
 use crate::labels::Labels;
 use crate::matrix::{Axes, Matrix};
+use crate::report::{Case, CaseAttempt, CaseKey, CaseStatus, Excerpt, Finding, Property};
 use crate::schedule::CatchUp;
 use crate::selector::SelectorSources;
 use crate::size::Bytes;
@@ -131,6 +132,83 @@ pub fn test() -> impl Strategy<Value = NewTestDef> {
                 at_most_once,
                 priority: Priority::ALL[priority],
                 paused,
+            }
+        },
+    )
+}
+
+/// A text that is clean, without space around it: what a reader makes of any text.
+fn report_text() -> impl Strategy<Value = String> {
+    let any = prop_oneof![
+        "[a-z]{1,6}",
+        "[a-zA-Z0-9 _.,:;#{}<>&\"'\\\\/\\[\\]()=|-]{1,16}",
+        "\\PC{1,8}",
+        "[a-c \n\t#x-]{1,10}",
+    ];
+    any.prop_filter_map("nothing is left of it", |text| {
+        let clean = crate::report::clean(&text).trim().to_owned();
+        (!clean.is_empty()).then_some(clean)
+    })
+}
+
+fn report_excerpt() -> impl Strategy<Value = Excerpt> {
+    // Not every format keeps space at the ends of lines.
+    vec("[!-~é]([ -~é]{0,12}[!-~é])?", 1..4).prop_map(|lines| {
+        let text = crate::report::clean(&lines.join("\n")).into_owned();
+        Excerpt { text, cut_bytes: 0 }
+    })
+}
+
+fn finding(status: CaseStatus) -> impl Strategy<Value = Finding> {
+    let words = (option::of(report_text()), option::of(report_text()), option::of(report_excerpt()));
+    words.prop_filter_map("it says nothing", move |(message, kind, text)| {
+        let says = message.is_some() || kind.is_some() || text.is_some();
+        says.then_some(Finding { status, message, kind, text })
+    })
+}
+
+fn case_attempt(status: CaseStatus) -> impl Strategy<Value = CaseAttempt> {
+    let most = match status {
+        CaseStatus::Pass => 0,
+        CaseStatus::Skip => 1,
+        CaseStatus::Fail | CaseStatus::Error => 3,
+    };
+    let rest = (option::of(0..10_000_000u64), vec(finding(status), 0..=most));
+    rest.prop_map(move |(duration_ms, findings)| CaseAttempt { duration_ms, findings, ..CaseAttempt::new(status) })
+}
+
+/// Cases of reports, as readers hand them over: attempts before the last one failed.
+pub fn report_case() -> impl Strategy<Value = Case> {
+    let key = (
+        vec(report_text(), 0..3),
+        option::of(report_text()),
+        report_text(),
+        option::of(report_text()),
+        option::of(report_text()),
+    )
+        .prop_map(|(suite, classname, name, file, test_id)| CaseKey { suite, classname, name, file, test_id });
+    let failed = prop_oneof![Just(CaseStatus::Fail), Just(CaseStatus::Error)].prop_flat_map(case_attempt);
+    let last = (0..4usize).prop_flat_map(|status| case_attempt(CaseStatus::ALL[status]));
+    let numbers = (option::of(any::<u32>()), option::of(any::<u64>()), any::<(bool, bool)>());
+    let outputs = (option::of(report_excerpt()), option::of(report_excerpt()));
+    let properties = btree_map("p[a-z]{1,6}", report_text(), 0..3);
+    (key, vec(failed, 0..3), last, numbers, outputs, properties).prop_map(
+        |(key, mut attempts, last, (line, assertions, (flaky, disabled)), (stdout, stderr), properties)| {
+            let (status, duration_ms) = (last.status, last.duration_ms);
+            let flaky = status == CaseStatus::Pass && (flaky || !attempts.is_empty());
+            attempts.push(last);
+            let properties = properties.into_iter().map(|(name, value)| Property { name, value }).collect();
+            Case {
+                flaky,
+                disabled: disabled && status == CaseStatus::Skip,
+                duration_ms,
+                attempts,
+                properties,
+                line,
+                assertions,
+                stdout,
+                stderr,
+                ..Case::new(key, status)
             }
         },
     )

@@ -21,9 +21,12 @@
 //! | **gate** | what a run passes before it may be claimed: room in its concurrency group and in its matrix ([`concurrency`]) |
 //! | **pin** | what makes retention leave a run alone; `keep` sets it, `unkeep` takes it away ([`run::Kept`]) |
 //! | **ledger** | what became of every instant of a schedule ([`ledger::LedgerEntry`]) |
+//! | **report**, **case** | what a test framework wrote about its tests; one of those tests ([`report`]) |
+//! | **result data** | values that a test hands over beside its result ([`output`]) |
 //! | **placement class** | the interned pair of namespace and labels; matching is done once per runner and class |
 #![deny(missing_docs)]
 
+pub mod analysis;
 #[cfg(any(test, feature = "arbitrary"))]
 pub mod arb;
 pub mod concurrency;
@@ -38,8 +41,10 @@ pub mod ledger;
 pub mod logs;
 pub mod matrix;
 pub mod namespace;
+pub mod output;
 pub mod page;
 pub mod permission;
+pub mod report;
 pub mod run;
 pub mod runner;
 pub mod schedule;

@@ -1,0 +1,304 @@
+//! Quarantine: when the failure of a run is excused because all that failed is muted.
+//!
+//! The rule fails safe. A failed run becomes a pass only if the whole report was read, at least one case failed, every
+//! failed case is muted by an entry that is in force, and nothing failed beside the cases. Whatever is not known (the
+//! list of mutes first of all) counts against it. An entry needs an owner, a reason and an end; one that lacks them
+//! mutes nothing, even if it was stored.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Invalid;
+use crate::run::{RunResult, words};
+
+words!(
+    /// What quarantine does with a case.
+    Mode {
+        /// It is executed and recorded, and its failure does not fail the run.
+        Mute = "mute",
+        /// It is not executed, where the test can be told so; if it is executed and fails, it fails the run.
+        Skip = "skip",
+    }
+);
+
+/// The longest time that a case can be in quarantine without being renewed.
+pub const MAX_DAYS: i64 = 180;
+/// The most characters of an owner.
+pub const MAX_OWNER: usize = 200;
+/// The most characters of a reason.
+pub const MAX_REASON: usize = 1000;
+
+/// An entry of the quarantine list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Entry<K> {
+    /// The case.
+    pub case: K,
+    /// What is done with it.
+    pub mode: Mode,
+    /// Who looks after it.
+    pub owner: String,
+    /// Why it is in quarantine.
+    pub reason: String,
+    /// Since when.
+    pub from: DateTime<Utc>,
+    /// Until when (exclusive).
+    pub until: DateTime<Utc>,
+}
+
+impl<K> Entry<K> {
+    /// Checks owner, reason and end.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let mut invalid = Invalid::default();
+        for (pointer, text, most) in [("/owner", &self.owner, MAX_OWNER), ("/reason", &self.reason, MAX_REASON)] {
+            if text.trim().is_empty() {
+                invalid.add(pointer, "quarantine needs an owner and a reason");
+            } else if text.chars().count() > most {
+                invalid.add(pointer, format!("at most {most} characters"));
+            }
+        }
+        let length = self.until.signed_duration_since(self.from);
+        if length <= TimeDelta::zero() || length > TimeDelta::days(MAX_DAYS) {
+            invalid.add("/until", format!("quarantine ends after it begins, and within {MAX_DAYS} days"));
+        }
+        invalid.into_result()
+    }
+
+    /// Tells whether it holds at an instant; one that is not valid never does.
+    pub fn is_in_force(&self, now: DateTime<Utc>) -> bool {
+        self.from <= now && now < self.until && self.validate().is_ok()
+    }
+}
+
+/// The quarantine list, as far as it could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum List<'l, K> {
+    /// It was read, now: a list that was kept from an earlier run is not to be used.
+    Known(&'l [Entry<K>]),
+    /// It could not be read.
+    Unknown,
+}
+
+/// What is known of the report of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report<'r, K> {
+    /// It was read.
+    Read {
+        /// The cases that failed.
+        failed: &'r [K],
+        /// Errors beside the cases: of a suite, of its set-up, a plan that was not kept, a bail-out.
+        suite_errors: u32,
+        /// All of it was read: nothing was cut off by a limit and no record was refused.
+        whole: bool,
+    },
+    /// There was none, or it could not be read.
+    Unread,
+}
+
+words!(
+    /// Why the failure of a run was excused, or was not.
+    Ruling {
+        /// All that failed is muted: it passes.
+        Excused = "excused",
+        /// It did not fail.
+        NotFailed = "not_failed",
+        /// It ended by an error, a timeout or a cancellation, which no case answers for.
+        NotByCases = "not_by_cases",
+        /// The container was ended by a signal, so that the report may not be all.
+        Signalled = "signalled",
+        /// The list of muted cases could not be read.
+        ListUnknown = "list_unknown",
+        /// There is no report, or it could not be read.
+        ReportUnread = "report_unread",
+        /// The report was not read as a whole.
+        ReportCut = "report_cut",
+        /// There are errors beside the cases.
+        SuiteError = "suite_error",
+        /// No case failed, so that the failure has another cause.
+        NoCaseFailed = "no_case_failed",
+        /// A case failed that is not muted.
+        NotMuted = "not_muted",
+    }
+);
+
+/// What the rule says of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Judgement<K> {
+    /// The result that counts.
+    pub result: RunResult,
+    /// Why.
+    pub ruling: Ruling,
+    /// The failed cases that are muted, whatever the ruling; empty when that is not known.
+    pub muted: Vec<K>,
+    /// The failed cases that are not.
+    pub not_muted: Vec<K>,
+}
+
+/// Exit codes beyond this one say by which signal a container was ended (128 and the number of the signal).
+const SIGNALLED: std::ops::RangeInclusive<i32> = 129..=159;
+
+/// Judges a run by its result, its exit code, its report and the quarantine list at `now`.
+///
+/// A run whose container exited 0 although cases failed has failed by its cases, and is judged like the others: pass
+/// `RunResult::Fail`. A case that is on the list twice is muted if one of the entries that are in force mutes it.
+pub fn judge<K: Ord + Clone>(
+    result: RunResult,
+    exit_code: Option<i32>,
+    report: &Report<'_, K>,
+    list: &List<'_, K>,
+    now: DateTime<Utc>,
+) -> Judgement<K> {
+    let failed: &[K] = match report {
+        Report::Read { failed, .. } => failed,
+        Report::Unread => &[],
+    };
+    let entries: &[Entry<K>] = match list {
+        List::Known(entries) => entries,
+        List::Unknown => &[],
+    };
+    let in_force = entries.iter().filter(|entry| entry.mode == Mode::Mute && entry.is_in_force(now));
+    let muting: BTreeSet<&K> = in_force.map(|entry| &entry.case).collect();
+    let (muted, not_muted): (Vec<K>, Vec<K>) = failed.iter().cloned().partition(|case| muting.contains(case));
+    let ruling = ruling(result, exit_code, report, list, not_muted.is_empty());
+    let result = if ruling == Ruling::Excused { RunResult::Pass } else { result };
+    Judgement { result, ruling, muted, not_muted }
+}
+
+fn ruling<K>(
+    result: RunResult,
+    exit_code: Option<i32>,
+    report: &Report<'_, K>,
+    list: &List<'_, K>,
+    all_muted: bool,
+) -> Ruling {
+    match result {
+        RunResult::Pass => return Ruling::NotFailed,
+        RunResult::Error | RunResult::TimedOut | RunResult::Cancelled => return Ruling::NotByCases,
+        RunResult::Fail => (),
+    }
+    // A process that crashes after it has written its report has failed beside its cases.
+    if exit_code.is_none_or(|code| code < 0 || SIGNALLED.contains(&code)) {
+        return Ruling::Signalled;
+    }
+    match (list, report) {
+        (_, Report::Unread) => Ruling::ReportUnread,
+        (_, Report::Read { whole: false, .. }) => Ruling::ReportCut,
+        (_, Report::Read { suite_errors: 1.., .. }) => Ruling::SuiteError,
+        (_, Report::Read { failed: [], .. }) => Ruling::NoCaseFailed,
+        (List::Unknown, _) => Ruling::ListUnknown,
+        (List::Known(_), Report::Read { .. }) if all_muted => Ruling::Excused,
+        (List::Known(_), Report::Read { .. }) => Ruling::NotMuted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        "2026-03-01T12:00:00Z".parse().unwrap()
+    }
+
+    fn entry(case: u8) -> Entry<u8> {
+        let (owner, reason) = ("ada".to_owned(), "flaky since #12".to_owned());
+        let (from, until) = (now() - TimeDelta::days(1), now() + TimeDelta::days(1));
+        Entry { case, mode: Mode::Mute, owner, reason, from, until }
+    }
+
+    fn read(failed: &[u8]) -> Report<'_, u8> {
+        Report::Read { failed, suite_errors: 0, whole: true }
+    }
+
+    fn ruled(exit_code: Option<i32>, report: Report<'_, u8>, list: &List<'_, u8>) -> Ruling {
+        judge(RunResult::Fail, exit_code, &report, list, now()).ruling
+    }
+
+    #[test]
+    fn a_run_is_excused_only_when_every_failed_case_is_muted() {
+        let entries = [entry(1), entry(2)];
+        let list = List::Known(&entries);
+        let judged = judge(RunResult::Fail, Some(1), &read(&[1, 2]), &list, now());
+        assert_eq!((judged.result, judged.ruling), (RunResult::Pass, Ruling::Excused));
+        assert_eq!(judged.muted, [1, 2]);
+        let judged = judge(RunResult::Fail, Some(1), &read(&[1, 3]), &list, now());
+        assert_eq!((judged.result, judged.ruling), (RunResult::Fail, Ruling::NotMuted));
+        assert_eq!((judged.muted, judged.not_muted), (vec![1], vec![3]));
+        assert_eq!(ruled(Some(0), read(&[1]), &list), Ruling::Excused, "it failed by its case");
+    }
+
+    #[test]
+    fn what_is_not_known_counts_against_it() {
+        let entries = [entry(1)];
+        let list = List::Known(&entries);
+        assert_eq!(ruled(Some(1), read(&[1]), &List::Unknown), Ruling::ListUnknown);
+        assert_eq!(ruled(Some(1), Report::Unread, &list), Ruling::ReportUnread);
+        assert_eq!(ruled(Some(1), read(&[]), &list), Ruling::NoCaseFailed);
+        let with = |suite_errors, whole| Report::Read { failed: &[1], suite_errors, whole };
+        assert_eq!(ruled(Some(1), with(1, true), &list), Ruling::SuiteError);
+        assert_eq!(ruled(Some(1), with(0, false), &list), Ruling::ReportCut);
+        for exit_code in [None, Some(-1), Some(137), Some(139)] {
+            assert_eq!(ruled(exit_code, read(&[1]), &list), Ruling::Signalled, "{exit_code:?}");
+        }
+    }
+
+    #[test]
+    fn only_failures_by_cases_are_excused() {
+        let entries = [entry(1)];
+        for result in RunResult::ALL {
+            let judged = judge(*result, Some(1), &read(&[1]), &List::Known(&entries), now());
+            assert_eq!(judged.ruling == Ruling::Excused, *result == RunResult::Fail, "{result}");
+            assert!(judged.result == *result || *result == RunResult::Fail);
+        }
+    }
+
+    #[test]
+    fn entries_that_have_ended_or_lack_something_mute_nothing() {
+        let bad = [
+            Entry { until: now(), ..entry(1) },
+            Entry { from: now() + TimeDelta::seconds(1), ..entry(1) },
+            Entry { owner: " ".into(), ..entry(1) },
+            Entry { reason: String::new(), ..entry(1) },
+            Entry { until: now() + TimeDelta::days(MAX_DAYS), ..entry(1) },
+            Entry { mode: Mode::Skip, ..entry(1) },
+        ];
+        for entry in &bad {
+            assert_eq!(ruled(Some(1), read(&[1]), &List::Known(std::slice::from_ref(entry))), Ruling::NotMuted);
+        }
+        let until_the_last_moment = Entry { until: now() + TimeDelta::nanoseconds(1), ..entry(1) };
+        assert_eq!(ruled(Some(1), read(&[1]), &List::Known(&[until_the_last_moment])), Ruling::Excused);
+    }
+
+    #[test]
+    fn an_entry_says_what_it_lacks() {
+        let nothing =
+            Entry { owner: String::new(), reason: "x".repeat(MAX_REASON + 1), until: now(), from: now(), ..entry(1) };
+        let pointers: Vec<_> = nothing.validate().unwrap_err().errors.into_iter().map(|error| error.pointer).collect();
+        assert_eq!(pointers, ["/owner", "/reason", "/until"]);
+    }
+
+    proptest! {
+        /// The rule, said once more as a sentence.
+        #[test]
+        fn a_pass_was_earned(
+            failed in proptest::collection::vec(0u8..4, 0..4),
+            muted in proptest::collection::vec((0u8..4, any::<bool>()), 0..4),
+            suite_errors in 0u32..2, whole: bool, parsed: bool, known: bool, exit_code in 0i32..3,
+        ) {
+            let entry = |(case, valid): &(u8, bool)| Entry { until: now() + TimeDelta::days(i64::from(*valid)), ..entry(*case) };
+            let entries: Vec<_> = muted.iter().map(entry).collect();
+            let list = if known { List::Known(&entries) } else { List::Unknown };
+            let report = if parsed { Report::Read { failed: &failed, suite_errors, whole } } else { Report::Unread };
+            let passes = judge(RunResult::Fail, Some(exit_code), &report, &list, now()).result == RunResult::Pass;
+            let earned = known && parsed && whole && suite_errors == 0 && !failed.is_empty()
+                && failed.iter().all(|case| muted.contains(&(*case, true)));
+            prop_assert_eq!(passes, earned);
+        }
+    }
+}
