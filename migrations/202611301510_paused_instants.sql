@@ -2,8 +2,9 @@
 -- Locks: `ledger` for a moment (ACCESS EXCLUSIVE; it is read once to check it, nothing is rewritten), and `test`, which is
 -- read once, against changes of its columns.
 --
--- The previous release runs on this schema. What it pauses has no row here and gets no lines; what it resumes leaves its
--- row behind, which the next pause replaces.
+-- The previous release runs on this schema, but cannot list a ledger that has such lines: they come when a test is resumed
+-- by this one. What it pauses has no row here and gets no lines; what it resumes leaves its row behind, which the next pause
+-- by this release replaces.
 
 -- A row for every test with a schedule that is paused and not deleted.
 CREATE TABLE paused_schedule (

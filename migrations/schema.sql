@@ -186,9 +186,8 @@ BEGIN
             logs_swept = u.logs_swept AND excluded.log_bytes <= 0
     )
     SELECT count(*) INTO folded FROM gone;
-    IF folded > 0 THEN
-        UPDATE usage_folded SET before = ended;
-    END IF;
+    -- After a restore into another server the mark may be of another count of transactions: then it is set as well.
+    UPDATE usage_folded SET before = ended WHERE folded > 0 OR before > ended;
     RETURN folded;
 END $$;
 

@@ -21,11 +21,12 @@ const ACQUIRE: Duration = Duration::from_millis(1500);
 /// How long a list waits for a connection to the standby; then the primary is asked.
 const ACQUIRE_STANDBY: Duration = Duration::from_secs(1);
 
-/// How long a statement may take; the server itself gives up earlier, by the `statement_timeout` of [`EVERYWHERE`]. So
+/// How long a statement may take; the server itself gives up earlier, by its `statement_timeout`. So
 /// beyond this the server is not heard any more.
 const LIMIT: Duration = Duration::from_secs(35);
-/// How long a statement for heartbeats may take. A worker repeats its heartbeat rather than to wait any longer.
-const BEAT_LIMIT: Duration = Duration::from_secs(10);
+/// How long a statement for heartbeats may take; the server gives up earlier here as well ([`UNHURRIED`]). A worker repeats
+/// its heartbeat rather than to wait any longer.
+const BEAT_LIMIT: Duration = Duration::from_secs(5);
 
 /// A setting by its name, with its value as `pg_settings` shows it; times are milliseconds.
 type Setting = (&'static str, &'static str);
@@ -34,19 +35,21 @@ type Setting = (&'static str, &'static str);
 const EVERYWHERE: &[Setting] = &[
     ("idle_in_transaction_session_timeout", "10000"),
     ("lock_timeout", "1500"),
-    ("statement_timeout", "30000"),
     // Statements name their rows by key, so one plan serves all arguments; planning anew for every call, over the
     // partitions of all days, costs several times the work. Lists, whose conditions vary, ask for their own plans.
     ("plan_cache_mode", "force_generic_plan"),
     // To compile a query would cost more than any of ours takes.
     ("jit", "off"),
 ];
+/// How long a statement may take that is none for heartbeats.
+const HURRIED: Setting = ("statement_timeout", "30000");
 /// A claim is an index probe; a plan that was made while the queue was empty must not become a scan of all of it.
-const PROBES: &[Setting] = &[("enable_seqscan", "off"), ("enable_bitmapscan", "off"), ("enable_sort", "off")];
-/// A lost heartbeat is repeated, so its commit does not wait for the disk.
-const UNHURRIED: &[Setting] = &[("synchronous_commit", "off")];
+const PROBES: &[Setting] =
+    &[("statement_timeout", "30000"), ("enable_seqscan", "off"), ("enable_bitmapscan", "off"), ("enable_sort", "off")];
+/// A lost heartbeat is repeated, so its commit does not wait for the disk, and it holds no leases up for long.
+const UNHURRIED: &[Setting] = &[("statement_timeout", "4000"), ("synchronous_commit", "off")];
 /// The standby takes no writes anyway; one that has been made a primary meanwhile shall not either.
-const READING: &[Setting] = &[("default_transaction_read_only", "on")];
+const READING: &[Setting] = &[HURRIED, ("default_transaction_read_only", "on")];
 
 /// When the server takes a replica for dead that says nothing any more, and what it holds is free for others: after 25 s.
 /// These are for the server's end of a connection, and mean nothing on a socket of the same machine; the replica's own end
@@ -56,6 +59,8 @@ const UNHEARD: &[Setting] = &[
     ("tcp_keepalives_interval", "5"),
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "25000"),
+    // A statement whose connection was given up ends as well, instead of holding its locks to its end.
+    ("client_connection_check_interval", "2000"),
 ];
 
 /// What sqlx calls the statements that it prepares, as far as they reach PostgreSQL under this name.
@@ -75,7 +80,10 @@ pub async fn connect(config: &Config) -> anyhow::Result<Pools> {
             false => dsn.clone().options(settings.iter().chain(UNHEARD).copied()),
         };
         let database = options.get_database().unwrap_or_default().to_owned();
-        let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE).connect_lazy_with(options);
+        let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE);
+        // Those that are held open are not given up for their age: there may be no other.
+        let pool = if kept == size { pool.max_lifetime(None).idle_timeout(None) } else { pool };
+        let pool = pool.connect_lazy_with(options);
         let pool = Pool::new(pool, limit, kept, &line);
         let checked = check(&pool, config.pg_pooled, &settings).await;
         checked.with_context(|| format!("the database {database:?} at --pg-dsn cannot be used"))?;
@@ -83,7 +91,7 @@ pub async fn connect(config: &Config) -> anyhow::Result<Pools> {
         pool.keep_open().await;
         anyhow::Ok(pool)
     };
-    let main = open(config.pg_connections - claims - beats - apart, 1, LIMIT, "", &[]).await?;
+    let main = open(config.pg_connections - claims - beats - apart, 1, LIMIT, "", &[HURRIED]).await?;
     let claim = open(claims, 1, LIMIT, "_claim", PROBES).await?;
     // All of them are opened now and kept: a server that has no connections left later must not cost leases.
     let beat = open(beats, beats, BEAT_LIMIT, "_beat", UNHURRIED).await?;

@@ -4,6 +4,7 @@
 //! each other, and all that come to a replica within that moment are answered by the same few statements.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tstr_shared::error::{ErrorCode, Invalid};
@@ -17,7 +18,7 @@ use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
 use crate::store;
-use crate::store::beats::{OwnRunner, Standing};
+use crate::store::beats::{OwnRunner, Renewal, Standing};
 use crate::store::claims::OwnLease;
 use crate::store::ends::{Close, Kind};
 
@@ -31,8 +32,9 @@ pub struct Heartbeat {
 }
 
 /// A heartbeat that waits for its answer.
+#[derive(Clone)]
 pub(super) struct Beat {
-    access: Access<RunsExecute>,
+    access: Arc<Access<RunsExecute>>,
     from: OwnRunner,
     fences: Vec<Fence>,
     unfit: Option<Unfit>,
@@ -42,6 +44,8 @@ pub(super) struct Beat {
 pub(super) const GATHER: Duration = Duration::from_millis(100);
 /// How many heartbeats are answered together at most.
 pub(super) const MOST: usize = 256;
+/// How long those that are answered wait until leases that nobody knows of are given back.
+const GIVE_BACK: Duration = Duration::from_millis(200);
 /// The most leases in one heartbeat.
 const MAX_FENCES: usize = 1024;
 
@@ -55,51 +59,63 @@ impl Ops {
         fences: Vec<Fence>,
         unfit: Option<Unfit>,
     ) -> Result<Heartbeat> {
-        let access = self.reach::<RunsExecute>(caller).await?;
+        let access = Arc::new(self.reach::<RunsExecute>(caller).await?);
         if fences.len() > MAX_FENCES {
             return Err(Invalid::one("/fences", format!("at most {MAX_FENCES} leases in one heartbeat")).into());
         }
         let from = OwnRunner { runner, token: caller.token_id() };
-        let (ops, combiner) = (self.clone(), self.0.beats.of(access.namespaces()));
-        combiner.call(Beat { access, from, fences, unfit }, move |batch| ops.clone().beat_batch(batch)).await
+        let beat = Beat { access, from, fences, unfit };
+        let (ops, combiner) = (self.clone(), self.0.beats.of(beat.access.namespaces()));
+        let together = combiner.call(beat.clone(), move |batch| ops.clone().beat_batch(batch)).await?;
+        match together {
+            Some(answer) => Ok(answer),
+            // A lease of this runner was in the hands of somebody else. Others do not wait for that.
+            None => match self.try_beat_batch(std::slice::from_ref(&beat), true).await?.pop() {
+                Some(answer) => answer?.ok_or_else(|| Error::internal(anyhow::anyhow!("a heartbeat has no answer"))),
+                None => Err(Error::internal(anyhow::anyhow!("a heartbeat has no answer"))),
+            },
+        }
     }
 
-    async fn beat_batch(self, batch: Vec<Beat>) -> Vec<Result<Heartbeat>> {
-        match self.try_beat_batch(&batch).await {
+    async fn beat_batch(self, batch: Vec<Beat>) -> Vec<Result<Option<Heartbeat>>> {
+        match self.try_beat_batch(&batch, false).await {
             Ok(answers) => answers,
             Err(error) if batch.len() == 1 || error.code() == ErrorCode::Unavailable => error.to_each(batch.len()),
             // One of them cannot be taken. Each by itself, it fails alone.
             Err(_) => {
                 let mut answers = Vec::with_capacity(batch.len());
                 for beat in batch.chunks(1) {
-                    answers.append(&mut self.try_beat_batch(beat).await.unwrap_or_else(|error| error.to_each(1)));
+                    answers
+                        .append(&mut self.try_beat_batch(beat, false).await.unwrap_or_else(|error| error.to_each(1)));
                 }
                 answers
             }
         }
     }
 
-    async fn try_beat_batch(&self, batch: &[Beat]) -> Result<Vec<Result<Heartbeat>>> {
-        let Some(access) = batch.first().map(|beat| &beat.access) else { return Ok(Vec::new()) };
+    /// Answers heartbeats; nothing where a lease of a runner is in the hands of somebody else, unless it is `patient`.
+    async fn try_beat_batch(&self, batch: &[Beat], patient: bool) -> Result<Vec<Result<Option<Heartbeat>>>> {
+        let Some(access) = batch.first().map(|beat| &*beat.access) else { return Ok(Vec::new()) };
         let times = self.0.times;
         let mut conn = self.0.pools.beat.acquire().await?;
         let askers: Vec<OwnRunner> = batch.iter().map(|beat| beat.from).collect();
-        let known: HashMap<OwnRunner, Standing> = store::beats::standing(&mut conn, access, &askers).await?;
+        let mut known: HashMap<OwnRunner, Standing> = store::beats::standing(&mut conn, access, &askers).await?;
         for (from, standing) in &known {
             self.saw_runner(from.runner);
             self.0.runners.confirm(from.runner, from.token, standing.registered_at);
         }
         let theirs: Vec<&Beat> = batch.iter().filter(|beat| known.contains_key(&beat.from)).collect();
         for beat in &theirs {
-            if known.get(&beat.from).is_some_and(|standing| standing.unfit != beat.unfit) {
+            if let Some(standing) = known.get_mut(&beat.from).filter(|standing| standing.unfit != beat.unfit) {
                 store::runners::set_unfit(&mut conn, &beat.access, beat.from.runner, beat.unfit).await?;
+                standing.unfit = beat.unfit;
             }
         }
         let listed: Vec<(RunnerId, Fence)> =
             theirs.iter().flat_map(|beat| beat.fences.iter().map(|fence| (beat.from.runner, *fence))).collect();
-        let held: HashMap<(RunnerId, Fence), bool> = match listed.is_empty() {
+        let held: HashMap<(RunnerId, Fence), Renewal> = match listed.is_empty() {
             true => HashMap::new(),
-            false => store::beats::renew(&mut conn, access, &listed, times.ttl).await?,
+            false => store::beats::renew(&mut conn, access, &listed, times.ttl, patient).await?,
         };
         // The answer to a claim was lost: nobody knows of these leases, and nothing has started.
         let runners: HashSet<RunnerId> = theirs.iter().map(|beat| beat.from.runner).collect();
@@ -112,24 +128,39 @@ impl Ops {
         };
         drop(conn);
         if !lost.is_empty() {
-            self.give_back(&theirs, lost).await?;
+            let beats: Vec<Beat> = theirs.iter().map(|beat| (*beat).clone()).collect();
+            let giving = tokio::spawn(self.clone().give_back(beats, lost));
+            // Whoever else is answered does not wait for it for long; it goes on by itself.
+            let _ = tokio::time::timeout(GIVE_BACK, giving).await;
         }
         let answer = |beat: &Beat| {
             let standing = known.get(&beat.from).ok_or_else(|| Error::not_found("runner"))?;
-            let state = |fence: &Fence| match held.get(&(beat.from.runner, *fence)) {
-                None => (*fence, LeaseState::Gone, Duration::ZERO),
-                Some(true) => (*fence, LeaseState::CancelRequested, times.ttl),
-                Some(false) => (*fence, LeaseState::Held, times.ttl),
-            };
-            Ok(Heartbeat { leases: beat.fences.iter().map(state).collect(), draining: standing.draining })
+            let renewals = beat.fences.iter().map(|fence| (*fence, held.get(&(beat.from.runner, *fence)).copied()));
+            let mut leases = Vec::with_capacity(beat.fences.len());
+            for (fence, renewal) in renewals {
+                leases.push(match renewal {
+                    None => (fence, LeaseState::Gone, Duration::ZERO),
+                    Some(Renewal::Extended(true)) => (fence, LeaseState::CancelRequested, times.ttl),
+                    Some(Renewal::Extended(false)) => (fence, LeaseState::Held, times.ttl),
+                    Some(Renewal::Busy) => return Ok(None),
+                });
+            }
+            Ok(Some(Heartbeat { leases, draining: standing.draining }))
         };
         Ok(batch.iter().map(answer).collect())
     }
 
-    /// Puts leases that their runners do not know of back into the queue, each in the name of its runner.
-    async fn give_back(&self, beats: &[&Beat], lost: Vec<(RunnerId, Fence)>) -> Result<()> {
-        let Some(access) = beats.first().map(|beat| &beat.access) else { return Ok(()) };
-        let actors: HashMap<RunnerId, &Beat> = beats.iter().map(|beat| (beat.from.runner, *beat)).collect();
+    /// Puts leases that their runners do not know of back into the queue, each in the name of its runner. Where it fails, the
+    /// next heartbeats find them again.
+    async fn give_back(self, beats: Vec<Beat>, lost: Vec<(RunnerId, Fence)>) {
+        if let Err(error) = self.try_give_back(&beats, lost).await {
+            tracing::warn!("leases that their runners do not know of were not given back: {error}");
+        }
+    }
+
+    async fn try_give_back(&self, beats: &[Beat], lost: Vec<(RunnerId, Fence)>) -> Result<()> {
+        let Some(access) = beats.first().map(|beat| &*beat.access) else { return Ok(()) };
+        let actors: HashMap<RunnerId, &Beat> = beats.iter().map(|beat| (beat.from.runner, beat)).collect();
         let close = |(runner, fence): (RunnerId, Fence)| {
             let beat = actors.get(&runner)?;
             let actor = format!("runner:{runner} {}", beat.access.actor());

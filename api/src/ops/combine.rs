@@ -120,12 +120,16 @@ impl<T: Send + 'static, R: Send + 'static> Turn<T, R> {
             }
             let (items, replies): (Vec<T>, Vec<_>) = {
                 let mut queue = self.0.queue();
+                while queue.calls.front().is_some_and(|(_, reply)| reply.is_closed()) {
+                    queue.calls.pop_front();
+                }
                 if queue.calls.is_empty() {
                     // Under the same lock under which a call decides whether it must start somebody.
                     return queue.running -= 1;
                 }
-                let count = queue.calls.len().min(self.0.most);
-                queue.calls.drain(..count).unzip()
+                // Who has gone asks again, or is dead: what it asked is not done late.
+                let waits = std::iter::from_fn(|| queue.calls.pop_front()).filter(|(_, reply)| !reply.is_closed());
+                waits.take(self.0.most).unzip()
             };
             for (reply, result) in replies.into_iter().zip(execute(items).await) {
                 // A caller that has gone asks again.

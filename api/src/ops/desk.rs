@@ -127,7 +127,9 @@ impl Desks {
 
     /// Forgets a desk at which nobody has a seat and nobody looks; the last one who leaves it finds that.
     fn close(all: &mut HashMap<Key, Arc<Desk>>, desk: &Desk, queue: &Queue) {
-        if queue.seats == 0 && !queue.looking {
+        // Only itself: one that was forgotten may have been followed by another.
+        let is_open = all.get(&desk.key).is_some_and(|open| std::ptr::eq(&**open, desk));
+        if queue.seats == 0 && !queue.looking && is_open {
             all.remove(&desk.key);
         }
     }
@@ -193,7 +195,7 @@ impl Desk {
         let mut queue = self.queue();
         let was_resumed = queue.resumed != resumed;
         let repeated: HashSet<_> = queue.asks.iter().filter(|ask| ask.is_repeat).map(|ask| ask.asker.claim()).collect();
-        for mut ask in asks.into_iter().rev() {
+        for mut ask in asks.into_iter().rev().filter(|ask| !ask.reply.is_closed()) {
             if repeated.contains(&ask.asker.claim()) {
                 let _ = ask.reply.send(Ok(Vec::new()));
                 continue;

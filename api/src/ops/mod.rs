@@ -97,7 +97,7 @@ struct Inner {
     ends: appends::KnownEnds,
     starts: combine::Combiners<(Access<RunsExecute>, OwnLease), DateTime<Utc>>,
     finishes: combine::Combiners<claims::Report, Option<LogOffsets>>,
-    beats: combine::Combiners<beats::Beat, beats::Heartbeat>,
+    beats: combine::Combiners<beats::Beat, Option<beats::Heartbeat>>,
     namespaces: RwLock<NamespaceCache>,
     days: Mutex<HashSet<NaiveDate>>,
     seen: Mutex<Seen>,

@@ -189,14 +189,23 @@ impl Placement {
     /// takes which this replica knows.
     pub fn waiting(&self) -> (BTreeMap<i32, i64>, usize) {
         let board = self.board();
-        let (mut oldest, mut unserved) = (BTreeMap::new(), 0);
+        let mut oldest = BTreeMap::new();
+        let mut unserved = HashSet::new();
         for (lane, state) in board.lanes.iter().filter(|(_, state)| !state.empty) {
             let head = oldest.entry(lane % 4).or_insert(state.head);
             *head = state.head.min(*head);
-            let is_served = board.signatures.values().any(|one| one.fits.get(&(lane / 4)).is_some_and(|fits| *fits));
-            unserved += usize::from(!is_served);
+            unserved.insert(*lane);
         }
-        (oldest, unserved)
+        // Nearly all runners take nearly the same: the first ones leave little to look for.
+        for eligible in board.signatures.values().filter(|eligible| !eligible.lanes.is_empty()) {
+            if unserved.is_empty() {
+                break;
+            }
+            for (_, _, lane) in eligible.lanes.values().flatten() {
+                unserved.remove(lane);
+            }
+        }
+        (oldest, unserved.len())
     }
 
     /// Takes over how many leases each namespace holds.

@@ -317,20 +317,20 @@ fn missed(test: &DueTest, due: &Due, catch_up: CatchUp, deadline: Duration) -> V
     listed(&due.missed, due.missed_more.then_some(test.next_at), one)
 }
 
-/// Says which instants passed from `since` to `now` while a test was paused: each is skipped.
-pub(super) fn paused(
+/// Says which instants of a schedule passed from `since` to `now` without runs, and what became of each.
+pub(super) fn passed(
     (test_id, ns_id): (TestId, i32),
     schedule: &Schedule,
     since: DateTime<Utc>,
     now: DateTime<Utc>,
+    outcome: (LedgerOutcome, Option<LedgerReason>),
 ) -> Vec<NewEntry> {
     let first = schedule.next_after(since - Duration::nanoseconds(1)).filter(|first| *first <= now);
     let Some(first) = first else { return Vec::new() };
     let due = schedule.due(first, now, CatchUp::None, Duration::zero());
     // What is due just now was not to run either.
     let passed: Vec<DateTime<Utc>> = due.missed.into_iter().chain(due.instants).collect();
-    let skipped = (LedgerOutcome::Skipped, Some(LedgerReason::Paused));
-    listed(&passed, due.missed_more.then_some(first), |at| entry(test_id, ns_id, at, skipped))
+    listed(&passed, due.missed_more.then_some(first), |at| entry(test_id, ns_id, at, outcome))
 }
 
 /// Makes the entries of instants: the newest each by itself, those before them as one stretch, which begins with `unlisted`

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tstr_shared::error::{ErrorCode, Invalid, field_of_fault, pointer_step};
 use tstr_shared::ids::TestId;
+use tstr_shared::ledger::{LedgerOutcome, LedgerReason};
 use tstr_shared::namespace::Namespace;
 use tstr_shared::page::{Page, PageRequest};
 use tstr_shared::permission::{TestsRead, TestsWrite};
@@ -15,7 +16,7 @@ use uuid::Uuid;
 pub use crate::store::testdefs::TestFilter;
 
 use super::explain::warnings_of;
-use super::scheduling::paused;
+use super::scheduling::passed;
 use super::{IdempotencyKey, Ops};
 use crate::auth::Caller;
 use crate::auth::access::Access;
@@ -214,8 +215,10 @@ async fn update(conn: &mut Conn, access: &Access<TestsWrite>, before: &TestDef, 
     if !store::testdefs::update(conn, access, before.id, before.version, &new).await? {
         return Err(Error::conflict("the test was changed at the same moment; repeat the request"));
     }
-    // An instant that is due already must not be skipped because something else was changed.
-    if timing(&before.spec) != timing(&new) {
+    // An instant that is due already must not be skipped because something else was changed. A test that could not be read
+    // when it was due has left the schedule, and comes back when it is changed.
+    let has_left = before.next_run_at.is_none() && !new.paused && new.cron_schedule.is_some();
+    if timing(&before.spec) != timing(&new) || has_left {
         reschedule(conn, access, before.id, Some(&before.spec), &new).await?;
     }
     if before.spec.concurrency != new.concurrency {
@@ -229,7 +232,8 @@ async fn stored(conn: &mut Conn, access: &Access<TestsWrite>, id: TestId) -> Res
     found.ok_or_else(|| Error::internal(anyhow::anyhow!("a stored test is not there")))
 }
 
-/// Puts a test on the schedule, takes it off, or pauses it; what passed while it was paused `before` goes into the ledger.
+/// Puts a test on the schedule, takes it off, or pauses it. What passed while it was paused `before` goes into the ledger, and
+/// so does what is due by a line that it does not have any more.
 async fn reschedule(
     conn: &mut Conn,
     access: &Access<TestsWrite>,
@@ -239,16 +243,26 @@ async fn reschedule(
 ) -> Result<()> {
     // Almost all was checked before the id was drawn; where H falls may still make a line that hardly ever happens.
     let schedule = new.schedule(id).map_err(|fault| Invalid::one(format!("/{}", fault.field()), fault.to_string()))?;
+    let was = store::schedules::hold(conn, access, id).await?;
+    // Not before the row is held: until then a scheduler may have moved it on.
     let now = store::housekeeping::now(conn).await?;
-    if let Some(since) = store::schedules::unpause(conn, access, id).await?
-        && let Some(before) = before.filter(|before| before.paused)
-        && let Some(passed) = before.decided_schedule(Some(id))
-    {
-        let entries = paused((id, access.namespace()), &passed, since, now);
+    let old = before.and_then(|before| before.decided_schedule(Some(id)));
+    let line = |spec: &NewTestDef| (spec.cron_schedule.clone(), spec.time_zone.clone());
+    let is_other = before.is_none_or(|before| line(before) != line(new));
+    let skipped = (LedgerOutcome::Skipped, Some(LedgerReason::Paused));
+    let missed = (LedgerOutcome::Missed, Some(LedgerReason::CatchUp));
+    let unpaused = store::schedules::unpause(conn, access, id).await?.filter(|_| before.is_some_and(|old| old.paused));
+    let due = was.filter(|due| is_other && *due <= now);
+    let passed_by = unpaused.map(|since| (since, skipped)).or(due.map(|due| (due, missed)));
+    if let Some(((since, outcome), old)) = passed_by.zip(old) {
+        let entries = passed((id, access.namespace()), &old, since, now, outcome);
         store::ledger::write(conn, access, &entries).await?;
     }
     match schedule {
-        Some(_) if new.paused => store::schedules::pause(conn, access, id, now).await,
+        Some(_) if new.paused => {
+            let since = was.filter(|_| !is_other).unwrap_or(now);
+            store::schedules::pause(conn, access, id, since).await
+        }
         schedule => {
             let next = schedule.and_then(|schedule| schedule.next_after(now));
             store::schedules::set_next(conn, access, id, next).await

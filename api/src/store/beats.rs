@@ -60,40 +60,67 @@ pub async fn standing(
         .collect())
 }
 
-/// Extends leases of runners (T4); returns those that are still held, and whether a cancel was asked for.
+/// What became of a lease that was to be extended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// It was extended; whether a cancel was asked for.
+    Extended(bool),
+    /// Somebody else has it in hands, who starts or ends it: whether it is extended is to be asked again, with patience.
+    Busy,
+}
+
+/// Extends leases of runners (T4); returns those that are still held. Unless it is `patient` it waits for nobody.
 pub async fn renew(
     conn: &mut Conn,
     access: &Access<RunsExecute>,
     leases: &[(RunnerId, Fence)],
     ttl: Duration,
-) -> Result<HashMap<(RunnerId, Fence), bool>> {
+    patient: bool,
+) -> Result<HashMap<(RunnerId, Fence), Renewal>> {
     // In one order for everybody, so that two that extend, start or end several wait for each other and do not deadlock.
     let rows = sqlx::query!(
-        r#"WITH mine AS (
-               SELECT l.run_id FROM lease l
+        r#"WITH theirs AS MATERIALIZED (
+               SELECT l.run_id, l.attempt, l.lease_id, l.runner_id FROM lease l
                JOIN unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::uuid[]) AS f(run_id, attempt, lease_id, runner_id)
                  ON l.run_id = f.run_id AND l.attempt = f.attempt AND l.lease_id = f.lease_id
                     AND l.runner_id = f.runner_id
-               WHERE l.ns_id = ANY($5)
+               WHERE l.ns_id = ANY($5)),
+           waited AS MATERIALIZED (
+               SELECT l.run_id FROM lease l JOIN theirs t ON t.run_id = l.run_id AND t.lease_id = l.lease_id
+               WHERE $7
                ORDER BY l.run_id
-               FOR NO KEY UPDATE OF l)
-           UPDATE lease l SET expires_at = clock_timestamp() + $6
-           FROM mine WHERE l.run_id = mine.run_id
-           RETURNING l.run_id AS "run_id: RunId", l.attempt, l.lease_id AS "lease_id: LeaseId",
-                     l.runner_id AS "runner_id: RunnerId", l.cancel_requested_at IS NOT NULL AS "cancelled!""#,
+               FOR NO KEY UPDATE OF l),
+           taken AS MATERIALIZED (
+               SELECT l.run_id FROM lease l JOIN theirs t ON t.run_id = l.run_id AND t.lease_id = l.lease_id
+               WHERE NOT $7
+               ORDER BY l.run_id
+               FOR NO KEY UPDATE OF l SKIP LOCKED),
+           extended AS (
+               UPDATE lease l SET expires_at = clock_timestamp() + $6
+               WHERE l.run_id = ANY(ARRAY(SELECT run_id FROM waited UNION ALL SELECT run_id FROM taken))
+               RETURNING l.run_id, l.cancel_requested_at IS NOT NULL AS cancelled)
+           SELECT t.run_id AS "run_id!: RunId", t.attempt AS "attempt!", t.lease_id AS "lease_id!: LeaseId",
+                  t.runner_id AS "runner_id!: RunnerId", e.cancelled AS "cancelled?"
+           FROM theirs t
+           LEFT JOIN extended e ON e.run_id = t.run_id
+           WHERE e.run_id IS NOT NULL OR NOT $7"#,
         &leases.iter().map(|(_, fence)| fence.run_id.0).collect::<Vec<_>>(),
         &leases.iter().map(|(_, fence)| fence.attempt as i16).collect::<Vec<_>>(),
         &leases.iter().map(|(_, fence)| fence.lease_id.0).collect::<Vec<_>>(),
         &leases.iter().map(|(runner, _)| runner.0).collect::<Vec<_>>(),
         access.namespaces(),
         interval(ttl),
+        patient,
     );
     let fence = |run_id, attempt: i16, lease_id| Fence { run_id, attempt: attempt.unsigned_abs(), lease_id };
     Ok(rows
         .fetch_all(conn)
         .await?
         .into_iter()
-        .map(|row| ((row.runner_id, fence(row.run_id, row.attempt, row.lease_id)), row.cancelled))
+        .map(|row| {
+            let renewal = row.cancelled.map_or(Renewal::Busy, Renewal::Extended);
+            ((row.runner_id, fence(row.run_id, row.attempt, row.lease_id)), renewal)
+        })
         .collect())
 }
 

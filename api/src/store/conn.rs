@@ -25,6 +25,8 @@ type Outcome<T> = Result<T, sqlx::Error>;
 
 /// How long a connection that is given back may take to be ready for the next one; else it is closed.
 const GIVE_BACK: Duration = Duration::from_secs(5);
+/// How long a connection that is held open may take to be opened, while nobody can use the others.
+const OPENING: Duration = Duration::from_millis(300);
 /// How long a connection that listens hears nothing before it is asked whether it lives, and how long it may take to
 /// answer.
 const LISTEN_QUIET: Duration = Duration::from_secs(10);
@@ -90,9 +92,10 @@ impl Pool {
             let idle = || Some(self.lent(self.pool.try_acquire()?, self.line.0.subscribe()));
             // While these are taken one more is opened.
             let taken: Vec<Conn> = std::iter::from_fn(idle).collect();
-            let opened = self.acquire().await;
+            // Not for long: whoever needs one meanwhile has to wait.
+            let opened = timeout(OPENING, self.acquire()).await;
             drop(taken);
-            if opened.is_err() {
+            if !matches!(opened, Ok(Ok(_))) {
                 return;
             }
         }

@@ -41,17 +41,20 @@ pub async fn set_next(conn: &mut Conn, _: &Access<TestsWrite>, id: TestId, next:
     Ok(())
 }
 
-/// Takes a test that is paused off the schedule, and keeps from which instant on the ledger has nothing of it: from the one
-/// that is due and was not looked at, else from `now`.
-pub async fn pause(conn: &mut Conn, _: &Access<TestsWrite>, id: TestId, now: DateTime<Utc>) -> Result<()> {
+/// Holds the place of a test on the schedule until the transaction ends, and returns it.
+pub async fn hold(conn: &mut Conn, _: &Access<TestsWrite>, id: TestId) -> Result<Option<DateTime<Utc>>> {
+    let held = sqlx::query_scalar!("SELECT next_at FROM schedule WHERE test_id = $1 FOR UPDATE", id.0);
+    Ok(held.fetch_optional(conn).await?)
+}
+
+/// Takes a test that is paused off the schedule, and keeps from which instant on the ledger has nothing of it.
+pub async fn pause(conn: &mut Conn, _: &Access<TestsWrite>, id: TestId, since: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        r#"WITH gone AS (
-               DELETE FROM schedule WHERE test_id = $1 RETURNING next_at)
-           INSERT INTO paused_schedule (test_id, since)
-           VALUES ($1, least((SELECT next_at FROM gone), $2))
+        r#"WITH gone AS (DELETE FROM schedule WHERE test_id = $1)
+           INSERT INTO paused_schedule (test_id, since) VALUES ($1, $2)
            ON CONFLICT (test_id) DO UPDATE SET since = EXCLUDED.since"#,
         id.0,
-        now
+        since
     )
     .execute(conn)
     .await?;

@@ -166,7 +166,7 @@ pub async fn has_admin(conn: &mut Conn, _: &Access<System>) -> Result<bool> {
 
 /// Takes the lock under which the first keys and the first token are made, until the transaction ends.
 pub async fn lock_bootstrap(conn: &mut Conn, _: &Access<System>) -> Result<()> {
-    sqlx::query!("SELECT pg_advisory_xact_lock(7478111, 2)").execute(conn).await?;
+    sqlx::query!("SELECT pg_advisory_xact_lock(7478111, 4)").execute(conn).await?;
     Ok(())
 }
 

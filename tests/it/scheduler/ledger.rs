@@ -192,6 +192,49 @@ async fn what_passes_while_a_test_is_paused_is_skipped() {
     lab.check().await;
 }
 
+/// Whoever changes a line while instants of it are due takes their runs away; the ledger says so.
+#[tokio::test]
+async fn what_is_due_by_a_line_that_is_changed_is_missed() {
+    let lab = Lab::start().await;
+    let (cron, last) = hourly();
+    let missed = |ago: std::ops::Range<i64>| {
+        ago.map(|ago| (ago, LedgerOutcome::Missed, Some(LedgerReason::CatchUp))).collect::<Vec<_>>()
+    };
+    for (name, patch) in [
+        ("other", json!({"cron_schedule": "0 0 1 1 *"})),
+        ("none", json!({"cron_schedule": null})),
+        ("zone", json!({"time_zone": "Asia/Tokyo"})),
+        ("pause", json!({"cron_schedule": "0 0 1 1 *", "paused": true})),
+    ] {
+        let test = lab.test(scheduled(name, &cron)).await;
+        set_next(&lab, Some(test.id), last - Duration::hours(2)).await;
+        lab.ops().patch_test(&lab.admin, &default(), name, patch, None).await.unwrap();
+        assert_eq!(told(&ledger(&lab, name).await, last), missed(0..3), "{name}");
+    }
+    // What is changed beside the line leaves what is due alone.
+    let test = lab.test(scheduled("same", &cron)).await;
+    set_next(&lab, Some(test.id), last).await;
+    let patch = json!({"annotations": {"owner": "somebody"}});
+    lab.ops().patch_test(&lab.admin, &default(), "same", patch, None).await.unwrap();
+    race(&lab, 1).await;
+    let entries = ledger(&lab, "same").await;
+    assert_eq!(told(&entries, last), [(0, LedgerOutcome::Ran, None)]);
+    lab.check().await;
+}
+
+/// A test that could not be read when it was due has left the schedule, and comes back with any change.
+#[tokio::test]
+async fn a_test_that_has_left_the_schedule_comes_back_when_it_is_changed() {
+    let lab = Lab::start().await;
+    let test = lab.test(scheduled("t", "0 0 1 1 *")).await;
+    lab.execute("DELETE FROM schedule").await.unwrap();
+    let patch = json!({"annotations": {"owner": "somebody"}});
+    lab.ops().patch_test(&lab.admin, &default(), "t", patch, None).await.unwrap();
+    let seen = lab.ops().get_test(&lab.admin, &default(), "t").await.unwrap();
+    assert_eq!(seen.next_run_at, test.next_run_at);
+    assert!(seen.next_run_at.is_some());
+}
+
 #[tokio::test]
 async fn a_long_pause_is_a_hundred_lines_and_one() {
     let lab = Lab::start().await;
