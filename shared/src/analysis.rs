@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use crate::run::{Reason, RunResult, words};
 
 words!(
-    /// What one execution of a test or of a case says about it.
+    /// What one trial of a test or of a case says about it.
     Observed {
         /// It passed.
         Pass = "pass",

@@ -1,12 +1,12 @@
 //! Which label values carry the failures of a matrix.
 //!
-//! For each value (`os=arm`) the executions that have it are set against those that do not: a table of counts, Fisher's
-//! exact test (Pearson's chi-square beyond [`stats::EXACT_MAX`] executions), the difference of the shares of failures
+//! For each value (`os=arm`) the trials that have it are set against those that do not: a table of counts, Fisher's
+//! exact test (Pearson's chi-square beyond [`stats::EXACT_MAX`] trials), the difference of the shares of failures
 //! with Newcombe's interval, and a correction for the number of values that were tested, by Holm or by Benjamini and
 //! Hochberg. Pairs of values are tested within each of their two values, so that a pair is named only if it fails more
 //! than either of them does without the other. Nothing is claimed below the minimum sample.
 //!
-//! What the figures mean: executions are taken as independent. A hundred repetitions of one cell on one subject are one
+//! What the figures mean: trials are taken as independent. A hundred repetitions of one cell on one subject are one
 //! piece of evidence and not a hundred, so give each cell once for each version of the subject if you can. And what is
 //! found is an association; values that always come together cannot be told apart, and are answered as one
 //! ([`LabelFinding::same_cells`]).
@@ -24,12 +24,12 @@ use crate::error::Invalid;
 use crate::labels::Labels;
 use crate::run::words;
 
-/// Executions of one cell.
+/// Trials of one cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CellCounts {
     /// The labels of the cell.
     pub labels: Labels,
-    /// How many executions failed.
+    /// How many trials failed.
     pub failed: u64,
     /// How many passed.
     pub passed: u64,
@@ -54,7 +54,7 @@ words!(
         Spares = "spares",
         /// No difference could be shown.
         Unclear = "unclear",
-        /// There are too few executions to claim anything.
+        /// There are too few trials to claim anything.
         TooFew = "too_few",
     }
 );
@@ -64,7 +64,7 @@ words!(
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Demands {
-    /// Both the executions with the value and those without it must be at least so many.
+    /// Both the trials with the value and those without it must be at least so many.
     pub min_sample: u64,
     /// The chance of a false claim, 0 to 1.
     pub alpha: f64,
@@ -140,8 +140,8 @@ pub struct LabelReport {
     pub values: Vec<LabelFinding>,
     /// Pairs that carry failures beyond their two values.
     pub pairs: Vec<LabelFinding>,
-    /// How many executions there are.
-    pub executions: u64,
+    /// How many trials there are.
+    pub trials: u64,
     /// How many of them failed.
     pub failed: u64,
     /// How many values were tested; the correction is for these.
@@ -185,7 +185,7 @@ pub fn explain(cells: &[CellCounts], demands: &Demands) -> LabelReport {
     let mut values: Vec<LabelFinding> = singles.into_iter().map(|(finding, _)| finding).collect();
     values.sort_by(order);
     let pairs = pairs.into_iter().map(|(finding, _)| finding).collect();
-    LabelReport { values, pairs, executions: total.with(), failed: total.failed_with, tested, pairs_tested }
+    LabelReport { values, pairs, trials: total.with(), failed: total.failed_with, tested, pairs_tested }
 }
 
 /// Returns the values by the cells that they are in; values of the same cells stand together.
@@ -237,7 +237,7 @@ fn finding(labels: Vec<LabelValue>, same_cells: Vec<LabelValue>, cells: usize, t
     }
 }
 
-/// Tests the findings that have enough executions, corrects for their number, and returns it.
+/// Tests the findings that have enough trials, corrects for their number, and returns it.
 fn judge<'a>(
     findings: impl Iterator<Item = &'a mut LabelFinding>,
     demands: &Demands,

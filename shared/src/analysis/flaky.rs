@@ -14,8 +14,8 @@
 //!   windows (the trap of allure3 #200). Failures in a row that still go on wait for the verdict.
 //! - **A passing retry is a signal by itself**, whatever the final results look like (the trap of allure2 #910).
 //!
-//! [`assess`] looks at the recent executions and at what was said before; it does not depend on the order in which
-//! they are given, and executions that are given twice count once, so a late or repeated event does no harm.
+//! [`assess`] looks at the recent trials and at what was said before; it does not depend on the order in which
+//! they are given, and trials that are given twice count once, so a late or repeated event does no harm.
 //! Everything it decides comes back as data ([`Finding`]): which monitor, which runs, which figures.
 
 #[cfg(any(test, feature = "arbitrary"))]
@@ -65,16 +65,16 @@ words!(
     Resolution {
         /// The figure fell to the lower threshold.
         Below = "below",
-        /// Enough time or enough clean executions went by without a signal.
+        /// Enough time or enough clean trials went by without a signal.
         Recovered = "recovered",
         /// It was not executed for so long that nothing can be said.
         Stale = "stale",
     }
 );
 
-/// One execution of a test or of a case, in one cell: a run, with all its attempts.
+/// One trial of a test or of a case, in one cell: a run, with all its attempts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Execution {
+pub struct Trial {
     /// The run.
     pub run_id: RunId,
     /// When it ended.
@@ -109,8 +109,8 @@ pub struct MonitorState {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Figures {
-    /// Executions that it looked at.
-    pub executions: u32,
+    /// Trials that it looked at.
+    pub trials: u32,
     /// How many of them passed.
     pub passes: u32,
     /// How many of them failed.
@@ -121,7 +121,7 @@ pub struct Figures {
     pub signals: u32,
     /// Clean passes since the latest signal.
     pub clean: u32,
-    /// Executions that the guard kept out.
+    /// Trials that the guard kept out.
     pub excluded: u32,
     /// Failures that a break or the subject explains and that were therefore kept out of rates and transitions.
     pub explained: u32,
@@ -182,13 +182,13 @@ impl Assessment {
 impl Finding {
     /// Returns the finding as a sentence for people.
     pub fn sentence(&self) -> String {
-        let Figures { executions, passes, failures, transitions, signals, clean, value, .. } = self.figures;
-        let seen = format!("{failures} failures and {passes} passes in {executions} executions");
+        let Figures { trials, passes, failures, transitions, signals, clean, value, .. } = self.figures;
+        let seen = format!("{failures} failures and {passes} passes in {trials} trials");
         let figure =
             format!("{value:.3}, active from {:.3}, over at {:.3}", self.figures.activate, self.figures.resolve);
         let is = match (self.state.active, self.resolution) {
             (true, _) => format!("says {}", self.marks),
-            (false, Some(Resolution::Stale)) => "has no recent executions to go by".to_owned(),
+            (false, Some(Resolution::Stale)) => "has no recent trials to go by".to_owned(),
             (false, _) => format!("does not say {}", self.marks),
         };
         let signals = format!("{signals} signals, {clean} clean passes since the latest, {transitions} transitions");
@@ -196,12 +196,12 @@ impl Finding {
     }
 }
 
-/// Evaluates every monitor on the recent executions of one test or case in one cell.
+/// Evaluates every monitor on the recent trials of one test or case in one cell.
 ///
 /// `recent` should reach back as far as [`Rules::reach`] says; with less, monitors resolve later than they could.
 /// `before` is what [`Assessment::states`] returned last, or nothing. `now` is the instant of the evaluation.
-/// The time is `O(n log n)` in the number of executions.
-pub fn assess(rules: &Rules, recent: &[Execution], before: &[MonitorState], now: DateTime<Utc>) -> Assessment {
+/// The time is `O(n log n)` in the number of trials.
+pub fn assess(rules: &Rules, recent: &[Trial], before: &[MonitorState], now: DateTime<Utc>) -> Assessment {
     let history = monitor::History::new(recent, rules.break_length());
     let findings: Vec<Finding> = rules
         .monitors
@@ -218,10 +218,10 @@ pub fn assess(rules: &Rules, recent: &[Execution], before: &[MonitorState], now:
     Assessment { status: worst(false), label: worst(true), findings }
 }
 
-/// Sorts executions by time and keeps one of each run: the last that was given.
-fn in_order(executions: &[Execution]) -> Vec<&Execution> {
-    let by_run: BTreeMap<RunId, &Execution> = executions.iter().map(|one| (one.run_id, one)).collect();
-    let mut ordered: Vec<&Execution> = by_run.into_values().collect();
+/// Sorts trials by time and keeps one of each run: the last that was given.
+fn in_order(trials: &[Trial]) -> Vec<&Trial> {
+    let by_run: BTreeMap<RunId, &Trial> = trials.iter().map(|one| (one.run_id, one)).collect();
+    let mut ordered: Vec<&Trial> = by_run.into_values().collect();
     ordered.sort_by_key(|one| (one.at, one.run_id));
     ordered
 }

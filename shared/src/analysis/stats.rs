@@ -17,7 +17,7 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Two groups of executions and how many of each failed.
+/// Two groups of trials and how many of each failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Table {
@@ -152,14 +152,14 @@ pub fn newcombe(table: &Table, level: f64) -> Interval {
     Interval { low: low.max(-1.0), high: high.min(1.0) }
 }
 
-/// Up to so many executions a table is tested exactly.
+/// Up to so many trials a table is tested exactly.
 pub const EXACT_MAX: u64 = 10_000_000;
 
 /// Returns the two-sided p-value of Fisher's exact test: the probability, both margins given, of a table that is as
 /// unlikely as this one or more so (Fisher 1935; ties within 10⁻⁷ count as ties, as in R's `fisher.test`).
 ///
 /// The probabilities are summed from the most likely table outwards, so that no factorial is needed: the time grows
-/// with the square root of the number of executions. Beyond [`EXACT_MAX`] executions the answer is [`chi_square`]'s.
+/// with the square root of the number of trials. Beyond [`EXACT_MAX`] trials the answer is [`chi_square`]'s.
 pub fn fisher_exact(table: &Table) -> f64 {
     if table.total() > EXACT_MAX {
         return chi_square(table);

@@ -87,7 +87,7 @@ pub struct Case {
     /// say it, or says nonsense.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
-    /// Every attempt in the order of execution, at least one; the last one gave the status.
+    /// Every attempt in the order of trial, at least one; the last one gave the status.
     pub attempts: Vec<CaseAttempt>,
     /// Key and value, in the order of the report.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -171,7 +171,7 @@ impl Repeat {
     }
 }
 
-/// One execution of a case.
+/// One trial of a case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CaseAttempt {

@@ -39,7 +39,7 @@ fn the_value_that_carries_the_failures_stands_first() {
     assert_eq!((arm.difference, arm.cells, arm.through), (Some(0.5), 4, None));
     assert!(arm.interval.low > 0.2 && arm.interval.high < 0.8 && arm.interval.low < 0.5, "{:?}", arm.interval);
     // Eight values were tested: `team=all` has nothing beside it.
-    assert_eq!((report.tested, report.executions, report.failed), (7, 120, 20));
+    assert_eq!((report.tested, report.trials, report.failed), (7, 120, 20));
     assert!((arm.level - (1.0 - 0.05 / 7.0)).abs() < 1e-12);
     assert_eq!(names(&report.values, Claim::TooFew), ["team=all"]);
 }

@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Control, Exclusion, Execution, Guard};
+use super::{Control, Exclusion, Guard, Trial};
 use crate::analysis::Observed;
 use crate::analysis::random::SplitMix64;
 use crate::ids::RunId;
 
-/// What is true of a history. Positions count executions from 0.
+/// What is true of a history. Positions count trials from 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Truth {
     /// It fails only on bad versions of its subject, which are this share of the versions.
@@ -22,12 +22,12 @@ pub enum Truth {
     },
     /// It passes until a change breaks it for good.
     BrokenSince {
-        /// The first execution that fails.
+        /// The first trial that fails.
         from: usize,
     },
     /// It is broken for a while and then mended.
     Mended {
-        /// The first execution that fails.
+        /// The first trial that fails.
         from: usize,
         /// The first one that passes again.
         to: usize,
@@ -41,7 +41,7 @@ pub enum Truth {
     },
     /// The infrastructure makes attempts of everything fail for a while.
     Outage {
-        /// The first execution in the outage.
+        /// The first trial in the outage.
         from: usize,
         /// The first one after it.
         to: usize,
@@ -57,13 +57,13 @@ pub enum Truth {
 pub struct Plan {
     /// What is true of it.
     pub truth: Truth,
-    /// How many executions it has.
-    pub executions: usize,
-    /// Seconds between two executions.
+    /// How many trials it has.
+    pub trials: usize,
+    /// Seconds between two trials.
     pub every_secs: u32,
     /// How often an attempt that failed is tried again.
     pub retries: u16,
-    /// How many executions in a row have one version of the subject; 0: the subject is not known.
+    /// How many trials in a row have one version of the subject; 0: the subject is not known.
     pub per_version: usize,
 }
 
@@ -71,10 +71,10 @@ pub struct Plan {
 pub const START: DateTime<Utc> = DateTime::from_timestamp(1_767_225_600, 0).expect("2026-01-01 is an instant");
 
 /// Makes the history of a seed.
-pub fn history(plan: &Plan, seed: u64) -> Vec<Execution> {
+pub fn history(plan: &Plan, seed: u64) -> Vec<Trial> {
     let mut random = SplitMix64::new(seed);
     let mut bad_version = false;
-    (0..plan.executions)
+    (0..plan.trials)
         .map(|index| {
             let new_version = plan.per_version == 0 || index % plan.per_version == 0;
             let (fails, excluded) = match plan.truth {
@@ -98,7 +98,7 @@ pub fn history(plan: &Plan, seed: u64) -> Vec<Execution> {
             let observed = if failures == attempts { Observed::Fail } else { Observed::Pass };
             let failed_attempts = failures.min(usize::from(plan.retries)) as u16;
             let at = START + TimeDelta::seconds(index as i64 * i64::from(plan.every_secs));
-            Execution {
+            Trial {
                 run_id: RunId::at(at, u128::from(random.next_u64())),
                 at,
                 observed,

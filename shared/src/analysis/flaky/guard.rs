@@ -8,7 +8,7 @@ use crate::error::Invalid;
 use crate::run::words;
 
 words!(
-    /// Why an execution is kept out.
+    /// Why a trial is kept out.
     Exclusion {
         /// Nearly everything failed with it: it counts for a break and not for flakiness.
         MassFailure = "mass_failure",
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(guard.judge(0, 0, Control::Passed), None);
         // One case that fails alone is no outage.
         assert_eq!(guard.judge(1, 1, Control::Passed), None);
-        // More failures than executions is not a reason to panic or to look away.
+        // More failures than trials is not a reason to panic or to look away.
         assert_eq!(guard.judge(u64::MAX, 5, Control::Absent), Some(Exclusion::MassFailure));
     }
 

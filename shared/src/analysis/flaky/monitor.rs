@@ -4,24 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Change, Exclusion, Execution, Figures, Finding, MAX_RUNS, Monitor, MonitorState, Recovery, Resolution};
+use super::{Change, Exclusion, Figures, Finding, MAX_RUNS, Monitor, MonitorState, Recovery, Resolution, Trial};
 use super::{Rule, Status, in_order};
 use crate::analysis::Observed;
 use crate::ids::RunId;
 
-/// The executions of one test or case, in order, with what may count for what.
+/// The trials of one test or case, in order, with what may count for what.
 pub(super) struct History<'a> {
     /// Not skipped, and the control did not fail: what counts for a break.
-    counted: Vec<&'a Execution>,
+    counted: Vec<&'a Trial>,
     /// Of these, what the guard lets through: what counts for flakiness.
-    fair: Vec<&'a Execution>,
+    fair: Vec<&'a Trial>,
     /// Of these, what neither a break nor the subject explains: what counts for rates and transitions.
-    unexplained: Vec<&'a Execution>,
+    unexplained: Vec<&'a Trial>,
     excluded: u32,
 }
 
 impl<'a> History<'a> {
-    pub(super) fn new(recent: &'a [Execution], break_length: Option<u32>) -> Self {
+    pub(super) fn new(recent: &'a [Trial], break_length: Option<u32>) -> Self {
         let mut counted = in_order(recent);
         counted.retain(|one| one.observed != Observed::Skip);
         let executed = counted.len();
@@ -37,11 +37,11 @@ impl<'a> History<'a> {
 
 /// Returns the runs that belong to as many failures in a row as make a break, and those of a row that still goes on: it
 /// may become one, and is judged when it has or when the next pass has ended it.
-fn breaks(counted: &[&Execution], length: Option<u32>) -> BTreeSet<RunId> {
+fn breaks(counted: &[&Trial], length: Option<u32>) -> BTreeSet<RunId> {
     let Some(length) = length else { return BTreeSet::new() };
     let newest = counted.last().map(|last| last.run_id);
     let rows = counted.chunk_by(|one, next| one.observed == next.observed);
-    let is_break = |row: &&[&Execution]| {
+    let is_break = |row: &&[&Trial]| {
         let goes_on = row.last().map(|last| last.run_id) == newest;
         failed(row[0]) && (row.len() >= length as usize || goes_on)
     };
@@ -49,8 +49,8 @@ fn breaks(counted: &[&Execution], length: Option<u32>) -> BTreeSet<RunId> {
 }
 
 /// Returns the failures of subject versions that were executed more than once and never passed: the subject is to blame.
-fn of_bad_subjects(fair: &[&Execution]) -> BTreeSet<RunId> {
-    let mut by_subject: BTreeMap<&str, Vec<&Execution>> = BTreeMap::new();
+fn of_bad_subjects(fair: &[&Trial]) -> BTreeSet<RunId> {
+    let mut by_subject: BTreeMap<&str, Vec<&Trial>> = BTreeMap::new();
     for one in fair {
         if let Some(subject) = one.subject.as_deref() {
             by_subject.entry(subject).or_default().push(one);
@@ -84,7 +84,7 @@ struct Sight<'a> {
     figures: Figures,
     last_signal_at: Option<DateTime<Utc>>,
     /// What speaks for it, oldest first.
-    evidence: Vec<&'a Execution>,
+    evidence: Vec<&'a Trial>,
 }
 
 pub(super) fn evaluate(
@@ -119,10 +119,10 @@ pub(super) fn evaluate(
             let from = all.partition_point(|one| one.at < before_by(now, window_secs));
             let seen = newest(&all[from..], window);
             let mut figures = figures(seen);
-            figures.value = f64::from(figures.failures) / f64::from(figures.executions.max(1));
+            figures.value = f64::from(figures.failures) / f64::from(figures.trials.max(1));
             (figures.activate, figures.resolve) = (activate, resolve);
             let failures = seen.iter().copied().filter(|one| failed(one)).collect();
-            let enough = figures.executions >= min_sample;
+            let enough = figures.trials >= min_sample;
             by_threshold(figures, failures, enough, is_stale(&history.counted, stale_secs, now))
         }
         Rule::FailuresInRow { activate, resolve } => in_a_row(&history.counted, activate, resolve),
@@ -150,8 +150,8 @@ pub(super) fn evaluate(
 
 /// Active from a signal on until enough time or enough clean passes have followed it.
 fn by_signals<'a>(
-    seen: &[&'a Execution],
-    signals: Vec<&'a Execution>,
+    seen: &[&'a Trial],
+    signals: Vec<&'a Trial>,
     recovery: Recovery,
     before: Option<&MonitorState>,
     now: DateTime<Utc>,
@@ -159,19 +159,19 @@ fn by_signals<'a>(
     // A signal may lie further back than what was given.
     let last = signals.last().map(|one| one.at).max(before.and_then(|state| state.last_signal_at));
     // Signals are never clean; those that share the instant of the last one may stand after it.
-    let is_clean = |one: &&&Execution| one.observed == Observed::Pass && one.failed_attempts == 0;
+    let is_clean = |one: &&&Trial| one.observed == Observed::Pass && one.failed_attempts == 0;
     let since = seen.iter().filter(|one| last.is_some_and(|last| one.at > last));
     let clean = count(since.filter(is_clean).count());
     let in_time = last.is_some_and(|last| last > before_by(now, recovery.clean_secs));
-    let active = in_time && clean < recovery.clean_executions;
+    let active = in_time && clean < recovery.clean_trials;
     let resolution = if clean > 0 { Resolution::Recovered } else { Resolution::Stale };
-    let resolve = f64::from(recovery.clean_executions);
+    let resolve = f64::from(recovery.clean_trials);
     let figures = Figures { signals: count(signals.len()), clean, value: f64::from(clean), resolve, ..figures(seen) };
     Sight { active: Some(active), resolution: Some(resolution), figures, last_signal_at: last, evidence: signals }
 }
 
 /// Active from the upper threshold on until the lower one is reached.
-fn by_threshold(figures: Figures, evidence: Vec<&Execution>, enough: bool, stale: bool) -> Sight<'_> {
+fn by_threshold(figures: Figures, evidence: Vec<&Trial>, enough: bool, stale: bool) -> Sight<'_> {
     let (active, resolution) = if stale {
         (Some(false), Some(Resolution::Stale))
     } else if enough && figures.value >= figures.activate {
@@ -184,7 +184,7 @@ fn by_threshold(figures: Figures, evidence: Vec<&Execution>, enough: bool, stale
     Sight { active, resolution, figures, last_signal_at: None, evidence }
 }
 
-fn in_a_row<'a>(counted: &[&'a Execution], activate: u32, resolve: u32) -> Sight<'a> {
+fn in_a_row<'a>(counted: &[&'a Trial], activate: u32, resolve: u32) -> Sight<'a> {
     let row = counted.chunk_by(|one, next| one.observed == next.observed).next_back().unwrap_or_default();
     let fails = row.first().is_some_and(|one| failed(one));
     let length = count(row.len());
@@ -204,9 +204,9 @@ fn in_a_row<'a>(counted: &[&'a Execution], activate: u32, resolve: u32) -> Sight
     Sight { active, resolution, figures, last_signal_at: None, evidence }
 }
 
-/// Returns the executions that contradict an earlier one about the same subject version: a failure after a pass, and
+/// Returns the trials that contradict an earlier one about the same subject version: a failure after a pass, and
 /// the first pass after failures.
-fn contradictions<'a>(fair: &[&'a Execution]) -> Vec<&'a Execution> {
+fn contradictions<'a>(fair: &[&'a Trial]) -> Vec<&'a Trial> {
     let mut has_passed: BTreeMap<&str, bool> = BTreeMap::new();
     let mut found = Vec::new();
     for one in fair {
@@ -221,18 +221,18 @@ fn contradictions<'a>(fair: &[&'a Execution]) -> Vec<&'a Execution> {
     found
 }
 
-fn figures(seen: &[&Execution]) -> Figures {
+fn figures(seen: &[&Trial]) -> Figures {
     let failures = count(seen.iter().filter(|one| failed(one)).count());
-    let executions = count(seen.len());
+    let trials = count(seen.len());
     let transitions = count(seen.windows(2).filter(|pair| begins_to_fail(pair[0].observed, pair[1].observed)).count());
-    Figures { executions, failures, passes: executions - failures, transitions, ..Figures::default() }
+    Figures { trials, failures, passes: trials - failures, transitions, ..Figures::default() }
 }
 
-fn newest<'s, 'a>(seen: &'s [&'a Execution], window: u32) -> &'s [&'a Execution] {
+fn newest<'s, 'a>(seen: &'s [&'a Trial], window: u32) -> &'s [&'a Trial] {
     &seen[seen.len().saturating_sub(window as usize)..]
 }
 
-fn is_stale(counted: &[&Execution], stale_secs: u32, now: DateTime<Utc>) -> bool {
+fn is_stale(counted: &[&Trial], stale_secs: u32, now: DateTime<Utc>) -> bool {
     counted.last().is_none_or(|last| last.at < before_by(now, stale_secs))
 }
 
@@ -241,11 +241,11 @@ fn before_by(now: DateTime<Utc>, secs: u32) -> DateTime<Utc> {
     now.checked_sub_signed(TimeDelta::seconds(i64::from(secs))).unwrap_or(DateTime::<Utc>::MIN_UTC)
 }
 
-fn passed_by_retry(one: &Execution) -> bool {
+fn passed_by_retry(one: &Trial) -> bool {
     one.observed == Observed::Pass && one.failed_attempts > 0
 }
 
-fn failed(one: &Execution) -> bool {
+fn failed(one: &Trial) -> bool {
     one.observed == Observed::Fail
 }
 

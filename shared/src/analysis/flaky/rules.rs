@@ -39,7 +39,7 @@ pub struct Recovery {
     /// Seconds without a signal.
     pub clean_secs: u32,
     /// Passes at the first attempt without a signal between them.
-    pub clean_executions: u32,
+    pub clean_trials: u32,
 }
 
 /// What a monitor watches. Shares and scores are from 0 to 1; times are in seconds.
@@ -53,28 +53,28 @@ pub enum Rule {
     SameSubject(Recovery),
     /// How often it begins to fail: transitions divided by the window ([`super::transition_score`]).
     Transitions {
-        /// The newest so many executions.
+        /// The newest so many trials.
         window: u32,
         /// The score from which it activates.
         activate: f64,
         /// The score at which it resolves.
         resolve: f64,
-        /// It resolves when the newest execution is older than this.
+        /// It resolves when the newest trial is older than this.
         stale_secs: u32,
     },
-    /// Which share of the executions fails.
+    /// Which share of the trials fails.
     FailureRate {
-        /// Executions of the last so many seconds …
+        /// Trials of the last so many seconds …
         window_secs: u32,
         /// … and of these the newest so many.
         window: u32,
-        /// Below so many executions it keeps the state that it has.
+        /// Below so many trials it keeps the state that it has.
         min_sample: u32,
         /// The share from which it activates.
         activate: f64,
         /// The share at which it resolves.
         resolve: f64,
-        /// It resolves when the newest execution is older than this.
+        /// It resolves when the newest trial is older than this.
         stale_secs: u32,
     },
     /// Failures in a row, for what must be green.
@@ -88,7 +88,7 @@ pub enum Rule {
 
 impl Default for Recovery {
     fn default() -> Self {
-        Self { clean_secs: 7 * DAY, clean_executions: 100 }
+        Self { clean_secs: 7 * DAY, clean_trials: 100 }
     }
 }
 
@@ -118,10 +118,10 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Returns how far back the executions should reach: so many of them, and so long.
+    /// Returns how far back the trials should reach: so many of them, and so long.
     pub fn reach(&self) -> (u32, TimeDelta) {
         let reaches = self.monitors.iter().map(|monitor| match monitor.rule {
-            Rule::Retry(recovery) | Rule::SameSubject(recovery) => (recovery.clean_executions, recovery.clean_secs),
+            Rule::Retry(recovery) | Rule::SameSubject(recovery) => (recovery.clean_trials, recovery.clean_secs),
             Rule::Transitions { window, stale_secs, .. } => (window, stale_secs),
             Rule::FailureRate { window, window_secs, stale_secs, .. } => (window, window_secs.max(stale_secs)),
             Rule::FailuresInRow { activate, resolve } => (activate.max(resolve), 0),
@@ -167,8 +167,8 @@ impl Rule {
         let ordered = |activate: f64, resolve: f64| 0.0 <= resolve && resolve < activate && activate <= 1.0;
         match *self {
             Self::Retry(recovery) | Self::SameSubject(recovery) => {
-                let never = recovery.clean_secs == 0 || recovery.clean_executions == 0;
-                never.then_some("a recovery needs at least one second and one execution")
+                let never = recovery.clean_secs == 0 || recovery.clean_trials == 0;
+                never.then_some("a recovery needs at least one second and one trial")
             }
             Self::Transitions { window, activate, resolve, .. }
             | Self::FailureRate { window, activate, resolve, .. }

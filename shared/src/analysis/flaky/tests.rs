@@ -11,9 +11,9 @@ use crate::analysis::random::SplitMix64;
 
 const HOUR: u32 = 3600;
 
-/// One execution an hour: `P` passes, `F` fails, `R` passes after a failed attempt, `S` is skipped; a lower case letter
+/// One trial an hour: `P` passes, `F` fails, `R` passes after a failed attempt, `S` is skipped; a lower case letter
 /// is kept out by the guard.
-fn hourly(results: &str) -> Vec<Execution> {
+fn hourly(results: &str) -> Vec<Trial> {
     let one = |(index, result): (usize, char)| {
         let at = START + TimeDelta::hours(index as i64);
         let observed = match result.to_ascii_uppercase() {
@@ -21,7 +21,7 @@ fn hourly(results: &str) -> Vec<Execution> {
             'S' => Observed::Skip,
             _ => Observed::Pass,
         };
-        Execution {
+        Trial {
             run_id: RunId::at(at, index as u128),
             at,
             observed,
@@ -33,20 +33,20 @@ fn hourly(results: &str) -> Vec<Execution> {
     results.chars().enumerate().map(one).collect()
 }
 
-fn end(executions: &[Execution]) -> DateTime<Utc> {
-    executions.last().map_or(START, |last| last.at)
+fn end(trials: &[Trial]) -> DateTime<Utc> {
+    trials.last().map_or(START, |last| last.at)
 }
 
 fn only(rule: Rule, marks: Status) -> Rules {
     Rules { monitors: vec![Monitor { name: "it".into(), marks, dry_run: false, rule }] }
 }
 
-/// Assesses at the end of every execution, as the product does.
-fn walk(rules: &Rules, executions: &[Execution]) -> Vec<Assessment> {
+/// Assesses at the end of every trial, as the product does.
+fn walk(rules: &Rules, trials: &[Trial]) -> Vec<Assessment> {
     let mut states = Vec::new();
-    (1..=executions.len())
+    (1..=trials.len())
         .map(|length| {
-            let seen = &executions[..length];
+            let seen = &trials[..length];
             let assessment = assess(rules, seen, &states, end(seen));
             states = assessment.states();
             assessment
@@ -81,7 +81,7 @@ fn a_run_that_passes_after_a_failed_attempt_is_flaky_until_seven_days_or_a_hundr
 }
 
 #[test]
-fn a_signal_that_lies_further_back_than_the_given_executions_is_not_forgotten() {
+fn a_signal_that_lies_further_back_than_the_given_trials_is_not_forgotten() {
     let rules = only(Rule::Retry(Recovery::default()), Status::Flaky);
     let all = hourly(&format!("R{}", "P".repeat(60)));
     let states = assess(&rules, &all, &[], end(&all)).states();
@@ -94,11 +94,11 @@ fn a_signal_that_lies_further_back_than_the_given_executions_is_not_forgotten() 
 fn a_pass_and_a_failure_of_the_same_subject_are_flaky_in_any_order() {
     let rules = only(Rule::SameSubject(Recovery::default()), Status::Flaky);
     let judged = |results: &str, subjects: &[Option<&str>]| {
-        let mut executions = hourly(results);
-        for (execution, subject) in executions.iter_mut().zip(subjects) {
-            execution.subject = subject.map(str::to_owned);
+        let mut trials = hourly(results);
+        for (trial, subject) in trials.iter_mut().zip(subjects) {
+            trial.subject = subject.map(str::to_owned);
         }
-        assess(&rules, &executions, &[], end(&executions)).status
+        assess(&rules, &trials, &[], end(&trials)).status
     };
     assert_eq!(judged("PF", &[Some("a"), Some("a")]), Status::Flaky);
     assert_eq!(judged("FP", &[Some("a"), Some("a")]), Status::Flaky);
@@ -138,16 +138,16 @@ fn a_rate_activates_at_the_upper_threshold_and_resolves_at_the_lower_one() {
     let resolved = last(&rules, "FPFPFPPPPPPPP");
     assert_eq!((resolved.status, resolved.findings[0].resolution), (Status::Healthy, Some(Resolution::Below)));
 
-    let executions = hourly("FPFPFPPPPP");
+    let trials = hourly("FPFPFPPPPP");
     let states = active.states();
-    let later = |hours| assess(&rules, &executions, &states, end(&executions) + TimeDelta::hours(hours));
+    let later = |hours| assess(&rules, &trials, &states, end(&trials) + TimeDelta::hours(hours));
     assert_eq!(later(24).status, Status::Flaky);
     assert_eq!(later(25).findings[0].resolution, Some(Resolution::Stale));
     assert!(only(rule(0), Status::Flaky).validate().is_err() && only(rule(11), Status::Flaky).validate().is_err());
 }
 
 #[test]
-fn only_executions_in_the_time_window_count_for_the_rate() {
+fn only_trials_in_the_time_window_count_for_the_rate() {
     let rule = Rule::FailureRate {
         window_secs: 6 * HOUR,
         window: 50,
@@ -157,7 +157,7 @@ fn only_executions_in_the_time_window_count_for_the_rate() {
         stale_secs: HOUR,
     };
     let judged = last(&only(rule, Status::Flaky), "FFFPPPPPPP");
-    assert_eq!(judged.findings[0].figures.executions, 7);
+    assert_eq!(judged.findings[0].figures.trials, 7);
     assert_eq!(judged.status, Status::Healthy);
 }
 
@@ -224,7 +224,7 @@ fn a_finding_can_be_stored_and_explained() {
     let judged = last(&Rules::default(), "PPRPPPPPFP");
     let stored = serde_json::to_string(&judged).unwrap();
     assert_eq!(serde_json::from_str::<Assessment>(&stored).unwrap(), judged);
-    let sentence = "retry says flaky: 1 failures and 9 passes in 10 executions; \
+    let sentence = "retry says flaky: 1 failures and 9 passes in 10 trials; \
                     1 signals, 6 clean passes since the latest, 1 transitions; 6.000, active from 0.000, over at 100.000";
     assert_eq!(judged.findings[0].sentence(), sentence);
 }
@@ -253,13 +253,13 @@ fn nothing_was_executed_and_nothing_is_said() {
 proptest! {
     #[test]
     fn order_and_repetition_of_what_is_given_change_nothing(results in "[PFRSpf]{0,60}", seed: u64) {
-        let executions = hourly(&results);
-        let mut shuffled = [executions.clone(), executions[..executions.len() / 2].to_vec()].concat();
+        let trials = hourly(&results);
+        let mut shuffled = [trials.clone(), trials[..trials.len() / 2].to_vec()].concat();
         SplitMix64::new(seed).shuffle(&mut shuffled);
-        let once = assess(&Rules::default(), &executions, &[], end(&executions));
-        prop_assert_eq!(&assess(&Rules::default(), &shuffled, &[], end(&executions)), &once);
+        let once = assess(&Rules::default(), &trials, &[], end(&trials));
+        prop_assert_eq!(&assess(&Rules::default(), &shuffled, &[], end(&trials)), &once);
         // Asking again with the same facts changes nothing either.
-        let again = assess(&Rules::default(), &executions, &once.states(), end(&executions));
+        let again = assess(&Rules::default(), &trials, &once.states(), end(&trials));
         prop_assert_eq!(again.states(), once.states());
         prop_assert!(again.findings.iter().all(|finding| finding.change.is_none()));
     }
@@ -273,21 +273,21 @@ struct Tally {
     ever: [f64; 3],
     /// In which share it stood at the end.
     at_end: [f64; 3],
-    /// Executions until the first `flaky`, on average over those that had one.
+    /// Trials until the first `flaky`, on average over those that had one.
     delay: f64,
 }
 
 impl Tally {
     fn of(truth: Truth, retries: u16, per_version: usize) -> Self {
-        let plan = Plan { truth, executions: 150, every_secs: 2 * HOUR, retries, per_version };
+        let plan = Plan { truth, trials: 150, every_secs: 2 * HOUR, retries, per_version };
         let (mut ever, mut at_end, mut delays) = ([0.0; 3], [0.0; 3], Vec::new());
         for seed in 0..HISTORIES {
-            let executions = history(&plan, seed);
+            let trials = history(&plan, seed);
             let mut states = Vec::new();
             let mut statuses = Vec::new();
-            // Every second execution is enough to see what is ever said.
-            for length in (2..=executions.len()).step_by(2) {
-                let assessment = assess(&Rules::default(), &executions[..length], &states, executions[length - 1].at);
+            // Every second trial is enough to see what is ever said.
+            for length in (2..=trials.len()).step_by(2) {
+                let assessment = assess(&Rules::default(), &trials[..length], &states, trials[length - 1].at);
                 states = assessment.states();
                 statuses.push(assessment.status);
             }
@@ -308,7 +308,7 @@ fn the_monitors_seldom_err_on_histories_of_known_truth() {
     let [healthy, flaky, broken] = [0, 1, 2];
     let outage = |control, fails| Truth::Outage { from: 69, to: 90, fails, control };
     let (none, near_all) = (0.0..=0.001, 0.999..=1.001);
-    // The truth, retries, executions for each version of the subject (0: not known); then the share of histories that
+    // The truth, retries, trials for each version of the subject (0: not known); then the share of histories that
     // were ever called flaky, and which status at the end had which share.
     let expected = [
         // False positives: never for what always passes or fails with its subject only.
@@ -336,7 +336,7 @@ fn the_monitors_seldom_err_on_histories_of_known_truth() {
         (outage(Control::Absent, 0.95), 0, 0, none.clone(), healthy, near_all.clone()),
         (outage(Control::Absent, 0.95), 1, 3, none, healthy, near_all),
     ];
-    let mut table = String::from("truth, retries, executions per version | ever f, b | at end h, f, b | delay\n");
+    let mut table = String::from("truth, retries, trials per version | ever f, b | at end h, f, b | delay\n");
     let mut wrong = Vec::new();
     for (truth, retries, per_version, ever_flaky, status, share_at_end) in expected {
         let Tally { ever, at_end, delay } = Tally::of(truth, retries, per_version);
