@@ -174,7 +174,7 @@ impl Script {
 
 /// Reads the settings of the API's claiming connections from its source, so that both claim under the same.
 fn claim_options() -> Result<String> {
-    let list = POOLS.split_once("const PROBES: &[Setting] = &[").and_then(|(_, rest)| rest.split_once("];"));
+    let list = POOLS.split_once("const PROBES: &[Setting] =").and_then(|(_, rest)| rest.split_once("];"));
     let list = list.context("api/src/pools.rs has no list `PROBES` of settings any more")?.0;
     let quoted: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
     ensure!(
