@@ -20,12 +20,14 @@
 //! | **selector** | what a runner accepts or rejects: label key and anchored regular expression ([`selector::Selectors`]) |
 //! | **gate** | what a run passes before it may be claimed: room in its concurrency group and in its matrix ([`concurrency`]) |
 //! | **pin** | what makes retention leave a run alone; `keep` sets it, `unkeep` takes it away ([`run::Kept`]) |
+//! | **artifact** | a file that an attempt leaves behind ([`artifacts::Artifact`]); its content is a **blob** |
 //! | **ledger** | what became of every instant of a schedule ([`ledger::LedgerEntry`]) |
 //! | **placement class** | the interned pair of namespace and labels; matching is done once per runner and class |
 #![deny(missing_docs)]
 
 #[cfg(any(test, feature = "arbitrary"))]
 pub mod arb;
+pub mod artifacts;
 pub mod concurrency;
 pub mod duration;
 pub mod error;
