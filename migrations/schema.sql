@@ -14,8 +14,8 @@ DECLARE
     suffix text := '_' || to_char(day, 'YYYYMMDD');
     low uuid := id_floor(day::timestamp AT TIME ZONE 'UTC');
     high uuid := id_floor((day + 1)::timestamp AT TIME ZONE 'UTC');
-    parents text[] := CASE WHEN only_logs THEN ARRAY['log_chunk']
-                           ELSE ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk'] END;
+    parents text[] := CASE WHEN only_logs THEN ARRAY['log_chunk', 'artifact', 'collected']
+                           ELSE ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk', 'artifact', 'collected'] END;
     pinned uuid[];
     parent text;
     is_open boolean;
@@ -53,6 +53,10 @@ BEGIN
                      FROM run r JOIN attempt a ON a.run_id = r.id
                      WHERE r.id = ANY(pinned) AND r.ns_id = u.ns_id
                        AND EXISTS (SELECT FROM log_chunk c WHERE c.run_id = a.run_id AND c.attempt = a.attempt)),
+        artifact_bytes = (SELECT coalesce(sum(a.artifact_bytes), 0)
+                          FROM run r JOIN attempt a ON a.run_id = r.id
+                          WHERE r.id = ANY(pinned) AND r.ns_id = u.ns_id
+                            AND EXISTS (SELECT FROM collected c WHERE c.run_id = a.run_id AND c.attempt = a.attempt)),
         logs_removed_at = coalesce(u.logs_removed_at, clock_timestamp()),
         logs_swept = true
     WHERE u.day = drop_day.day;
@@ -98,7 +102,7 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock(7478111, 1);
     FOR day IN SELECT generate_series(first, last, interval '1 day')::date LOOP
-        FOREACH parent IN ARRAY ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk'] LOOP
+        FOREACH parent IN ARRAY ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk', 'artifact', 'collected'] LOOP
             child := parent || '_' || to_char(day, 'YYYYMMDD');
             CONTINUE WHEN to_regclass(child) IS NOT NULL;
             EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', child, parent);
@@ -122,18 +126,26 @@ BEGIN
         RETURN 0;
     END IF;
     WITH gone AS (
-        DELETE FROM usage_delta RETURNING ns_id, day, runs, log_bytes
+        DELETE FROM usage_delta RETURNING ns_id, day, runs, log_bytes, artifact_bytes
     ),
     added AS (
-        INSERT INTO usage AS u (ns_id, day, runs, log_bytes)
-        SELECT ns_id, day, sum(runs), sum(log_bytes) FROM gone GROUP BY ns_id, day
+        INSERT INTO usage AS u (ns_id, day, runs, log_bytes, artifact_bytes)
+        SELECT ns_id, day, sum(runs), sum(log_bytes), sum(artifact_bytes) FROM gone GROUP BY ns_id, day
         ON CONFLICT (ns_id, day) DO UPDATE
         SET runs = u.runs + excluded.runs, log_bytes = u.log_bytes + excluded.log_bytes,
+            artifact_bytes = u.artifact_bytes + excluded.artifact_bytes,
             -- A run of the day may have ended after all others: there is something to be removed again.
-            logs_swept = u.logs_swept AND excluded.log_bytes <= 0
+            logs_swept = u.logs_swept AND excluded.log_bytes <= 0 AND excluded.artifact_bytes <= 0
     )
     SELECT count(*) INTO folded FROM gone;
     RETURN folded;
+END $$;
+
+CREATE FUNCTION public.has_collected(run uuid, nth smallint) RETURNS boolean
+    LANGUAGE plpgsql STABLE STRICT
+    AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM collected c WHERE c.run_id = run AND c.attempt = nth);
 END $$;
 
 CREATE FUNCTION public.id_day(id uuid) RETURNS date
@@ -147,6 +159,15 @@ CREATE FUNCTION public.id_floor(at timestamp with time zone) RETURNS uuid
     AS $$
     SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
 $$;
+
+CREATE FUNCTION public.is_blob_used(key uuid, used_on date) RETURNS boolean
+    LANGUAGE plpgsql STABLE STRICT
+    AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM artifact a
+                   WHERE a.blob = is_blob_used.key
+                     AND a.run_id < id_floor((is_blob_used.used_on + 2)::timestamp AT TIME ZONE 'UTC'));
+END $$;
 
 CREATE FUNCTION public.lock_day(day date, removing boolean) RETURNS void
     LANGUAGE plpgsql
@@ -192,6 +213,19 @@ BEGIN
     ) last;
 END $$;
 
+CREATE TABLE public.artifact (
+    run_id uuid NOT NULL,
+    attempt smallint NOT NULL,
+    path text NOT NULL,
+    blob uuid NOT NULL,
+    sha256 bytea NOT NULL,
+    bytes bigint NOT NULL,
+    media_type text NOT NULL,
+    CONSTRAINT artifact_bytes_check CHECK ((bytes >= 0)),
+    CONSTRAINT artifact_path_check CHECK (((octet_length(path) >= 1) AND (octet_length(path) <= 512)))
+)
+PARTITION BY RANGE (run_id);
+
 CREATE TABLE public.attempt (
     run_id uuid NOT NULL,
     attempt smallint NOT NULL,
@@ -213,9 +247,22 @@ CREATE TABLE public.attempt (
     stderr_dropped bigint NOT NULL,
     stderr_sha256 bytea,
     log_detail jsonb,
+    artifact_files integer,
+    artifact_bytes bigint,
     CONSTRAINT attempt_number_check CHECK ((attempt > 0))
 )
 PARTITION BY RANGE (run_id);
+
+CREATE TABLE public.blob (
+    key uuid NOT NULL,
+    ns_id integer NOT NULL,
+    sha256 bytea NOT NULL,
+    bytes bigint NOT NULL,
+    stored_at timestamp with time zone,
+    used_on date DEFAULT ((now() AT TIME ZONE 'UTC'::text))::date NOT NULL,
+    CONSTRAINT blob_bytes_check CHECK ((bytes >= 0)),
+    CONSTRAINT blob_sha256_check CHECK ((octet_length(sha256) = 32))
+);
 
 CREATE TABLE public.cancel_order (
     run_id uuid NOT NULL,
@@ -242,6 +289,15 @@ ALTER TABLE public.class ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.collected (
+    run_id uuid NOT NULL,
+    attempt smallint NOT NULL,
+    files integer NOT NULL,
+    bytes bigint NOT NULL,
+    notes jsonb NOT NULL
+)
+PARTITION BY RANGE (run_id);
 
 CREATE TABLE public.config (
     id bigint NOT NULL,
@@ -351,6 +407,9 @@ CREATE TABLE public.lease (
     releases smallint NOT NULL,
     cancel_note text,
     config_id bigint,
+    collecting_at timestamp with time zone,
+    artifact_files integer,
+    artifact_bytes bigint,
     CONSTRAINT lease_cancel_check CHECK (((cancel_requested_at IS NULL) OR (started_at IS NOT NULL))),
     CONSTRAINT lease_deadline_check CHECK (((started_at IS NULL) = (hard_deadline IS NULL))),
     CONSTRAINT lease_order_check CHECK ((started_at >= leased_at))
@@ -477,6 +536,8 @@ CREATE TABLE public.run_end (
     log_bytes bigint NOT NULL,
     log_dropped bigint NOT NULL,
     log_detail jsonb,
+    artifact_files integer,
+    artifact_bytes bigint,
     CONSTRAINT run_end_flaky_check CHECK (((NOT flaky) OR (result = 'pass'::text))),
     CONSTRAINT run_end_log_check CHECK ((log_status = ANY (ARRAY['complete'::text, 'truncated'::text, 'incomplete'::text]))),
     CONSTRAINT run_end_order_check CHECK (((leased_at <= started_at) AND (started_at <= finished_at))),
@@ -610,19 +671,27 @@ CREATE TABLE public.usage (
     runs bigint NOT NULL,
     log_bytes bigint NOT NULL,
     logs_removed_at timestamp with time zone,
-    logs_swept boolean DEFAULT false NOT NULL
+    logs_swept boolean DEFAULT false NOT NULL,
+    artifact_bytes bigint DEFAULT 0 NOT NULL
 );
 
 CREATE TABLE public.usage_delta (
     ns_id integer NOT NULL,
     day date NOT NULL,
     runs bigint NOT NULL,
-    log_bytes bigint NOT NULL
+    log_bytes bigint NOT NULL,
+    artifact_bytes bigint DEFAULT 0 NOT NULL
 )
 WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
 
+ALTER TABLE ONLY public.artifact
+    ADD CONSTRAINT artifact_pkey PRIMARY KEY (run_id, attempt, path);
+
 ALTER TABLE ONLY public.attempt
     ADD CONSTRAINT attempt_pkey PRIMARY KEY (run_id, attempt);
+
+ALTER TABLE ONLY public.blob
+    ADD CONSTRAINT blob_pkey PRIMARY KEY (key);
 
 ALTER TABLE ONLY public.cancel_order
     ADD CONSTRAINT cancel_order_pkey PRIMARY KEY (run_id);
@@ -632,6 +701,9 @@ ALTER TABLE ONLY public.class
 
 ALTER TABLE ONLY public.class
     ADD CONSTRAINT class_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.collected
+    ADD CONSTRAINT collected_pkey PRIMARY KEY (run_id, attempt);
 
 ALTER TABLE ONLY public.config
     ADD CONSTRAINT config_hash_key UNIQUE (hash);
@@ -713,6 +785,12 @@ ALTER TABLE ONLY public.token
 
 ALTER TABLE ONLY public.usage
     ADD CONSTRAINT usage_pkey PRIMARY KEY (ns_id, day);
+
+CREATE INDEX artifact_blob_idx ON ONLY public.artifact USING btree (blob);
+
+CREATE UNIQUE INDEX blob_content_key ON public.blob USING btree (ns_id, sha256) WHERE (stored_at IS NOT NULL);
+
+CREATE INDEX blob_unstored_idx ON public.blob USING btree (used_on) WHERE (stored_at IS NULL);
 
 CREATE INDEX config_used_idx ON public.config USING btree (used_on);
 

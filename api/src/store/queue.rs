@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
+use tstr_shared::artifacts::{Artifacts, MAX_TOTAL};
 use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::{MatrixId, RunId, TestId};
 use tstr_shared::labels::Labels;
@@ -56,9 +57,25 @@ pub struct ConfigBody {
     pub at_most_once: bool,
     /// How many bytes of log are kept.
     pub log_limit: u64,
+    /// How many bytes of files are kept. What every test has is left out, so that tests that say nothing of it share their
+    /// rows with those that were made before there was such a limit.
+    #[serde(default = "all_artifacts", skip_serializing_if = "is_all_artifacts")]
+    pub artifact_limit: u64,
+    /// Which files are kept.
+    #[serde(default, skip_serializing_if = "Artifacts::is_default")]
+    pub artifacts: Artifacts,
     /// A bad end cancels the other cells of its matrix.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fail_fast: bool,
+}
+
+fn all_artifacts() -> u64 {
+    MAX_TOTAL.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_all_artifacts(bytes: &u64) -> bool {
+    *bytes == MAX_TOTAL.0
 }
 
 /// A configuration on its way into the table.
