@@ -5,6 +5,8 @@
 
 mod admission;
 mod appends;
+pub mod artifacts;
+pub mod blobs;
 pub mod claims;
 mod clock;
 mod combine;
@@ -33,23 +35,26 @@ pub mod tokens;
 pub mod wake;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tstr_shared::ids::{RunnerId, TokenId};
 use tstr_shared::lease::{Fence, LeaseTimes};
 use tstr_shared::logs::LogOffsets;
 use tstr_shared::namespace::Namespace;
 use tstr_shared::permission::{Permission, RunsExecute};
+use uuid::Uuid;
 
 pub use self::idempotency::IdempotencyKey;
 use crate::auth::Caller;
 use crate::auth::access::{Access, System};
 use crate::auth::verify::Tokens;
 use crate::error::Result;
+use crate::objects::Objects;
 use crate::store;
 use crate::store::claims::OwnLease;
 use crate::store::namespaces::NamespaceRow;
@@ -102,6 +107,12 @@ struct Inner {
     behind: Mutex<reads::Behind>,
     closing: CancellationToken,
     storage: storage::Storage,
+    /// Where artifacts are kept.
+    objects: OnceLock<Objects>,
+    /// The turns to upload their contents.
+    uploads: Semaphore,
+    /// How far the contents were looked at.
+    blob_walk: Mutex<Uuid>,
     /// Wakes the loop that carries out ordered cancels.
     orders: tokio::sync::Notify,
 }
@@ -148,6 +159,9 @@ impl Ops {
             behind: Mutex::default(),
             closing: CancellationToken::new(),
             storage: storage::Storage::default(),
+            objects: OnceLock::new(),
+            uploads: Semaphore::new(blobs::UPLOADS_AT_ONCE),
+            blob_walk: Mutex::default(),
             orders: tokio::sync::Notify::new(),
         }))
     }
