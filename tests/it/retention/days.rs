@@ -14,7 +14,7 @@ use tstr_tests::{Stack, factory};
 
 use super::*;
 
-const TABLES: [&str; 5] = ["run", "run_end", "attempt", "run_event", "log_chunk"];
+const TABLES: [&str; 7] = ["run", "run_end", "attempt", "run_event", "log_chunk", "artifact", "collected"];
 
 async fn log_of(lab: &Lab, run: RunId) -> Result<Vec<u8>, ErrorCode> {
     let pieces = lab.ops().read_logs(&lab.admin, run, LogQuery::default()).await.map_err(|error| error.code())?;
@@ -186,7 +186,7 @@ async fn logs_go_before_runs_and_the_api_says_so() {
     assert_eq!(admin.get(&format!("/api/v1/runs/{silent}/logs")).await.status, 200);
     assert_eq!(admin.get(&format!("/api/v1/runs/{spoken}/logs?attempt=2")).await.status, 200);
     let space = admin.get("/api/v1/namespaces/default").await.expect(200);
-    assert_eq!(space["usage"], json!({"runs": 2, "log_bytes": 0}));
+    assert_eq!(space["usage"], json!({"runs": 2, "log_bytes": 0, "artifact_bytes": 0}));
     // A retry has a log of its own.
     turns::keep_house(stack.replica(0).ops()).await.unwrap();
     let again = admin.post(&format!("/api/v1/runs/{spoken}/retry"), &json!({})).await.expect(201);
@@ -268,7 +268,14 @@ async fn back_by(lab: &Lab, days: i32) {
     );
     lab.execute(&moved).await.unwrap();
     lab.execute(&format!("SELECT ensure_partitions(id_day(id) - {days}, id_day(id) - {days}) FROM run")).await.unwrap();
-    for (table, id) in [("run", "id"), ("run_end", "run_id"), ("attempt", "run_id"), ("log_chunk", "run_id")] {
+    for (table, id) in [
+        ("run", "id"),
+        ("run_end", "run_id"),
+        ("attempt", "run_id"),
+        ("log_chunk", "run_id"),
+        ("artifact", "run_id"),
+        ("collected", "run_id"),
+    ] {
         lab.execute(&format!("UPDATE {table} SET {id} = moved({id})")).await.unwrap();
     }
     lab.execute("ALTER TABLE run_event DISABLE TRIGGER run_event_append_only").await.unwrap();
