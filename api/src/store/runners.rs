@@ -110,10 +110,6 @@ pub struct RunnerSelectors {
     pub namespaces: Vec<String>,
     /// Labels that it takes and refuses.
     pub selectors: SelectorSources,
-    /// Somebody asked it to drain.
-    pub draining: bool,
-    /// Why it takes nothing new, as it said last.
-    pub unfit: Option<Unfit>,
     /// When it registered last.
     pub registered_at: DateTime<Utc>,
 }
@@ -155,7 +151,7 @@ pub async fn unable(
 pub async fn selectors(conn: &mut Conn, access: &Access<RunsExecute>, id: RunnerId) -> Result<Option<RunnerSelectors>> {
     let row = sqlx::query!(
         r#"SELECT namespaces, accept AS "accept: Json<BTreeMap<String, String>>",
-                  reject AS "reject: Json<BTreeMap<String, String>>", draining, unfit AS "unfit: Unfit", registered_at
+                  reject AS "reject: Json<BTreeMap<String, String>>", registered_at
            FROM runner WHERE id = $1 AND token_id = $2"#,
         id.0,
         access.token_id().map(|id| id.0)
@@ -163,8 +159,6 @@ pub async fn selectors(conn: &mut Conn, access: &Access<RunsExecute>, id: Runner
     Ok(row.fetch_optional(conn).await?.map(|row| RunnerSelectors {
         namespaces: row.namespaces,
         selectors: SelectorSources { accept: row.accept.0, reject: row.reject.0 },
-        draining: row.draining,
-        unfit: row.unfit,
         registered_at: row.registered_at,
     }))
 }
