@@ -108,16 +108,16 @@ impl Ops {
 
     /// Appends by what is remembered of the end of the log. Pieces come back when that is nothing, or is not so.
     async fn append_known(&self, access: &Access<RunsExecute>, lease: &OwnLease, pieces: Vec<Piece>) -> Result<Known> {
-        let Some(end) = self.0.ends.take(lease.fence) else { return Ok(Known::Unsure(pieces)) };
+        let Some(mut end) = self.0.ends.take(lease.fence) else { return Ok(Known::Unsure(pieces)) };
         // What is refused is refused by a look: the lease may be lost, and that is to be said first.
         if pieces.is_empty() || fitting(&end, &pieces) < pieces.len() || refusal(&end, &pieces, 0).is_some() {
             return Ok(Known::Unsure(pieces));
         }
-        let before = end.timeline.clone();
+        let before = end.timeline.take();
         let (fresh, mut end) = go_on(end, pieces).await?;
         let stored = {
             let mut conn = self.db().acquire().await?;
-            store::logs::append_onto(&mut conn, access, lease, &fresh, before.as_deref()).await?
+            store::logs::append(&mut conn, access, lease, &fresh, before.as_deref()).await?
         };
         Ok(match stored {
             Some(timeline) => {
@@ -154,7 +154,9 @@ impl Ops {
             return Err(refusal);
         }
         let (fresh, end) = go_on(end, pieces).await?;
-        store::logs::append(&mut tx, access, fence, &fresh).await?;
+        // It was looked at under the same locks, so nothing has to be believed.
+        let stored = store::logs::append(&mut tx, access, lease, &fresh, None).await?;
+        stored.ok_or_else(|| Error::internal(anyhow::anyhow!("a log went on, or its lease ended, under its lock")))?;
         tx.commit().await?;
         self.0.wake.log(fence.run_id);
         Ok(end)

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
 use tstr_shared::ids::{LeaseId, RunId};
 use tstr_shared::lease::Fence;
 use tstr_shared::logs::{LogChunk, LogOffsets, Stream};
@@ -191,83 +190,23 @@ pub async fn hold_end(conn: &mut Conn, access: &Access<RunsExecute>, lease: &Own
     Ok(hold_ends(conn, access, std::slice::from_ref(lease)).await?.remove(&lease.fence))
 }
 
-/// The columns of pieces, as the database takes them.
-struct PieceColumns<'a> {
-    seq: Vec<i32>,
-    stream: Vec<i16>,
-    start: Vec<i64>,
-    reported_at: Vec<DateTime<Utc>>,
-    body: Vec<&'a [u8]>,
-    raw_bytes: Vec<Option<i32>>,
-    place: Vec<i64>,
-    cut_at: Vec<Option<i64>>,
-    cut_bytes: Vec<Option<i64>>,
-    sha256_state: Vec<Option<&'a [u8]>>,
-}
-
-impl<'a> PieceColumns<'a> {
-    fn of(pieces: &'a [NewPiece]) -> Self {
-        fn column<'a, T>(pieces: &'a [NewPiece], of: impl Fn(&'a NewPiece) -> T) -> Vec<T> {
-            pieces.iter().map(of).collect()
-        }
-        Self {
-            seq: column(pieces, |piece| piece.chunk.seq as i32),
-            stream: column(pieces, |piece| piece.chunk.stream as i16),
-            start: column(pieces, |piece| piece.chunk.offset as i64),
-            reported_at: column(pieces, |piece| piece.chunk.reported_at),
-            body: column(pieces, |piece| piece.packed.body.as_slice()),
-            raw_bytes: column(pieces, |piece| piece.packed.raw_bytes),
-            place: column(pieces, |piece| piece.place as i64),
-            cut_at: column(pieces, |piece| piece.cut.map(|(at, _)| at as i64)),
-            cut_bytes: column(pieces, |piece| piece.cut.map(|(_, bytes)| bytes as i64)),
-            sha256_state: column(pieces, |piece| piece.sha256_state.as_deref()),
-        }
-    }
-}
-
-/// Appends pieces. Call after [`hold_end`] in one transaction, with pieces that go on where the log ends.
-pub async fn append(conn: &mut Conn, _: &Access<RunsExecute>, fence: Fence, pieces: &[NewPiece]) -> Result<()> {
-    let of = PieceColumns::of(pieces);
-    sqlx::query!(
-        r#"INSERT INTO log_chunk (run_id, attempt, seq, stream, start, reported_at, body, raw_bytes, place, cut_at, cut_bytes,
-                                  sha256_state)
-           SELECT $1, $2, u.seq, u.stream, u.start, u.reported_at, u.body, u.raw_bytes, u.place, u.cut_at, u.cut_bytes,
-                  u.sha256_state
-           FROM unnest($3::int[], $4::smallint[], $5::bigint[], $6::timestamptz[], $7::bytea[], $8::int[], $9::bigint[],
-                       $10::bigint[], $11::bigint[], $12::bytea[])
-                AS u(seq, stream, start, reported_at, body, raw_bytes, place, cut_at, cut_bytes, sha256_state)"#,
-        fence.run_id.0,
-        fence.attempt as i16,
-        &of.seq,
-        &of.stream,
-        &of.start,
-        &of.reported_at,
-        &of.body as &[&[u8]],
-        &of.raw_bytes as &[Option<i32>],
-        &of.place,
-        &of.cut_at as &[Option<i64>],
-        &of.cut_bytes as &[Option<i64>],
-        &of.sha256_state as &[Option<&[u8]>],
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Appends pieces to where a log is believed to end, by one statement that is a transaction of its own. `timeline` is that
-/// of the database that the belief is about, where it is about any piece. Returns the timeline that they are stored on;
-/// nothing when they are not: the lease is not the caller's any more, the log goes on already, or the database is on
-/// another timeline.
+/// Appends pieces to where a log ends, or is believed to end: after [`hold_end`] in its transaction, or by this one statement
+/// as a transaction of its own. `timeline` is that of the database that a belief is about, where it is about any piece.
+/// Returns the timeline that they are stored on; nothing when they are not: the lease is not the caller's any more, the log
+/// goes on already, or the database is on another timeline.
 ///
 /// No piece that is stored is read. The lock of reports comes first, and then the lease, as in [`hold_ends`].
-pub async fn append_onto(
+pub async fn append(
     conn: &mut Conn,
     access: &Access<RunsExecute>,
     lease: &OwnLease,
     pieces: &[NewPiece],
     timeline: Option<&str>,
 ) -> Result<Option<String>> {
-    let (fence, of) = (lease.fence, PieceColumns::of(pieces));
+    fn column<'a, T>(pieces: &'a [NewPiece], of: impl Fn(&'a NewPiece) -> T) -> Vec<T> {
+        pieces.iter().map(of).collect()
+    }
+    let fence = lease.fence;
     let stored = sqlx::query_scalar!(
         r#"WITH held AS MATERIALIZED (
                SELECT l.run_id, locked.timeline
@@ -294,16 +233,16 @@ pub async fn append_onto(
            SELECT timeline AS "timeline!" FROM held"#,
         fence.run_id.0,
         fence.attempt as i16,
-        &of.seq,
-        &of.stream,
-        &of.start,
-        &of.reported_at,
-        &of.body as &[&[u8]],
-        &of.raw_bytes as &[Option<i32>],
-        &of.place,
-        &of.cut_at as &[Option<i64>],
-        &of.cut_bytes as &[Option<i64>],
-        &of.sha256_state as &[Option<&[u8]>],
+        &column(pieces, |piece| piece.chunk.seq as i32),
+        &column(pieces, |piece| piece.chunk.stream as i16),
+        &column(pieces, |piece| piece.chunk.offset as i64),
+        &column(pieces, |piece| piece.chunk.reported_at),
+        &column(pieces, |piece| piece.packed.body.as_slice()) as &[&[u8]],
+        &column(pieces, |piece| piece.packed.raw_bytes) as &[Option<i32>],
+        &column(pieces, |piece| piece.place as i64),
+        &column(pieces, |piece| piece.cut.map(|(at, _)| at as i64)) as &[Option<i64>],
+        &column(pieces, |piece| piece.cut.map(|(_, bytes)| bytes as i64)) as &[Option<i64>],
+        &column(pieces, |piece| piece.sha256_state.as_deref()) as &[Option<&[u8]>],
         report_key(fence.lease_id.0),
         fence.lease_id.0,
         lease.runner.0,
