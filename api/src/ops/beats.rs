@@ -7,13 +7,15 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tstr_shared::error::{ErrorCode, Invalid};
+use futures_util::FutureExt;
+use tstr_shared::error::Invalid;
 use tstr_shared::ids::RunnerId;
 use tstr_shared::lease::{Fence, LeaseState};
 use tstr_shared::permission::RunsExecute;
 use tstr_shared::runner::Unfit;
 
 use super::Ops;
+use super::combine::together_or_alone;
 use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
@@ -78,19 +80,7 @@ impl Ops {
     }
 
     async fn beat_batch(self, batch: Vec<Beat>) -> Vec<Result<Option<Heartbeat>>> {
-        match self.try_beat_batch(&batch, false).await {
-            Ok(answers) => answers,
-            Err(error) if batch.len() == 1 || error.code() == ErrorCode::Unavailable => error.to_each(batch.len()),
-            // One of them cannot be taken. Each by itself, it fails alone.
-            Err(_) => {
-                let mut answers = Vec::with_capacity(batch.len());
-                for beat in batch.chunks(1) {
-                    answers
-                        .append(&mut self.try_beat_batch(beat, false).await.unwrap_or_else(|error| error.to_each(1)));
-                }
-                answers
-            }
-        }
+        together_or_alone(&batch, |part| self.try_beat_batch(part, false).boxed()).await
     }
 
     /// Answers heartbeats; nothing where a lease of a runner is in the hands of somebody else, unless it is `patient`.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
 use tokio::time::Instant;
 use tstr_shared::error::{ErrorCode, Invalid};
 use tstr_shared::ids::{RunId, RunnerId};
@@ -14,6 +15,7 @@ use tstr_shared::run::{Outcome, Reason, RunResult};
 use uuid::Uuid;
 
 use super::Ops;
+use super::combine::together_or_alone;
 use super::enqueue::firsts;
 use super::own_lease;
 use super::seals;
@@ -150,18 +152,7 @@ impl Ops {
     }
 
     async fn finish_batch(self, batch: Vec<Report>) -> Vec<Result<Option<LogOffsets>>> {
-        match self.try_finish_batch(&batch).await {
-            Ok(answers) => answers,
-            Err(error) if batch.len() == 1 || error.code() == ErrorCode::Unavailable => error.to_each(batch.len()),
-            // One of them cannot be taken. Each by itself, it fails alone.
-            Err(_) => {
-                let mut answers = Vec::with_capacity(batch.len());
-                for report in batch.chunks(1) {
-                    answers.append(&mut self.try_finish_batch(report).await.unwrap_or_else(|error| error.to_each(1)));
-                }
-                answers
-            }
-        }
+        together_or_alone(&batch, |part| self.try_finish_batch(part).boxed()).await
     }
 
     /// Ends the leases of all reports in one transaction.

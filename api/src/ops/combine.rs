@@ -8,7 +8,9 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
+use tstr_shared::error::ErrorCode;
 
 use crate::error::{Error, Result};
 
@@ -65,6 +67,24 @@ impl<T: Send + 'static, R: Send + 'static> Combiner<T, R> {
             tokio::spawn(turn.run(execute));
         }
         answer.await.map_err(|_| Error::unavailable(anyhow::anyhow!("a batch failed to answer")))?
+    }
+}
+
+/// Executes a batch; where one of its items cannot be taken, each by itself, so that it fails alone.
+pub(super) async fn together_or_alone<'b, T, R>(
+    batch: &'b [T],
+    execute: impl Fn(&'b [T]) -> BoxFuture<'b, Result<Vec<Result<R>>>>,
+) -> Vec<Result<R>> {
+    match execute(batch).await {
+        Ok(answers) => answers,
+        Err(error) if batch.len() == 1 || error.code() == ErrorCode::Unavailable => error.to_each(batch.len()),
+        Err(_) => {
+            let mut answers = Vec::with_capacity(batch.len());
+            for one in batch.chunks(1) {
+                answers.append(&mut execute(one).await.unwrap_or_else(|error| error.to_each(1)));
+            }
+            answers
+        }
     }
 }
 
