@@ -166,6 +166,11 @@ const ONLY: &[Only] = &[
         ],
     },
     Only { what: "sqlx::query", below: "api/src", places: &[("api/src/store/", "the only SQL")] },
+    Only {
+        what: "housekeeping::notify(",
+        below: "api/src",
+        places: &[("api/src/ops/recovery.rs", "outside of every transaction")],
+    },
     Only { what: "sqlx::", below: "cli", places: &[] },
     Only {
         what: "Access::system(",
@@ -258,6 +263,22 @@ fn queries_are_checked_when_they_are_compiled() {
     for source in sources("api/src") {
         for call in ["sqlx::query(", "sqlx::query_as(", "sqlx::query_as::<", "sqlx::query_scalar(", "sqlx::raw_sql("] {
             assert!(!source.code().contains(call), "{} has {call}…), which nobody checks", source.path);
+        }
+    }
+}
+
+/// One inside of a transaction that writes runs takes the lock that all commits then wait for, so the only one is a
+/// statement of its own, which is sent outside of every transaction.
+#[test]
+fn notifications_are_sent_by_one_statement_only() {
+    let is_sent = |text: &str| text.contains("pg_notify(");
+    let found: Vec<String> =
+        sources("api/src").into_iter().filter(|one| is_sent(&one.text)).map(|one| one.path).collect();
+    assert_eq!(found, ["api/src/store/housekeeping.rs"]);
+    for folder in ["api/src/store/sql", "migrations"] {
+        for file in std::fs::read_dir(repository().join(folder)).unwrap() {
+            let path = file.unwrap().path();
+            assert!(!is_sent(&std::fs::read_to_string(&path).unwrap()), "{} sends one", path.display());
         }
     }
 }
