@@ -80,11 +80,11 @@ impl<'a> Claiming<'a> {
     pub async fn prepare(bench: &'a Bench, mut queues: Vec<Queue>) -> Result<Self> {
         let server = &bench.server;
         let mut scripts = Vec::new();
-        for queue in &queues {
+        for queue in &mut queues {
             let runner = queue.groups.first().and_then(|group| group.first()).context("a worker")?.id();
             // The script's order of lanes is that of the test's four cells.
             let claim = match queue.lanes.len() {
-                4 => Some(Script::claim(server, &queue.database, &queue.lanes, runner)?),
+                4 => Some(Script::claim(server, &queue.database, &mut queue.conn, &queue.lanes, runner).await?),
                 _ => None,
             };
             let lane = *queue.lanes.first().context("a lane")?;

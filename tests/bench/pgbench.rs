@@ -43,18 +43,30 @@ pub struct Report {
 
 impl Script {
     /// Writes the claim as the API prepares it, for runs in these four lanes.
-    pub fn claim(server: &Server, database: &str, lanes: &[i32], runner: &str) -> Result<Self> {
+    pub async fn claim(
+        server: &Server,
+        database: &str,
+        conn: &mut PgConnection,
+        lanes: &[i32],
+        runner: &str,
+    ) -> Result<Self> {
         ensure!(lanes.len() == 4 && lanes.windows(2).all(|two| two[1] == two[0] + 4), "four lanes in a row: {lanes:?}");
         let order = "ARRAY[:a, :b, :c, :d]::int[]";
         let mut statement = without_annotations(&without_comments(CLAIM))?;
+        // What the API knows by heart.
+        let known = "SELECT w.token_id::text, w.registered_at::text, c.ns_id::text FROM runner w, class c
+                     WHERE w.id = $1::uuid AND c.id = $2 / 4";
+        let (token, registered_at, ns_id): (String, String, String) =
+            sqlx::query_as(known).bind(runner).bind(lanes[0]).fetch_one(conn).await?;
         for (parameter, value) in [
             ("$10::interval", "interval '60 s'"),
+            ("$11", ns_id.as_str()),
             ("$1::int[]", order),
             ("$2::bigint[]", "ARRAY[:ha, :hb, :hc, :hd]::bigint[]"),
             ("$3::bigint", ":max"),
             ("$4::uuid[]", &format!("ARRAY['{runner}'::uuid]")),
-            ("$5::uuid[]", &format!("ARRAY(SELECT token_id FROM runner WHERE id = '{runner}')")),
-            ("$6::timestamptz[]", &format!("ARRAY(SELECT registered_at FROM runner WHERE id = '{runner}')")),
+            ("$5::uuid[]", &format!("ARRAY['{token}'::uuid]")),
+            ("$6::timestamptz[]", &format!("ARRAY['{registered_at}'::timestamptz]")),
             ("$7::uuid[]", "ARRAY['00000000-0000-4000-8000-000000000000'::uuid]"),
             ("$8::int[]", "ARRAY[:max]::int[]"),
             (
@@ -174,14 +186,19 @@ impl Script {
 
 /// Reads the settings of the API's claiming connections from its source, so that both claim under the same.
 fn claim_options() -> Result<String> {
-    let list = POOLS.split_once("const PROBES: &[Setting] =").and_then(|(_, rest)| rest.split_once("];"));
-    let list = list.context("api/src/pools.rs has no list `PROBES` of settings any more")?.0;
-    let quoted: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
-    ensure!(
-        !quoted.is_empty() && quoted.len().is_multiple_of(2),
-        "the list `PROBES` is not one of names and values: {list}"
-    );
-    Ok(quoted.chunks(2).map(|pair| format!("-c {}={}", pair[0], pair[1])).collect::<Vec<_>>().join(" "))
+    let mut options = Vec::new();
+    for name in ["EVERYWHERE", "PROBES"] {
+        let list = POOLS.split_once(&format!("const {name}: &[Setting] =")).and_then(|(_, rest)| rest.split_once("];"));
+        let list = list.with_context(|| format!("api/src/pools.rs has no list `{name}` of settings any more"))?.0;
+        let list: String = list.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
+        let quoted: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+        ensure!(
+            !quoted.is_empty() && quoted.len().is_multiple_of(2),
+            "the list `{name}` is not one of names and values: {list}"
+        );
+        options.extend(quoted.chunks(2).map(|pair| format!("-c {}={}", pair[0], pair[1])));
+    }
+    Ok(options.join(" "))
 }
 
 fn without_comments(sql: &str) -> String {

@@ -68,8 +68,8 @@ fn heads(count: usize) -> String {
     format!("array_fill(0::bigint, ARRAY[{count}])")
 }
 
-/// What the claim is told of a single asker, after lanes, heads and how many runs.
-const ASKER: [&str; 7] = [
+/// What the claim is told of a single asker in the first namespace, after lanes, heads and how many runs.
+const ASKER: [&str; 8] = [
     "ARRAY['{runner}'::uuid]",
     "ARRAY['{token}'::uuid]",
     "ARRAY['2026-01-01Z'::timestamptz]",
@@ -77,6 +77,7 @@ const ASKER: [&str; 7] = [
     "ARRAY[100]",
     "ARRAY['test']",
     "interval '60 s'",
+    "1",
 ];
 
 /// A runner that may ask.
@@ -304,7 +305,7 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
          INSERT INTO cancel_order (run_id, actor, message) SELECT id, 'x', 'x' FROM (SELECT id FROM run LIMIT 1000) r;
          PREPARE claim AS {claim};
          EXECUTE claim({}, array_fill(0::bigint, ARRAY[16]), 100, ARRAY['{runner}'::uuid], ARRAY['{token}'::uuid],
-                       ARRAY['2026-01-01Z'::timestamptz], ARRAY['{claim_id}'::uuid], ARRAY[100], ARRAY['x'], interval '1 h')",
+                       ARRAY['2026-01-01Z'::timestamptz], ARRAY['{claim_id}'::uuid], ARRAY[100], ARRAY['x'], interval '1 h', 1)",
         insert_runner(runner, token),
         lanes(100..=115)
     );

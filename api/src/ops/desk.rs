@@ -16,11 +16,12 @@ use tstr_shared::permission::RunsExecute;
 use uuid::Uuid;
 
 use super::Ops;
+use super::configs::Handed;
 use super::placement::{Candidates, Signature};
 use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
-use crate::store::claims::{Asker, ClaimFor, ClaimOf, Claimed};
+use crate::store::claims::{Asker, ClaimFor, ClaimOf};
 use crate::store::runners::Unable;
 use crate::store::{self, Quota};
 
@@ -260,7 +261,7 @@ impl Drop for Looking<'_> {
 /// What one look gave.
 #[derive(Default)]
 struct Look {
-    runs: Vec<Claimed>,
+    runs: Vec<Handed>,
     /// A quota left runs where they are.
     limited: bool,
     /// Runners that asked and may have nothing now.
@@ -485,14 +486,16 @@ impl Ops {
         }
         let rows = self.namespace_rows(false).await?;
         let row = rows.iter().find(|row| row.reference.id == from.ns_id);
-        let claim = |max| ClaimFor { lanes: &from.lanes, max, askers, ttl: self.0.times.ttl };
+        let claim = |max| ClaimFor { ns_id: from.ns_id, lanes: &from.lanes, max, askers, ttl: self.0.times.ttl };
         let Some(cap) = row.and_then(|row| row.quotas.max_running) else {
             let mut conn = self.0.pools.claim.acquire().await?;
             let found = store::claims::claim(&mut conn, access, &claim(from.share)).await?;
             if found.askers < askers.len() {
                 look.unable.extend(store::runners::unable(&mut conn, access, askers).await?);
             }
-            return Ok(self.note(from, from.share, found));
+            drop(conn);
+            self.note(from, from.share, &found);
+            return Ok(Taken { runs: self.hand_out(access, from, found.runs).await?, limited: false });
         };
         let mut tx = self.0.pools.claim.begin().await?;
         store::lock_quota(&mut tx, Quota::Running, from.ns_id).await?;
@@ -508,18 +511,17 @@ impl Ops {
             look.unable.extend(store::runners::unable(&mut tx, access, askers).await?);
         }
         tx.commit().await?;
-        let taken = self.note(from, max, found);
-        let limited = room < from.share && taken.runs.len() == room;
+        self.note(from, max, &found);
+        let limited = room < from.share && found.runs.len() == room;
         look.limited |= limited;
-        Ok(Taken { limited, ..taken })
+        Ok(Taken { runs: self.hand_out(access, from, found.runs).await?, limited })
     }
 
     /// Tells the board what a statement found.
-    fn note(&self, from: &Candidates, max: usize, found: store::claims::Found) -> Taken {
+    fn note(&self, from: &Candidates, max: usize, found: &store::claims::Found) {
         // With fewer than there was room for, every lane was walked to its end.
         let searched = if found.runs.len() < max.min(found.room) { from.lanes.as_slice() } else { &[] };
         self.0.placement.claimed(&found.last, searched, from.as_of);
-        Taken { runs: found.runs, limited: false }
     }
 
     async fn learn_classes(&self, access: &Access<RunsExecute>) -> Result<()> {
@@ -535,7 +537,7 @@ impl Ops {
 /// What one statement took.
 #[derive(Default)]
 struct Taken {
-    runs: Vec<Claimed>,
+    runs: Vec<Handed>,
     /// The namespace's quota left runs where they are.
     limited: bool,
 }

@@ -9,6 +9,7 @@ pub mod beats;
 pub mod claims;
 mod clock;
 mod combine;
+mod configs;
 mod cursor;
 mod desk;
 mod enqueue;
@@ -94,6 +95,7 @@ struct Inner {
     placement: placement::Placement,
     desks: desk::Desks,
     runners: known::KnownRunners,
+    configs: configs::KnownConfigs,
     ends: appends::KnownEnds,
     starts: combine::Combiners<(Access<RunsExecute>, OwnLease), DateTime<Utc>>,
     finishes: combine::Combiners<claims::Report, Option<LogOffsets>>,
@@ -143,6 +145,7 @@ impl Ops {
             placement: placement::Placement::default(),
             desks: desk::Desks::default(),
             runners: known::KnownRunners::default(),
+            configs: configs::KnownConfigs::default(),
             ends: appends::KnownEnds::default(),
             starts: combine::Combiners::new(MOST_COMBINED, COMBINED_AT_ONCE),
             finishes: combine::Combiners::new(MOST_COMBINED, COMBINED_AT_ONCE),

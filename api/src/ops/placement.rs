@@ -83,10 +83,19 @@ pub struct Candidates {
     pub ns_id: i32,
     /// Its lanes, each with the place from which on it has runs.
     pub lanes: Vec<Place>,
+    /// The classes of these lanes.
+    pub classes: Vec<Arc<Class>>,
     /// How many runs to take from them.
     pub share: usize,
     /// The board's time when this was put together.
     pub as_of: u64,
+}
+
+impl Candidates {
+    /// Returns the class of one of its lanes.
+    pub fn class_of(&self, lane: i32) -> Option<&Class> {
+        self.classes.iter().find(|class| class.id == lane / 4).map(Arc::as_ref)
+    }
 }
 
 impl Placement {
@@ -295,12 +304,14 @@ impl Placement {
         shares.sort_by_key(|(held, place, _, share)| (*held - *share as i64, *place));
         let lanes_of = |ns: i32| {
             let lanes = eligible.lanes.get(&ns).into_iter().flatten().take(LANES_AT_ONCE);
-            lanes.map(|(_, head, lane)| Place { lane: *lane, seq: *head }).collect()
+            let known = |lane: i32| board.classes.get(&(lane / 4)).cloned();
+            lanes.filter_map(|(_, head, lane)| Some((Place { lane: *lane, seq: *head }, known(*lane)?))).unzip()
         };
-        shares
-            .into_iter()
-            .map(|(_, _, ns_id, share)| Candidates { ns_id, lanes: lanes_of(ns_id), share, as_of })
-            .collect()
+        let found = shares.into_iter().map(|(_, _, ns_id, share)| {
+            let (lanes, classes) = lanes_of(ns_id);
+            Candidates { ns_id, lanes, classes, share, as_of }
+        });
+        found.collect()
     }
 }
 

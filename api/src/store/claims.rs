@@ -37,20 +37,28 @@ struct ClaimRow {
 
 impl ClaimRow {
     fn into_leased(self) -> Result<LeasedRun> {
-        let namespace = Namespace::parse(&self.namespace).map_err(|fault| Error::internal(anyhow::anyhow!(fault)))?;
-        let body = self.body.0;
-        Ok(LeasedRun {
-            fence: Fence { run_id: self.run_id, attempt: self.attempt.unsigned_abs(), lease_id: self.lease_id },
-            ttl: Duration::from_secs_f64(self.ttl_secs.max(0.0)),
-            namespace,
-            test_name: body.test_name,
-            cell: body.cell,
-            labels: self.labels.0,
-            run_config: body.run_config,
-            log_limit_bytes: body.log_limit,
-            log_tail_bytes: tail_bytes(body.log_limit),
-        })
+        let fence = Fence { run_id: self.run_id, attempt: self.attempt.unsigned_abs(), lease_id: self.lease_id };
+        leased(fence, ttl(self.ttl_secs), &self.namespace, self.labels.0, self.body.0)
     }
+}
+
+fn ttl(secs: f64) -> Duration {
+    Duration::from_secs_f64(secs.max(0.0))
+}
+
+/// Puts together what a worker is told of a run that it holds.
+pub fn leased(fence: Fence, ttl: Duration, namespace: &str, labels: Labels, body: ConfigBody) -> Result<LeasedRun> {
+    Ok(LeasedRun {
+        fence,
+        ttl,
+        namespace: Namespace::parse(namespace).map_err(|fault| Error::internal(anyhow::anyhow!(fault)))?,
+        test_name: body.test_name,
+        cell: body.cell,
+        labels,
+        run_config: body.run_config,
+        log_limit_bytes: body.log_limit,
+        log_tail_bytes: tail_bytes(body.log_limit),
+    })
 }
 
 /// A runner that asks for runs.
@@ -83,8 +91,9 @@ impl Asker {
 /// Which runs are claimed, and for whom.
 #[derive(Debug)]
 pub struct ClaimFor<'a> {
-    /// The lanes to look into, in this order, each with the place from which on it has runs; all of namespaces that the
-    /// access covers.
+    /// The namespace; one that the access covers.
+    pub ns_id: i32,
+    /// Its lanes to look into, in this order, each with the place from which on it has runs.
     pub lanes: &'a [Place],
     /// How many runs at most.
     pub max: usize,
@@ -97,12 +106,18 @@ pub struct ClaimFor<'a> {
 /// A run that was claimed.
 #[derive(Debug)]
 pub struct Claimed {
-    /// The run.
-    pub run: LeasedRun,
+    /// Its lease.
+    pub fence: Fence,
+    /// How long the lease lives from now on.
+    pub ttl: Duration,
     /// Who has it.
     pub runner: RunnerId,
     /// The claim that it was given to.
     pub claim_id: Uuid,
+    /// The lane that it was in.
+    pub lane: i32,
+    /// The key of its configuration.
+    pub config_id: i64,
 }
 
 /// What a claim found.
@@ -133,6 +148,7 @@ pub async fn claim(conn: &mut Conn, _: &Access<RunsExecute>, claim: &ClaimFor<'_
         &askers.iter().map(|asker| i32::try_from(asker.want).unwrap_or(i32::MAX)).collect::<Vec<_>>(),
         &askers.iter().map(|asker| format!("runner:{} {}", asker.runner, asker.actor)).collect::<Vec<_>>(),
         interval(claim.ttl),
+        claim.ns_id,
     );
     let mut found = Found::default();
     let mut last: BTreeMap<i32, i64> = BTreeMap::new();
@@ -144,14 +160,23 @@ pub async fn claim(conn: &mut Conn, _: &Access<RunsExecute>, claim: &ClaimFor<'_
         let (lane, seq) = row.lane.zip(row.seq).ok_or_else(missing)?;
         let head = last.entry(lane).or_insert(seq);
         *head = seq.max(*head);
-        let (namespace, labels) = row.namespace.zip(row.labels).ok_or_else(missing)?;
         let (attempt, lease_id) = row.attempt.zip(row.lease_id).ok_or_else(missing)?;
-        let (ttl_secs, body) = row.ttl_secs.zip(row.body).ok_or_else(missing)?;
-        let run = ClaimRow { run_id, attempt, lease_id, ttl_secs, namespace, labels, body }.into_leased()?;
-        found.runs.push(Claimed { run, runner, claim_id });
+        let (ttl_secs, config_id) = row.ttl_secs.zip(row.config_id).ok_or_else(missing)?;
+        let fence = Fence { run_id, attempt: attempt.unsigned_abs(), lease_id };
+        found.runs.push(Claimed { fence, ttl: ttl(ttl_secs), runner, claim_id, lane, config_id });
     }
     found.last = last.into_iter().map(|(lane, seq)| Place { lane, seq }).collect();
     Ok(found)
+}
+
+/// Reads configurations by their keys, each with the bytes that it has as text. They never change.
+pub async fn configs(conn: &mut Conn, _: &Access<RunsExecute>, ids: &[i64]) -> Result<Vec<(i64, ConfigBody, usize)>> {
+    let rows = sqlx::query!(
+        r#"SELECT id, body AS "body: Json<ConfigBody>", octet_length(body::text) AS "bytes!" FROM config WHERE id = ANY($1)"#,
+        ids
+    );
+    let rows = rows.fetch_all(conn).await?.into_iter();
+    Ok(rows.map(|row| (row.id, row.body.0, usize::try_from(row.bytes).unwrap_or(0))).collect())
 }
 
 /// Returns the leases that an earlier try of the same claim was given.

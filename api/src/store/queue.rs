@@ -465,7 +465,7 @@ pub async fn heads(conn: &mut Conn, _: &Access<System>) -> Result<Vec<Place>> {
 }
 
 /// A placement class.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Class {
     /// Its key.
     pub id: i32,

@@ -7,7 +7,8 @@
 --
 -- What belongs to a run is looked up row by row: OFFSET 0 keeps the planner from joining instead, which on tables that
 -- it believes to be empty would read all of them, and a prepared statement would go on doing so. `run` is not among them:
--- a prepared statement locks every partition that its plan names, whether it looks there or not.
+-- a prepared statement locks every partition that its plan names, whether it looks there or not. Namespace, labels and
+-- configuration are not either: they never change, so the API knows them, and opening a table costs as much as a row of it.
 WITH asker AS MATERIALIZED (
     -- Who asks, and which of the places that are found are whose: those behind `upto - want`, up to `upto`.
     SELECT a.runner_id, a.claim_id, a.actor, a.want, sum(a.want) OVER (ROWS UNBOUNDED PRECEDING) AS upto
@@ -43,11 +44,10 @@ placed AS MATERIALIZED (
 held AS (
     INSERT INTO lease (run_id, attempt, runner_id, ns_id, lane, seq, claim_id, expires_at, budget_secs, infra_losses,
                        test_retries, releases, config_id)
-    SELECT g.run_id, g.attempt + 1, a.runner_id, k.ns_id, g.lane, g.seq, a.claim_id,
+    SELECT g.run_id, g.attempt + 1, a.runner_id, $11, g.lane, g.seq, a.claim_id,
            clock_timestamp() + $10::interval, c.budget_secs, g.infra_losses, g.test_retries, g.releases, g.config_id
     FROM placed g
     JOIN asker a ON g.place > a.upto - a.want AND g.place <= a.upto
-    CROSS JOIN LATERAL (SELECT ns_id FROM class WHERE id = g.lane / 4 OFFSET 0) k
     CROSS JOIN LATERAL (SELECT budget_secs FROM config WHERE id = g.config_id OFFSET 0) c
     RETURNING run_id, attempt, lease_id, runner_id, claim_id, expires_at, lane, seq, config_id
 ),
@@ -62,14 +62,7 @@ noted AS (
 -- A row for each run; a single one without a run when there is none.
 SELECT o.askers AS "askers!", o.places AS "places!", h.run_id AS "run_id?: RunId", h.attempt AS "attempt?",
        h.lease_id AS "lease_id?: LeaseId", h.runner_id AS "runner_id?: RunnerId", h.claim_id AS "claim_id?",
-       h.ttl_secs AS "ttl_secs?", h.lane AS "lane?", h.seq AS "seq?", h.namespace AS "namespace?",
-       h.labels AS "labels?: Json<Labels>", h.body AS "body?: Json<ConfigBody>"
+       extract(epoch FROM h.expires_at - clock_timestamp())::float8 AS "ttl_secs?", h.lane AS "lane?", h.seq AS "seq?",
+       h.config_id AS "config_id?"
 FROM room o
-LEFT JOIN (
-    SELECT h.run_id, h.attempt, h.lease_id, h.runner_id, h.claim_id, h.lane, h.seq,
-           extract(epoch FROM h.expires_at - clock_timestamp())::float8 AS ttl_secs, n.name AS namespace, k.labels, c.body
-    FROM held h
-    CROSS JOIN LATERAL (SELECT ns_id, labels FROM class WHERE id = h.lane / 4 OFFSET 0) k
-    CROSS JOIN LATERAL (SELECT name FROM namespace WHERE id = k.ns_id OFFSET 0) n
-    CROSS JOIN LATERAL (SELECT body FROM config WHERE id = h.config_id OFFSET 0) c
-) h ON true
+LEFT JOIN held h ON true
