@@ -23,10 +23,16 @@ fn schema(db: &TestDb) -> String {
     String::from_utf8(script.stdout).unwrap()
 }
 
-#[tokio::test]
-async fn an_empty_database_is_migrated_and_a_second_time_changes_nothing() {
+/// Makes a database with the schema of the product and without the checks of the tests.
+async fn migrated() -> TestDb {
     let db = TestDb::empty().await;
     tstr_api::migrate(&db.dsn()).await.unwrap();
+    db
+}
+
+#[tokio::test]
+async fn an_empty_database_is_migrated_and_a_second_time_changes_nothing() {
+    let db = migrated().await;
     let first = schema(&db);
     let applied = async || -> Vec<(i64, bool)> {
         let query = sqlx::query_as("SELECT version, success FROM _sqlx_migrations ORDER BY version");
@@ -46,8 +52,7 @@ async fn replicas_that_start_at_once_migrate_once() {
     for outcome in [one, two, three] {
         outcome.unwrap();
     }
-    let reference = TestDb::new().await;
-    assert_eq!(schema(&db), schema(&reference));
+    assert_eq!(schema(&db), schema(&migrated().await));
 }
 
 #[tokio::test]
@@ -91,7 +96,7 @@ async fn a_migration_that_waits_for_a_long_reader_holds_nobody_else_up_and_names
 /// `TSTR_ACCEPT=1` writes the file anew.
 #[tokio::test]
 async fn the_dump_for_reviewers_is_what_the_migrations_make() {
-    let made = schema(&TestDb::new().await);
+    let made = schema(&migrated().await);
     let file = repository().join("migrations/schema.sql");
     if std::env::var_os("TSTR_ACCEPT").is_some() {
         std::fs::write(&file, &made).unwrap();

@@ -145,6 +145,7 @@ impl Arena {
         let dsn = pg.dsn("tstr");
         let start = || Replica::start_on(&dsn, &dir, plan.lease_times);
         let (one, two, three) = tokio::join!(start(), start(), start());
+        crate::db::add_checks(&dsn).await;
         let replicas = vec![Some(one), Some(two), Some(three)];
         let token = std::fs::read_to_string(token_file(&dir)).expect("the first start wrote a token").trim().to_owned();
         let json = Balancer::start(Vec::new()).await;

@@ -70,6 +70,12 @@ impl Drop for TestDb {
     }
 }
 
+/// Lets PostgreSQL refuse rows that must never be; the product does without, for its speed.
+pub async fn add_checks(dsn: &str) {
+    let mut conn = PgConnection::connect(dsn).await.expect("connect to the tests' database");
+    sqlx::raw_sql(include_str!("checks.sql")).execute(&mut conn).await.expect("add the checks");
+}
+
 async fn execute(server: &Path, statement: &str) {
     let mut conn = PgConnection::connect(&dsn(server, "postgres")).await.expect("connect to PostgreSQL");
     sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut conn).await.expect("execute a statement");
@@ -108,6 +114,7 @@ async fn template(server: &Path) -> &'static str {
         execute(server, "DROP DATABASE IF EXISTS tstr_template").await;
         execute(server, "CREATE DATABASE tstr_template").await;
         tstr_api::migrate(&dsn(server, NAME)).await.expect("migrate the template");
+        add_checks(&dsn(server, NAME)).await;
         execute(server, "ALTER DATABASE tstr_template IS_TEMPLATE true").await;
     }
     NAME
