@@ -112,6 +112,8 @@ pub struct Plan {
     pub drained: u32,
     /// `wake`: how often a waiting claim is woken.
     pub wake_ups: u32,
+    /// `wake`: how often one is not told, and finds out by itself.
+    pub deaf_wake_ups: u32,
     /// `start`: how many containers are started.
     pub starts: u32,
     /// `enqueue`: how many tests are due in each round.
@@ -130,6 +132,10 @@ pub struct Plan {
     pub volume: u64,
     /// `waiting`: how many claims wait at once.
     pub waiting: usize,
+    /// `waiting`: how long everything is left alone before it is watched.
+    pub settled: Duration,
+    /// `waiting`: how long it is watched.
+    pub watched: Duration,
 }
 
 impl Plan {
@@ -181,6 +187,7 @@ impl Plan {
             triggers: 40,
             drained: 50_000,
             wake_ups: 300,
+            deaf_wake_ups: 30,
             starts: 100,
             due_tests: 20_000,
             cron_tests: 10_000,
@@ -190,6 +197,8 @@ impl Plan {
             long_log: 100_000,
             volume: 1_000_000_000,
             waiting: 10_000,
+            settled: Duration::from_secs(30),
+            watched: Duration::from_secs(30),
         }
     }
 
@@ -213,6 +222,7 @@ impl Plan {
             triggers: 3,
             drained: 2_000,
             wake_ups: 10,
+            deaf_wake_ups: 2,
             starts: 4,
             due_tests: 250,
             cron_tests: 300,
@@ -221,6 +231,8 @@ impl Plan {
             long_log: 5_000,
             volume: 8_000_000,
             waiting: 1_000,
+            settled: Duration::from_secs(1),
+            watched: Duration::from_secs(2),
             ..Self::full()
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tstr_proto::v1 as pb;
+use tstr_shared::namespace::Quotas;
 use tstr_tests::factory;
 use uuid::Uuid;
 
@@ -48,10 +49,11 @@ struct Lived {
 struct Round {
     whole: Lived,
     drained: Lived,
+    quota: Lived,
     graphile: Lived,
 }
 
-/// One of the three.
+/// One of the four.
 type Kind = fn(&Round) -> Lived;
 
 /// Measures.
@@ -74,11 +76,14 @@ pub async fn run(bench: &Bench) -> Result<Found> {
         let first = if round % 2 == 1 { Some(others().await?) } else { None };
         let whole = lives.round(plan.triggers, true).await?;
         let drained = lives.round(plan.triggers, false).await?;
+        lives.limit_running(Quotas::default().max_running).await;
+        let quota = lives.round(plan.triggers, true).await?;
+        lives.limit_running(None).await;
         let graphile = match first {
             Some(drained) => drained,
             None => others().await?,
         };
-        rounds.push(Round { whole, drained, graphile });
+        rounds.push(Round { whole, drained, quota, graphile });
     }
     lives.api.stop()?;
     drop(lives.conn);
@@ -99,6 +104,12 @@ impl<'a> Lives<'a> {
         }
         let conn = bench.server.connect("lives").await?;
         Ok(Self { bench, api, conn, workers })
+    }
+
+    /// Sets how many runs may be running at the same time.
+    async fn limit_running(&self, most: Option<i32>) {
+        let quotas = json!({"quotas": {"max_running": most}});
+        self.api.admin().patch("/api/v1/namespaces/default", &quotas).await.expect(200);
     }
 
     /// Lets runs live to their end. The time runs from the first trigger on, or from the first claim, when all of them are
@@ -202,14 +213,16 @@ fn report(rounds: &[Round]) -> Found {
         &format!(
             "Runs that do nothing, triggered {CELLS} at once by {TRIGGERS} clients, claimed by {WORKERS} workers {AT_ONCE} at \
              once, started and finished one by one: all through the gRPC of one replica. Drained: the time runs from the first \
-             claim on, when all of them wait. graphile-worker drains jobs that do nothing, with `localQueue.size` 500. Processor \
+             claim on, when all of them wait. With the quota that a namespace has by itself, fewer of them run at a time \
+             than are asked for, so workers wait for each other's runs to end. graphile-worker drains jobs that do nothing, with `localQueue.size` 500. Processor \
              time for each run or job; of tstr its API, of graphile-worker its Node.js."
         ),
         &["what", "per second", "by graphile-worker", "PG µs", "API or Node.js µs"],
     );
-    let kinds: [(&str, Kind); 3] = [
+    let kinds: [(&str, Kind); 4] = [
         ("whole lives", |round| round.whole),
         ("drained", |round| round.drained),
+        ("whole lives under the default quota", |round| round.quota),
         ("graphile-worker", |round| round.graphile),
     ];
     for (name, kind) in kinds {

@@ -16,6 +16,8 @@ use crate::table::Table;
 
 /// How many runners share a connection.
 const WAITING_ON_ONE: usize = 500;
+/// How long each of them waits for a run before it asks again, as the product's worker does.
+const WAIT: Duration = Duration::from_secs(20);
 /// How often each of them says that it lives, as the product's worker does.
 const BEAT_EVERY: Duration = Duration::from_secs(10);
 /// Registers so many more runners like one.
@@ -30,14 +32,16 @@ pub async fn run(bench: &Bench) -> Result<Found> {
     let (server, plan) = (&bench.server, &bench.plan);
     let api = Api::start(server, "waiting").await?;
     let cores = async || {
+        // What follows a start, and ten thousand new rows, is over by then.
+        tokio::time::sleep(plan.settled).await;
         let (begun, db, own) = (Instant::now(), server.cpu_us(&[]), api.cpu_us());
-        tokio::time::sleep(plan.idle * 3).await;
+        tokio::time::sleep(plan.watched).await;
         let us = begun.elapsed().as_secs_f64() * 1e6;
         ((server.cpu_us(&[]) - db) / us, (api.cpu_us() - own) / us)
     };
     let (alone, _) = cores().await;
     let alone_mib = api.resident_mib()?;
-    let (mut claims, mut beats) = (JoinSet::new(), JoinSet::new());
+    let (mut claims, mut beats) = (JoinSet::<Result<()>>::new(), JoinSet::new());
     let mut conn = server.connect("waiting").await?;
     while claims.len() < plan.waiting {
         let worker = api.worker(&fresh("idle")).await?;
@@ -49,15 +53,18 @@ pub async fn run(bench: &Bench) -> Result<Found> {
             .await?;
         let runners: Vec<Worker> = ids.iter().map(|id| worker.with_id(&id.to_string())).collect();
         for mut claimer in runners.clone() {
-            claims.spawn(async move { claimer.claim(1, Duration::from_secs(30)).await.map(|runs| runs.len()) });
+            claims.spawn(async move {
+                loop {
+                    let runs = claimer.claim(1, WAIT).await?;
+                    ensure!(runs.is_empty(), "there was a run");
+                }
+            });
         }
         beats.spawn(beat(runners));
     }
-    // They have all asked once by then, and none of them asks again before the end of the measurement.
-    tokio::time::sleep(Duration::from_secs(4)).await;
     let (db, own) = cores().await;
     let mib = api.resident_mib()?;
-    ensure!(claims.try_join_next().is_none(), "a claim did not wait");
+    ensure!(claims.try_join_next().is_none(), "a claim was not answered");
     ensure!(beats.try_join_next().is_none(), "a heartbeat was not answered");
     let count = claims.len();
     claims.shutdown().await;
@@ -68,7 +75,7 @@ pub async fn run(bench: &Bench) -> Result<Found> {
     let percent = |part: f64| format!("{:.2} %", part * 100.0);
     let mut table = Table::new(
         "Workers that wait",
-        "Runners that wait on one replica, each with a claim and a heartbeat every 10 s, and parts of a core that are used \
+        "Runners that wait on one replica, each with a claim that it repeats every 20 s and a heartbeat every 10 s, and parts of a core that are used \
          meanwhile. PG: all that PostgreSQL uses, the loops of the replica included.",
         &["runners", "API MiB", "API MiB without them", "API of a core", "PG of a core", "PG without them"],
     );
