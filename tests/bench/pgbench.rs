@@ -54,13 +54,15 @@ impl Script {
         let order = "ARRAY[:a, :b, :c, :d]::int[]";
         let mut statement = without_annotations(&without_comments(CLAIM))?;
         // What the API knows by heart.
-        let known = "SELECT w.token_id::text, w.registered_at::text, c.ns_id::text FROM runner w, class c
-                     WHERE w.id = $1::uuid AND c.id = $2 / 4";
-        let (token, registered_at, ns_id): (String, String, String) =
+        let known = "SELECT w.token_id::text, w.registered_at::text, c.ns_id::text,
+                            left(pg_walfile_name(pg_current_wal_lsn()), 8)
+                     FROM runner w, class c WHERE w.id = $1::uuid AND c.id = $2 / 4";
+        let (token, registered_at, ns_id, timeline): (String, String, String, String) =
             sqlx::query_as(known).bind(runner).bind(lanes[0]).fetch_one(conn).await?;
         for (parameter, value) in [
             ("$10::interval", "interval '60 s'"),
             ("$11", ns_id.as_str()),
+            ("$12", &format!("'{timeline}'")),
             ("$1::int[]", order),
             ("$2::bigint[]", "ARRAY[:ha, :hb, :hc, :hd]::bigint[]"),
             ("$3::bigint", ":max"),

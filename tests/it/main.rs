@@ -31,6 +31,7 @@ mod scheduler;
 mod silence;
 mod spread;
 mod standby;
+mod timeline;
 mod transitions;
 mod up;
 mod vitals;

@@ -69,7 +69,7 @@ fn heads(count: usize) -> String {
 }
 
 /// What the claim is told of a single asker in the first namespace, after lanes, heads and how many runs.
-const ASKER: [&str; 8] = [
+const ASKER: [&str; 9] = [
     "ARRAY['{runner}'::uuid]",
     "ARRAY['{token}'::uuid]",
     "ARRAY['2026-01-01Z'::timestamptz]",
@@ -78,6 +78,7 @@ const ASKER: [&str; 8] = [
     "ARRAY['test']",
     "interval '60 s'",
     "1",
+    "left(pg_walfile_name(pg_current_wal_lsn()), 8)",
 ];
 
 /// A runner that may ask.
@@ -305,7 +306,8 @@ async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are
          INSERT INTO cancel_order (run_id, actor, message) SELECT id, 'x', 'x' FROM (SELECT id FROM run LIMIT 1000) r;
          PREPARE claim AS {claim};
          EXECUTE claim({}, array_fill(0::bigint, ARRAY[16]), 100, ARRAY['{runner}'::uuid], ARRAY['{token}'::uuid],
-                       ARRAY['2026-01-01Z'::timestamptz], ARRAY['{claim_id}'::uuid], ARRAY[100], ARRAY['x'], interval '1 h', 1)",
+                       ARRAY['2026-01-01Z'::timestamptz], ARRAY['{claim_id}'::uuid], ARRAY[100], ARRAY['x'], interval '1 h', 1,
+                       left(pg_walfile_name(pg_current_wal_lsn()), 8))",
         insert_runner(runner, token),
         lanes(100..=115)
     );

@@ -77,6 +77,14 @@ impl Postgres {
         assert!(status.expect("start pg_ctl").success(), "PostgreSQL did not start; see {}", log.display());
     }
 
+    /// Starts it after a stop, on a timeline of its own, as after the restore of a backup.
+    pub fn start_forked(&mut self) {
+        run(command("/bin/touch").arg(self.dir.join("recovery.signal")));
+        self.settings.push("restore_command=/bin/false".into());
+        self.start_again();
+        self.settings.pop();
+    }
+
     /// Tells whether it runs.
     pub fn is_running(&self) -> bool {
         let pid = std::fs::read_to_string(self.dir.join("postmaster.pid")).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! What claimed runs execute: configurations never change, so a replica reads each of them once.
+//! What claimed runs execute: configurations never change, so a replica reads each of them once, as long as the database
+//! is on the same timeline.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,6 +34,11 @@ struct Shelf {
 impl KnownConfigs {
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets all of them: their keys may belong to others now.
+    pub(super) fn forget_all(&self) {
+        *self.shelf() = Shelf::default();
     }
 
     /// Returns those of the configurations that are known.

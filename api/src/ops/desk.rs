@@ -486,7 +486,15 @@ impl Ops {
         }
         let rows = self.namespace_rows(false).await?;
         let row = rows.iter().find(|row| row.reference.id == from.ns_id);
-        let claim = |max| ClaimFor { ns_id: from.ns_id, lanes: &from.lanes, max, askers, ttl: self.0.times.ttl };
+        let timeline = self.timeline();
+        let claim = |max| ClaimFor {
+            ns_id: from.ns_id,
+            lanes: &from.lanes,
+            max,
+            askers,
+            ttl: self.0.times.ttl,
+            timeline: &timeline,
+        };
         let Some(cap) = row.and_then(|row| row.quotas.max_running) else {
             let mut conn = self.0.pools.claim.acquire().await?;
             let found = store::claims::claim(&mut conn, access, &claim(from.share)).await?;
@@ -494,7 +502,7 @@ impl Ops {
                 look.unable.extend(store::runners::unable(&mut conn, access, askers).await?);
             }
             drop(conn);
-            self.note(from, from.share, &found);
+            self.note(from, from.share, &timeline, &found);
             return Ok(Taken { runs: self.hand_out(access, from, found.runs).await?, limited: false });
         };
         let mut tx = self.0.pools.claim.begin().await?;
@@ -511,20 +519,24 @@ impl Ops {
             look.unable.extend(store::runners::unable(&mut tx, access, askers).await?);
         }
         tx.commit().await?;
-        self.note(from, max, &found);
+        self.note(from, max, &timeline, &found);
         let limited = room < from.share && found.runs.len() == room;
         look.limited |= limited;
         Ok(Taken { runs: self.hand_out(access, from, found.runs).await?, limited })
     }
 
     /// Tells the board what a statement found.
-    fn note(&self, from: &Candidates, max: usize, found: &store::claims::Found) {
+    fn note(&self, from: &Candidates, max: usize, timeline: &str, found: &store::claims::Found) {
+        if found.timeline != timeline {
+            return self.forget_timeline(&found.timeline);
+        }
         // With fewer than there was room for, every lane was walked to its end.
         let searched = if found.runs.len() < max.min(found.room) { from.lanes.as_slice() } else { &[] };
         self.0.placement.claimed(&found.last, searched, from.as_of);
     }
 
     async fn learn_classes(&self, access: &Access<RunsExecute>) -> Result<()> {
+        self.learn_timeline().await?;
         let unknown = self.0.placement.unknown_classes();
         if !unknown.is_empty() {
             let mut conn = self.0.pools.claim.acquire().await?;

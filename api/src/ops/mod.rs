@@ -32,6 +32,7 @@ pub mod scheduling;
 mod seals;
 pub mod storage;
 pub mod testdefs;
+mod timeline;
 pub mod tokens;
 pub mod vitals;
 pub mod wake;
@@ -96,6 +97,8 @@ struct Inner {
     desks: desk::Desks,
     runners: known::KnownRunners,
     configs: configs::KnownConfigs,
+    /// The timeline of the database that classes and configurations were read on; empty before the first look.
+    timeline: Mutex<String>,
     ends: appends::KnownEnds,
     starts: combine::Combiners<(Access<RunsExecute>, OwnLease), DateTime<Utc>>,
     finishes: combine::Combiners<claims::Report, Option<LogOffsets>>,
@@ -146,6 +149,7 @@ impl Ops {
             desks: desk::Desks::default(),
             runners: known::KnownRunners::default(),
             configs: configs::KnownConfigs::default(),
+            timeline: Mutex::default(),
             ends: appends::KnownEnds::default(),
             starts: combine::Combiners::new(MOST_COMBINED, COMBINED_AT_ONCE),
             finishes: combine::Combiners::new(MOST_COMBINED, COMBINED_AT_ONCE),

@@ -189,6 +189,19 @@ impl Placement {
         }
     }
 
+    /// Forgets lanes and classes: their keys may belong to others now.
+    pub fn forget_all(&self) {
+        let mut board = self.board();
+        board.lanes.clear();
+        board.classes.clear();
+        board.unknown.clear();
+        board.held.clear();
+        for eligible in board.signatures.values_mut() {
+            eligible.fits.clear();
+            eligible.lanes.clear();
+        }
+    }
+
     /// Returns how many signatures are known.
     pub fn signatures(&self) -> usize {
         self.board().signatures.len()

@@ -101,6 +101,8 @@ pub struct ClaimFor<'a> {
     pub askers: &'a [Asker],
     /// How long the leases live.
     pub ttl: Duration,
+    /// The timeline of the database that the lanes and the namespace were read on: on another one nothing is claimed.
+    pub timeline: &'a str,
 }
 
 /// A run that was claimed.
@@ -131,6 +133,8 @@ pub struct Found {
     pub askers: usize,
     /// How many runs these want.
     pub room: usize,
+    /// The timeline that the database is on.
+    pub timeline: String,
 }
 
 /// Claims runs (T2) for runners that ask together.
@@ -149,12 +153,14 @@ pub async fn claim(conn: &mut Conn, _: &Access<RunsExecute>, claim: &ClaimFor<'_
         &askers.iter().map(|asker| format!("runner:{} {}", asker.runner, asker.actor)).collect::<Vec<_>>(),
         interval(claim.ttl),
         claim.ns_id,
+        claim.timeline,
     );
     let mut found = Found::default();
     let mut last: BTreeMap<i32, i64> = BTreeMap::new();
     for row in rows.fetch_all(conn).await? {
         found.askers = usize::try_from(row.askers).unwrap_or(0);
         found.room = usize::try_from(row.places).unwrap_or(0);
+        found.timeline = row.timeline;
         let (Some(run_id), Some(runner), Some(claim_id)) = (row.run_id, row.runner_id, row.claim_id) else { continue };
         let missing = || Error::internal(anyhow::anyhow!("a claimed run lacks a column"));
         let (lane, seq) = row.lane.zip(row.seq).ok_or_else(missing)?;

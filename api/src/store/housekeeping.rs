@@ -203,6 +203,12 @@ pub async fn replayed(conn: &mut Conn, _: &Access<System>) -> Result<Option<LogP
     Ok(row.bytes.map(|bytes| LogPlace { history, bytes }))
 }
 
+/// Returns the timeline that the database is on: another one where a standby took over or a backup was restored.
+pub async fn timeline(conn: &mut Conn) -> Result<String> {
+    let timeline = sqlx::query_scalar!(r#"SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8) AS "timeline!""#);
+    Ok(timeline.fetch_one(conn).await?)
+}
+
 /// Sends a notification to all who listen.
 pub async fn notify(conn: &mut Conn, _: &Access<System>, channel: &str, text: &str) -> Result<()> {
     sqlx::query!("SELECT pg_notify($1, $2)", channel, text).execute(conn).await?;

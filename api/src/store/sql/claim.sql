@@ -20,9 +20,14 @@ WITH asker AS MATERIALIZED (
         OFFSET 0
     ) w
 ),
+-- On another timeline the database has gone back, and what the API knows by heart may be about other rows: it is given none.
 room AS MATERIALIZED (
-    SELECT count(*) AS askers, coalesce(max(upto), 0) AS places, least(coalesce(max(upto), 0), $3::bigint) AS wanted
-    FROM asker
+    SELECT askers, places, timeline, CASE WHEN timeline = $12 THEN least(places, $3::bigint) ELSE 0 END AS wanted
+    FROM (
+        SELECT count(*) AS askers, coalesce(max(upto), 0) AS places,
+               left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline
+        FROM asker
+    ) a
 ),
 pick AS MATERIALIZED (
     SELECT y.tid
@@ -60,7 +65,7 @@ noted AS (
     ) a
 )
 -- A row for each run; a single one without a run when there is none.
-SELECT o.askers AS "askers!", o.places AS "places!", h.run_id AS "run_id?: RunId", h.attempt AS "attempt?",
+SELECT o.askers AS "askers!", o.places AS "places!", o.timeline AS "timeline!", h.run_id AS "run_id?: RunId", h.attempt AS "attempt?",
        h.lease_id AS "lease_id?: LeaseId", h.runner_id AS "runner_id?: RunnerId", h.claim_id AS "claim_id?",
        extract(epoch FROM h.expires_at - clock_timestamp())::float8 AS "ttl_secs?", h.lane AS "lane?", h.seq AS "seq?",
        h.config_id AS "config_id?"
