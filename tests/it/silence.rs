@@ -135,6 +135,24 @@ async fn connections_that_are_dead_without_a_word_are_given_up_and_cost_no_attem
 }
 
 #[tokio::test]
+async fn a_transaction_that_a_statement_failed_in_cannot_be_said_to_be_kept() {
+    let lab = Lab::start().await;
+    let main = &lab.pools(0).main;
+    let mut tx = main.begin().await.unwrap();
+    tx.execute("CREATE TABLE made ()").await.unwrap();
+    assert!(tx.execute("SELECT 1 / 0").await.is_err());
+    // PostgreSQL itself answers this COMMIT without an error.
+    let error = tx.commit().await.unwrap_err();
+    assert!(error.to_string().contains("nothing of it is kept"), "{error}");
+    let mut tx = main.begin().await.unwrap();
+    assert!(sqlx::query("SELECT 1 / 0").fetch_optional(&mut *tx).await.is_err());
+    assert!(tx.commit().await.is_err());
+    let mut tx = main.begin().await.unwrap();
+    tx.execute("CREATE TABLE made ()").await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_statement_has_a_limit_and_whoever_leaves_one_in_the_middle_holds_no_connection_up() {
     let lab = Lab::start().await;
     let beat = &lab.pools(0).beat;

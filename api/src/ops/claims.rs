@@ -195,7 +195,11 @@ impl Ops {
                 }
                 None => {
                     let (runner, outcome) = (report.lease.runner, &report.outcome);
-                    self.repeated_finish(&mut tx, &report.access, runner, fence, outcome).await.map(|()| None)
+                    match self.repeated_finish(&mut tx, &report.access, runner, fence, outcome).await {
+                        // After a failure nothing of the transaction is kept, so nobody may be told that it was.
+                        Err(error) if error.code() != ErrorCode::LeaseLost => return Err(error),
+                        answer => answer.map(|()| None),
+                    }
                 }
             });
         }

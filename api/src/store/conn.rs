@@ -77,7 +77,7 @@ impl Pool {
     }
 
     fn lent(&self, held: PoolConnection<Postgres>, line: watch::Receiver<()>) -> Conn {
-        Conn { held: Some(held), limit: self.limit, line, is_dead: false, is_open: false }
+        Conn { held: Some(held), limit: self.limit, line, is_dead: false, is_open: false, is_spoiled: false }
     }
 
     /// Opens as many connections as are to be held open, as far as the database gives them now.
@@ -157,6 +157,8 @@ pub struct Conn {
     is_dead: bool,
     /// A transaction was begun and not ended.
     is_open: bool,
+    /// A statement of the transaction failed: PostgreSQL keeps nothing of it, and answers a COMMIT with no error.
+    is_spoiled: bool,
 }
 
 /// A transaction; what is not committed is rolled back when it is dropped.
@@ -172,12 +174,12 @@ impl Conn {
     /// Returns the connection itself, without limits, for tests that look at what it is set to.
     #[cfg(feature = "test-support")]
     pub fn raw(&mut self) -> &mut PgConnection {
-        self.watched().0
+        self.watched().conn
     }
 
     /// Returns the connection, and what ends a statement on it: the error comes when the answer has not come in time.
-    fn watched(&mut self) -> (&mut PgConnection, &mut bool, Overdue<'_>) {
-        let Self { held, limit, line, is_dead, .. } = self;
+    fn watched(&mut self) -> Watched<'_> {
+        let Self { held, limit, line, is_dead, is_spoiled, .. } = self;
         let limit = if *is_dead { Duration::ZERO } else { *limit };
         let overdue = async move {
             tokio::select! {
@@ -190,23 +192,36 @@ impl Conn {
             }
         };
         let conn = held.as_mut().expect("a connection is there until it is dropped");
-        (conn, is_dead, Box::pin(overdue.fuse()))
+        Watched { conn, is_dead, is_spoiled, overdue: Box::pin(overdue.fuse()) }
     }
 
     async fn bounded<'c, T>(
         &'c mut self,
         ask: impl FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Outcome<T>>,
     ) -> Outcome<T> {
-        let (conn, is_dead, overdue) = self.watched();
+        let Watched { conn, is_dead, is_spoiled, overdue } = self.watched();
         tokio::select! {
             biased;
-            answer = ask(conn) => answer,
+            answer = ask(conn) => answer.inspect_err(|error| *is_spoiled |= is_refused(error)),
             error = overdue => {
                 *is_dead = true;
                 Err(error)
             }
         }
     }
+}
+
+/// A connection with a statement on it.
+struct Watched<'c> {
+    conn: &'c mut PgConnection,
+    is_dead: &'c mut bool,
+    is_spoiled: &'c mut bool,
+    overdue: Overdue<'c>,
+}
+
+/// Tells whether it was the database that refused a statement.
+fn is_refused(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(_))
 }
 
 fn lost() -> sqlx::Error {
@@ -223,14 +238,16 @@ impl<'c> Executor<'c> for &'c mut Conn {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let (conn, is_dead, mut overdue) = self.watched();
+        let Watched { conn, is_dead, is_spoiled, mut overdue } = self.watched();
         let mut rows = conn.fetch_many(query);
         let next = move |cx: &mut std::task::Context<'_>| match rows.poll_next_unpin(cx) {
             Poll::Pending if !overdue.is_terminated() => overdue.poll_unpin(cx).map(|error| {
                 *is_dead = true;
                 Some(Err(error))
             }),
-            polled => polled,
+            polled => {
+                polled.map(|next| next.map(|answer| answer.inspect_err(|error| *is_spoiled |= is_refused(error))))
+            }
         };
         stream::poll_fn(next).boxed()
     }
@@ -288,7 +305,17 @@ impl Drop for Conn {
 
 impl Tx {
     /// Keeps what was done.
+    ///
+    /// # Errors
+    /// The connection fails, and it is open whether anything is kept; or a statement of the transaction has failed before,
+    /// and nothing is.
     pub async fn commit(self) -> Outcome<()> {
+        if self.0.is_spoiled {
+            self.rollback().await?;
+            return Err(sqlx::Error::Protocol(
+                "a statement of the transaction failed, so nothing of it is kept".into(),
+            ));
+        }
         self.end("COMMIT").await
     }
 
