@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use tokio::time::Instant;
 
-use super::error::is_lock_timeout;
+use super::error::{is_deadlock, is_lock_timeout};
 
 /// How long a migration waits for a lock, and with it those who come behind it.
 const LOCK: &str = "2s";
@@ -33,6 +33,8 @@ pub async fn migrate(conn: &mut PgConnection, aside: &mut PgConnection) -> anyho
     // One replica at a time. Whoever has the turn may need long, so this is waited for without a limit.
     conn.lock().await.context("take the turn to migrate")?;
     migrator.set_locking(false);
+    // The next release may have migrated already: this one still runs on its schema, and may have to be started again.
+    migrator.set_ignore_missing(true);
     let outcome = apply_all(&migrator, conn, aside).await;
     conn.unlock().await.context("give the turn to migrate back")?;
     outcome
@@ -50,7 +52,7 @@ async fn apply_all(migrator: &Migrator, conn: &mut PgConnection, aside: &mut PgC
             let error = match applied {
                 Ok(()) => break,
                 Err(MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _))
-                    if is_lock_timeout(&cause) =>
+                    if is_lock_timeout(&cause) || is_deadlock(&cause) =>
                 {
                     cause
                 }
