@@ -220,6 +220,13 @@ BEGIN
     END IF;
 END $$;
 
+CREATE FUNCTION public.origin_of(run uuid) RETURNS TABLE(test_id uuid, config_id bigint, queue_secs integer)
+    LANGUAGE plpgsql STABLE STRICT ROWS 1
+    AS $$
+BEGIN
+    RETURN QUERY SELECT r.test_id, r.config_id, r.queue_secs FROM run r WHERE r.id = origin_of.run;
+END $$;
+
 CREATE FUNCTION public.run_event_is_append_only() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -423,7 +430,8 @@ CREATE TABLE public.lease (
     test_retries smallint NOT NULL,
     releases smallint NOT NULL,
     cancel_note text,
-    config_id bigint
+    config_id bigint,
+    test_id uuid
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_cost_delay='0');
 
@@ -500,7 +508,8 @@ CREATE TABLE public.ready (
     test_retries smallint DEFAULT 0 NOT NULL,
     releases smallint DEFAULT 0 NOT NULL,
     expires_at timestamp with time zone NOT NULL,
-    config_id bigint
+    config_id bigint,
+    test_id uuid
 )
 WITH (autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
 

@@ -163,6 +163,47 @@ async fn a_claim_locks_no_partition_of_run_however_many_days_are_kept() {
 }
 
 #[tokio::test]
+async fn an_end_locks_no_partition_of_run_however_many_days_are_kept() {
+    const LOCKED: &str = "SELECT count(*) FROM pg_locks l
+                          JOIN pg_inherits i ON i.inhrelid = l.relation AND i.inhparent = 'run'::regclass
+                          WHERE l.pid = pg_backend_pid()";
+    let lab = Lab::start().await;
+    let mut own = lab.db.connect().await;
+    let worker = lab.worker("w").await;
+    // The second lease is one of the previous release's, which knew no test.
+    for (known, locks) in [(true, false), (false, true)] {
+        let run = lab.run_of(&[]).await;
+        let fence = worker.one().await;
+        worker.start(fence).await.unwrap();
+        if !known {
+            own.execute("UPDATE lease SET test_id = NULL").await.unwrap();
+        }
+        let mut conn = lab.pools(0).main.acquire().await.unwrap();
+        let close = query(&["-- The end of leases"]).replace("$5", "'x'").replace("$4", "interval '10 s'");
+        let asked = format!(
+            "'[{{\"run_id\": \"{}\", \"attempt\": {}, \"lease_id\": \"{}\", \"kind\": \"outcome\", \"result\": \"pass\",
+               \"exit_code\": 0, \"log_status\": \"complete\", \"stdout_bytes\": 0, \"stdout_dropped\": 0,
+               \"stderr_bytes\": 0, \"stderr_dropped\": 0}}]'::jsonb",
+            fence.run_id, fence.attempt, fence.lease_id
+        );
+        let close = close.replace("$3", "interval '0'").replace("$2", "ARRAY[1]").replace("$1", &asked);
+        conn.execute(AssertSqlSafe(format!("BEGIN; {close}"))).await.unwrap();
+        let held: i64 = sqlx::query_scalar(LOCKED).fetch_one(&mut conn).await.unwrap();
+        assert_eq!(held > 0, locks, "{held} partitions are locked");
+        conn.execute("COMMIT").await.unwrap();
+        let of_test: bool = sqlx::query_scalar(
+            "SELECT e.test_id = r.test_id AND e.class_id = r.class_id FROM run_end e JOIN run r ON r.id = e.run_id
+             WHERE e.run_id = $1",
+        )
+        .bind(run.0)
+        .fetch_one(&mut own)
+        .await
+        .unwrap();
+        assert!(of_test, "the end is that of another test");
+    }
+}
+
+#[tokio::test]
 async fn plans_that_were_made_while_the_tables_were_empty_are_good_when_they_are_full() {
     // Each query has a connection of its own, which are more than a replica has.
     let lab = Lab::start_with(2).await;

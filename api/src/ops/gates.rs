@@ -116,6 +116,7 @@ pub(super) fn placed(run: &NewRun, gates: &Gates, slots: Place, at: store::queue
         queue_secs: run.queue_secs,
         due: run.due,
         config_id: run.config_id,
+        test_id: run.test_id.0,
     }
 }
 

@@ -180,6 +180,8 @@ pub struct Placed {
     pub due: Option<chrono::DateTime<chrono::Utc>>,
     /// What it executes.
     pub config_id: i64,
+    /// Its test.
+    pub test_id: Uuid,
 }
 
 /// Lets runs into the queue that have their slots, and parks the others. Returns the places of runs that were let in.
@@ -202,6 +204,7 @@ pub async fn settle<P: Enqueues>(conn: &mut Conn, _: &Access<P>, runs: &[Placed]
         &runs.iter().map(|run| run.queue_secs).collect::<Vec<_>>(),
         &runs.iter().map(|run| run.due).collect::<Vec<_>>() as &[Option<chrono::DateTime<chrono::Utc>>],
         &runs.iter().map(|run| run.config_id).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.test_id).collect::<Vec<_>>(),
     );
     Ok(places.fetch_all(conn).await?)
 }

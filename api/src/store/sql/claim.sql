@@ -41,16 +41,16 @@ pick AS MATERIALIZED (
 ),
 gone AS (
     DELETE FROM ready WHERE ctid = ANY(ARRAY(SELECT tid FROM pick))
-    RETURNING run_id, lane, seq, attempt, infra_losses, test_retries, releases, config_id AS known_config
+    RETURNING run_id, lane, seq, attempt, infra_losses, test_retries, releases, config_id AS known_config, test_id
 ),
 placed AS MATERIALIZED (
     SELECT g.*, coalesce(g.known_config, config_of(g.run_id)) AS config_id, row_number() OVER () AS place FROM gone g
 ),
 held AS (
     INSERT INTO lease (run_id, attempt, runner_id, ns_id, lane, seq, claim_id, expires_at, budget_secs, infra_losses,
-                       test_retries, releases, config_id)
+                       test_retries, releases, config_id, test_id)
     SELECT g.run_id, g.attempt + 1, a.runner_id, $11, g.lane, g.seq, a.claim_id,
-           clock_timestamp() + $10::interval, c.budget_secs, g.infra_losses, g.test_retries, g.releases, g.config_id
+           clock_timestamp() + $10::interval, c.budget_secs, g.infra_losses, g.test_retries, g.releases, g.config_id, g.test_id
     FROM placed g
     JOIN asker a ON g.place > a.upto - a.want AND g.place <= a.upto
     CROSS JOIN LATERAL (SELECT budget_secs FROM config WHERE id = g.config_id OFFSET 0) c

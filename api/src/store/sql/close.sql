@@ -29,7 +29,7 @@ gone AS (
               a.stdout_dropped, a.stdout_sha256, a.stderr_bytes, a.stderr_dropped, a.stderr_sha256, a.log_detail, a.actor
 ),
 weighed AS (
-    SELECT g.*, r.test_id, r.class_id, r.queue_secs, c.id AS of_config, c.fail_fast,
+    SELECT g.*, coalesce(g.test_id, o.test_id) AS of_test, c.id AS of_config, c.fail_fast,
            -- A clock that was put back must not keep the run from its end.
            greatest(clock_timestamp(), g.leased_at, g.started_at) AS now,
            CASE
@@ -49,8 +49,9 @@ weighed AS (
                ELSE coalesce(g.reason, 'lost_worker')
            END AS why
     FROM gone g
-    JOIN run r ON r.id = g.run_id
-    JOIN config c ON c.id = r.config_id
+    -- Nearly all leases know where they come from, and then nothing is looked for: the function is strict.
+    LEFT JOIN LATERAL origin_of(CASE WHEN g.test_id IS NULL OR g.config_id IS NULL THEN g.run_id END) o ON true
+    JOIN config c ON c.id = coalesce(g.config_id, o.config_id)
 ),
 judged AS (
     SELECT *,
@@ -90,7 +91,7 @@ counted AS (
 ended AS (
     INSERT INTO run_end (run_id, ns_id, test_id, class_id, finished_at, attempt, result, reason, message, exit_code, flaky,
                          runner_id, image_digest, leased_at, started_at, log_status, log_bytes, log_dropped, log_detail)
-    SELECT j.run_id, j.ns_id, j.test_id, j.class_id, j.now, j.attempt, j.verdict, j.run_why,
+    SELECT j.run_id, j.ns_id, j.of_test, j.lane / 4, j.now, j.attempt, j.verdict, j.run_why,
            CASE WHEN j.verdict = 'cancelled' THEN coalesce(j.message, j.cancel_note) ELSE j.message END, j.exit_code,
            j.verdict = 'pass' AND j.test_retries > 0, j.runner_id, j.image_digest, j.leased_at, j.started_at,
            j.log_status, k.bytes, k.dropped, k.detail
@@ -103,17 +104,17 @@ freed AS (
     RETURNING run_id, group_key, CASE WHEN matrix_slot IS NOT NULL THEN matrix_id END AS matrix_key
 ),
 again AS (
-    INSERT INTO ready (lane, seq, run_id, attempt, infra_losses, test_retries, releases, expires_at, config_id)
+    INSERT INTO ready (lane, seq, run_id, attempt, infra_losses, test_retries, releases, expires_at, config_id, test_id)
     SELECT lane, seq, run_id, attempt, infra_losses, test_retries + (kind = 'outcome')::int,
-           releases + (kind <> 'outcome')::int, now + make_interval(secs => queue_secs), of_config
-    FROM judged
+           releases + (kind <> 'outcome')::int, now + make_interval(secs => o.queue_secs), of_config, of_test
+    FROM judged j CROSS JOIN LATERAL origin_of(j.run_id) o
     WHERE verdict IS NULL AND (kind = 'outcome' OR started_at IS NULL)
 ),
 later AS (
     INSERT INTO delayed (due, run_id, lane, seq, attempt, infra_losses, test_retries, releases, queue_secs)
     SELECT now + least(interval '5 minutes', $4::interval * 2 ^ (attempt - 1)), run_id, lane, seq, attempt,
-           infra_losses + 1, test_retries, releases, queue_secs
-    FROM judged
+           infra_losses + 1, test_retries, releases, o.queue_secs
+    FROM judged j CROSS JOIN LATERAL origin_of(j.run_id) o
     WHERE verdict IS NULL AND kind <> 'outcome' AND started_at IS NOT NULL
 ),
 noted AS (

@@ -22,8 +22,9 @@ counted AS (
     SELECT ns_id, id_day(id), count(*), 0 FROM made GROUP BY ns_id, id_day(id)
 ),
 waits AS (
-    INSERT INTO ready (lane, seq, run_id, expires_at, config_id)
-    SELECT n.class_id * 4 + n.priority, n.seq, n.id, clock_timestamp() + make_interval(secs => n.queue_secs), n.config_id
+    INSERT INTO ready (lane, seq, run_id, expires_at, config_id, test_id)
+    SELECT n.class_id * 4 + n.priority, n.seq, n.id, clock_timestamp() + make_interval(secs => n.queue_secs), n.config_id,
+           n.test_id
     FROM new n JOIN made m ON m.id = n.id
     WHERE n.due IS NULL AND NOT n.gated
 ),

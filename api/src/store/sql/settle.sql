@@ -2,9 +2,9 @@
 WITH new AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::smallint[], $6::text[], $7::smallint[], $8::text[],
                          $9::smallint[], $10::smallint[], $11::int[], $12::bigint[], $13::int[], $14::timestamptz[],
-                         $15::bigint[])
+                         $15::bigint[], $16::uuid[])
          AS u(run_id, ns_id, matrix_id, group_key, group_slot, policy, depth, overflow, max_parallel, matrix_slot, lane, seq,
-              queue_secs, due, config_id)
+              queue_secs, due, config_id, test_id)
 ),
 placed AS (
     INSERT INTO gated (run_id, ns_id, matrix_id, group_key, group_slot, policy, depth, overflow, max_parallel, matrix_slot,
@@ -14,8 +14,8 @@ placed AS (
     FROM new
     RETURNING run_id, lane, seq, expires_at, parked
 )
-INSERT INTO ready (lane, seq, run_id, expires_at, config_id)
-SELECT p.lane, p.seq, p.run_id, p.expires_at, n.config_id
+INSERT INTO ready (lane, seq, run_id, expires_at, config_id, test_id)
+SELECT p.lane, p.seq, p.run_id, p.expires_at, n.config_id, n.test_id
 FROM placed p JOIN new n ON n.run_id = p.run_id
 WHERE NOT p.parked
 RETURNING lane, seq
