@@ -18,17 +18,45 @@ use crate::store;
 use crate::store::claims::Claimed;
 use crate::store::queue::ConfigBody;
 
-/// How many bytes of configurations are remembered, by their length as text.
-const MOST_BYTES: usize = 32 << 20;
+/// How many bytes of configurations a generation has, by their length as text; in memory they take two or three times as
+/// much.
+const GENERATION: usize = 8 << 20;
 
 /// The configurations that are known, by their keys.
 #[derive(Debug, Default)]
 pub(super) struct KnownConfigs(Mutex<Shelf>);
 
+/// What was used since the last change of generations, and what only before.
 #[derive(Debug, Default)]
 struct Shelf {
-    configs: HashMap<i64, Arc<ConfigBody>>,
+    young: HashMap<i64, Known>,
+    old: HashMap<i64, Known>,
+    /// Of the young.
     bytes: usize,
+}
+
+type Known = (Arc<ConfigBody>, usize);
+
+impl Shelf {
+    fn find(&mut self, id: i64) -> Option<Arc<ConfigBody>> {
+        if let Some((config, _)) = self.young.get(&id) {
+            return Some(config.clone());
+        }
+        let (config, bytes) = self.old.remove(&id)?;
+        self.add(id, (config.clone(), bytes));
+        Some(config)
+    }
+
+    fn add(&mut self, id: i64, known: Known) {
+        if self.bytes + known.1 > GENERATION {
+            self.old = std::mem::take(&mut self.young);
+            self.bytes = 0;
+        }
+        let bytes = known.1;
+        if self.young.insert(id, known).is_none() {
+            self.bytes += bytes;
+        }
+    }
 }
 
 impl KnownConfigs {
@@ -43,19 +71,13 @@ impl KnownConfigs {
 
     /// Returns those of the configurations that are known.
     fn find(&self, ids: impl Iterator<Item = i64>) -> HashMap<i64, Arc<ConfigBody>> {
-        let shelf = self.shelf();
-        ids.filter_map(|id| Some((id, shelf.configs.get(&id)?.clone()))).collect()
+        let mut shelf = self.shelf();
+        ids.filter_map(|id| Some((id, shelf.find(id)?))).collect()
     }
 
-    /// Remembers one; what was known before is forgotten when it would be too much.
+    /// Remembers one; what was used longest ago is forgotten when it would be too much.
     fn add(&self, id: i64, config: Arc<ConfigBody>, bytes: usize) {
-        let mut shelf = self.shelf();
-        if shelf.bytes + bytes > MOST_BYTES {
-            *shelf = Shelf::default();
-        }
-        if shelf.configs.insert(id, config).is_none() {
-            shelf.bytes += bytes;
-        }
+        self.shelf().add(id, (config, bytes));
     }
 }
 
@@ -76,6 +98,7 @@ impl Ops {
     pub(super) async fn hand_out(
         &self,
         access: &Access<RunsExecute>,
+        timeline: &str,
         from: &Candidates,
         claimed: Vec<Claimed>,
     ) -> Result<Vec<Handed>> {
@@ -83,10 +106,14 @@ impl Ops {
         let mut known = self.0.configs.find(wanted.iter().copied());
         let missing: Vec<i64> = wanted.into_iter().filter(|id| !known.contains_key(id)).collect();
         if !missing.is_empty() {
-            let mut conn = self.0.pools.claim.acquire().await?;
-            for (id, config, bytes) in store::claims::configs(&mut conn, access, &missing).await? {
+            let read = match self.read_configs(access, &missing).await {
+                Ok(read) => read,
+                // The runs are leased already: it is worth another try.
+                Err(_) => self.read_configs(access, &missing).await?,
+            };
+            for (id, config, bytes) in read {
                 let config = Arc::new(config);
-                self.0.configs.add(id, config.clone(), bytes);
+                self.remember(timeline, || self.0.configs.add(id, config.clone(), bytes));
                 known.insert(id, config);
             }
         }
@@ -100,6 +127,11 @@ impl Ops {
             Ok(Handed { run, runner: one.runner, claim_id: one.claim_id })
         });
         handed.collect()
+    }
+
+    async fn read_configs(&self, access: &Access<RunsExecute>, ids: &[i64]) -> Result<Vec<(i64, ConfigBody, usize)>> {
+        let mut conn = self.0.pools.claim.acquire().await?;
+        store::claims::configs(&mut conn, access, ids).await
     }
 }
 
@@ -118,14 +150,24 @@ mod tests {
     #[test]
     fn what_is_known_is_found_and_the_memory_is_bounded() {
         let known = KnownConfigs::default();
+        let found = |ids: &[i64]| {
+            let mut found: Vec<i64> = known.find(ids.iter().copied()).into_keys().collect();
+            found.sort_unstable();
+            found
+        };
         known.add(1, config("a"), 10);
         known.add(1, config("a"), 10);
         assert_eq!(known.shelf().bytes, 10, "it is there once");
-        assert_eq!(known.find([1, 2].into_iter()).into_keys().collect::<Vec<_>>(), [1]);
-        known.add(2, config("b"), MOST_BYTES - 10);
-        assert_eq!(known.find([1, 2].into_iter()).len(), 2);
-        known.add(3, config("c"), 1);
-        assert_eq!(known.find([1, 2, 3].into_iter()).into_keys().collect::<Vec<_>>(), [3]);
-        assert_eq!(known.shelf().bytes, 1);
+        assert_eq!(found(&[1, 2]), [1]);
+        known.add(2, config("b"), GENERATION - 10);
+        assert_eq!(found(&[1, 2]), [1, 2]);
+        known.add(3, config("c"), 20);
+        assert_eq!(found(&[1, 3]), [1, 3], "a generation ago they were used");
+        assert_eq!(known.shelf().bytes, 30);
+        known.add(4, config("d"), GENERATION - 30);
+        known.add(5, config("e"), 1);
+        assert_eq!(found(&[1, 2, 3, 4, 5]), [1, 3, 4, 5], "the second was not used any more");
+        known.forget_all();
+        assert!(found(&[1, 2, 3, 4, 5]).is_empty());
     }
 }

@@ -442,15 +442,24 @@ impl Ops {
     async fn look(&self, desk: &Desk, asks: &[Ask]) -> Result<Look> {
         let mut look = Look::default();
         let Some(access) = asks.first().map(|ask| &ask.access) else { return Ok(look) };
-        self.learn_classes(access).await?;
         let mut askers: Vec<Asker> = asks.iter().map(|ask| ask.asker.clone()).collect();
         let mut full = HashSet::new();
         loop {
+            // From before the board is read: on another timeline than its lanes nothing is claimed by them.
+            let timeline = self.learn_classes(access).await?;
             let wanted: usize = askers.iter().map(|asker| asker.want).sum();
             let open: Vec<i32> = access.namespaces().iter().copied().filter(|ns| !full.contains(ns)).collect();
             let candidates = self.0.placement.candidates(&desk.signature, &open, wanted.min(RUNS_AT_ONCE));
             for from in &candidates {
-                let taken = self.take(access, &askers, from, &mut look).await?;
+                let taken = match self.take(access, &askers, from, &timeline, &mut look).await {
+                    Ok(taken) => taken,
+                    // Those that have something are told of it; the others wait on.
+                    Err(error) if !look.runs.is_empty() => {
+                        tracing::warn!("a look for runs ends early: {error}");
+                        return Ok(look);
+                    }
+                    Err(error) => return Err(error),
+                };
                 if taken.limited {
                     full.insert(from.ns_id);
                 }
@@ -479,6 +488,7 @@ impl Ops {
         access: &Access<RunsExecute>,
         askers: &[Asker],
         from: &Candidates,
+        timeline: &str,
         look: &mut Look,
     ) -> Result<Taken> {
         if askers.is_empty() {
@@ -486,15 +496,8 @@ impl Ops {
         }
         let rows = self.namespace_rows(false).await?;
         let row = rows.iter().find(|row| row.reference.id == from.ns_id);
-        let timeline = self.timeline();
-        let claim = |max| ClaimFor {
-            ns_id: from.ns_id,
-            lanes: &from.lanes,
-            max,
-            askers,
-            ttl: self.0.times.ttl,
-            timeline: &timeline,
-        };
+        let claim =
+            |max| ClaimFor { ns_id: from.ns_id, lanes: &from.lanes, max, askers, ttl: self.0.times.ttl, timeline };
         let Some(cap) = row.and_then(|row| row.quotas.max_running) else {
             let mut conn = self.0.pools.claim.acquire().await?;
             let found = store::claims::claim(&mut conn, access, &claim(from.share)).await?;
@@ -502,8 +505,8 @@ impl Ops {
                 look.unable.extend(store::runners::unable(&mut conn, access, askers).await?);
             }
             drop(conn);
-            self.note(from, from.share, &timeline, &found);
-            return Ok(Taken { runs: self.hand_out(access, from, found.runs).await?, limited: false });
+            self.note(from, from.share, timeline, &found);
+            return Ok(Taken { runs: self.hand_out(access, timeline, from, found.runs).await?, limited: false });
         };
         let mut tx = self.0.pools.claim.begin().await?;
         store::lock_quota(&mut tx, Quota::Running, from.ns_id).await?;
@@ -519,10 +522,10 @@ impl Ops {
             look.unable.extend(store::runners::unable(&mut tx, access, askers).await?);
         }
         tx.commit().await?;
-        self.note(from, max, &timeline, &found);
+        self.note(from, max, timeline, &found);
         let limited = room < from.share && found.runs.len() == room;
         look.limited |= limited;
-        Ok(Taken { runs: self.hand_out(access, from, found.runs).await?, limited })
+        Ok(Taken { runs: self.hand_out(access, timeline, from, found.runs).await?, limited })
     }
 
     /// Tells the board what a statement found.
@@ -535,14 +538,16 @@ impl Ops {
         self.0.placement.claimed(&found.last, searched, from.as_of);
     }
 
-    async fn learn_classes(&self, access: &Access<RunsExecute>) -> Result<()> {
-        self.learn_timeline().await?;
+    /// Learns the classes of new lanes; returns the timeline that all of them were read on.
+    async fn learn_classes(&self, access: &Access<RunsExecute>) -> Result<String> {
+        let timeline = self.learn_timeline().await?;
         let unknown = self.0.placement.unknown_classes();
         if !unknown.is_empty() {
             let mut conn = self.0.pools.claim.acquire().await?;
-            self.0.placement.add_classes(store::queue::classes(&mut conn, access, &unknown).await?);
+            let classes = store::queue::classes(&mut conn, access, &unknown).await?;
+            self.remember(&timeline, || self.0.placement.add_classes(classes));
         }
-        Ok(())
+        Ok(timeline)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::PgConnection;
 use tokio::time::Instant;
@@ -54,6 +54,7 @@ pub async fn run(bench: &Bench) -> Result<Found> {
         }
         waits.extend(wake_ups(&here, &there, 1).await?);
     }
+    ensure!(!deaf.is_empty(), "nobody listened");
     for pid in &deaf {
         // It may have been given up meanwhile.
         let _ = signal(*pid, Signal::CONT);

@@ -29,6 +29,8 @@ enum Step {
     Held(i32, i64),
     /// What is idle is forgotten.
     Forget,
+    /// Everything is, because the database has gone back.
+    ForgetAll,
     /// A runner looks for so many runs in some of the namespaces.
     Look { runner: usize, namespaces: Vec<i32>, wanted: usize },
 }
@@ -49,6 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
         }),
         1 => (NAMESPACES, -2..5i64).prop_map(|(ns_id, more)| Step::Held(ns_id, more)),
         1 => Just(Step::Forget),
+        1 => Just(Step::ForgetAll),
         4 => (0..RUNNERS, namespaces, 1..9usize).prop_map(|(runner, namespaces, wanted)| {
             Step::Look { runner, namespaces, wanted }
         }),
@@ -207,6 +210,11 @@ proptest! {
                     *naive.held.entry(ns_id).or_default() += more;
                 }
                 Step::Forget => placement.forget_idle(),
+                Step::ForgetAll => {
+                    placement.forget_all();
+                    naive.lanes.clear();
+                    naive.held.clear();
+                }
                 Step::Look { runner, namespaces, wanted } => {
                     let unknown = placement.unknown_classes();
                     placement.add_classes(classes.iter().filter(|one| unknown.contains(&one.id)).cloned().collect());
