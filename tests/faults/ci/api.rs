@@ -15,15 +15,17 @@ use tstr_tests::driver::{marked, runs_of};
 use tstr_tests::{Person, eventually, factory};
 use uuid::Uuid;
 
+use crate::bulk;
 use crate::load::{self, Dice};
 use crate::wire::Wire;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_01_replicas_are_killed_while_runs_are_made_leased_and_finished() {
     let mut dice = Dice::of(1);
-    let mut arena = Arena::start(Plan::short(2, 2)).await;
+    let (mut arena, bulk) = bulk::start(Plan::short(2, 2)).await;
     arena.driver.register(&factory::witness("t", "sleep 0.2")).await;
     let load = load::trigger(&arena.driver, "t", 60, Duration::from_millis(250));
+    let more = bulk::trigger(&arena, 180, Duration::from_millis(80));
     for _ in 0..5 {
         let index = dice.throw(3) as usize;
         // Frozen first, for longer than the balancer needs to come round to it: it is killed with requests in its hands.
@@ -34,19 +36,22 @@ async fn row_01_replicas_are_killed_while_runs_are_made_leased_and_finished() {
         arena.start_replica(index).await;
         tokio::time::sleep(Duration::from_millis(1500)).await;
     }
-    let made = load.await.unwrap();
-    assert!(made.repeated + made.unknown > 0, "the kills were noticed");
+    let (made, more) = (load.await.unwrap(), more.await.unwrap());
+    assert!(made.repeated + made.unknown > 0 && more.repeated + more.unknown > 0, "the kills were noticed");
     arena.settle(Duration::from_secs(60)).await;
     assert_eq!(arena.count("attempt WHERE reason = 'lost_worker'").await, 0, "the death of a replica loses no lease");
+    bulk.finish(&arena).await;
+    assert!(arena.count("run").await >= 200, "{made:?}, {more:?}");
     arena.finish(Duration::from_secs(10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_02_replicas_are_restarted_one_by_one_under_load() {
-    let mut arena = Arena::start(Plan::short(2, 2)).await;
+    let (mut arena, bulk) = bulk::start(Plan::short(2, 2)).await;
     arena.driver.register(&factory::witness("t", "sleep 0.2")).await;
     let load = load::trigger(&arena.driver, "t", 50, Duration::from_millis(250));
-    // And three times as many requests that only look; a client that repeats what was not answered sees no failure.
+    let more = bulk::trigger(&arena, 170, Duration::from_millis(75));
+    // And as many requests that only look; a client that repeats what was not answered sees no failure.
     let (url, token) = (arena.json.url(), arena.token().to_owned());
     let looks = tokio::spawn(async move {
         let http = reqwest::Client::builder().tls_certs_only([]).pool_max_idle_per_host(0).build().unwrap();
@@ -74,12 +79,14 @@ async fn row_02_replicas_are_restarted_one_by_one_under_load() {
         arena.start_replica(index).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let (made, (answered, repeated)) = (load.await.unwrap(), looks.await.unwrap());
+    let (made, more, (answered, repeated)) = (load.await.unwrap(), more.await.unwrap(), looks.await.unwrap());
     assert!(answered > 30, "{answered} looks were answered, {repeated} repeated");
     arena.settle(Duration::from_secs(60)).await;
     assert_eq!(arena.count("attempt WHERE attempt > 1").await, 0, "no attempt is lost");
     assert_eq!(arena.count("run_end WHERE result = 'pass'").await as usize, arena.count("run").await as usize);
-    assert!(made.runs.len() + made.unknown == 50, "{made:?}");
+    assert!(made.runs.len() + made.unknown == 50 && more.runs.len() + more.unknown == 170, "{made:?}, {more:?}");
+    bulk.finish(&arena).await;
+    assert!(arena.count("run").await >= 200, "{made:?}, {more:?}");
     arena.finish(Duration::from_secs(10)).await;
 }
 
