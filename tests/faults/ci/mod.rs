@@ -6,4 +6,4 @@ mod database;
 mod disk;
 mod flood;
 mod schedule;
-mod workers;
+pub mod workers;

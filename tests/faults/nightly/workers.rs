@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::json;
 use tstr_tests::arena::{Arena, Plan};
+use tstr_tests::checker::boot_nanos;
 use tstr_tests::factory::{with, witness};
 use tstr_tests::{eventually, sightings};
 
-use crate::load;
+use crate::ci::workers::outlived;
+use crate::load::{self, Dice};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_06_a_machine_that_stood_still_has_no_say_afterwards() {
@@ -81,4 +83,48 @@ async fn row_45_a_run_that_kills_its_worker_each_time_stops_when_its_attempts_ar
         arena.count("run_end e JOIN test t ON t.id = e.test_id WHERE t.name = 'other' AND e.result = 'pass'").await;
     assert!(passed >= made.runs.len() as i64, "the others go on: {passed} of {} passed", made.runs.len());
     arena.finish(Duration::from_secs(20)).await;
+}
+
+/// Within this time the loss of a worker is found out, by default: what is left of a lease, 5 s, and a sweep of 2 s.
+const FOUND_OUT: f64 = 67.0;
+/// From SIGTERM to SIGKILL the guard of a killed worker gives a container so long, and a little for a busy machine.
+const DEAD_AFTER: f64 = 10.0 + 0.9;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_04_the_loss_of_a_worker_is_found_out_within_the_time_of_ordinary_operation() {
+    let mut dice = Dice::of(4);
+    let mut arena = Arena::start(Plan::ordinary(2, 2)).await;
+    let long = witness("t", "echo begun; [ $TSTR_ATTEMPT -ge 2 ] || sleep 200");
+    arena.driver.register(&with(long, "/run_config/timeout", json!("5m"))).await;
+    arena.driver.register(&witness("other", "sleep 1")).await;
+    let run = arena.driver.trigger("t", "the one").await;
+    let holder = arena.held_by(run).await;
+    eventually("its container is seen", Duration::from_secs(10), async || arena.last_seen(run, 1)).await;
+    // Anywhere between two heartbeats.
+    tokio::time::sleep(dice.between(Duration::from_secs(1), Duration::from_secs(11))).await;
+    let wall = arena.value("SELECT to_jsonb(extract(epoch FROM clock_timestamp()))").await.as_f64().unwrap();
+    arena.posts[holder].kill();
+    let killed = boot_nanos();
+    // The other worker goes on meanwhile.
+    load::trigger(&arena.driver, "other", 10, Duration::from_secs(2)).await.unwrap();
+    arena.settle(Duration::from_secs(120)).await;
+    let story = arena.story(run).await;
+    assert_eq!((&story["result"], &story["attempt"]), (&json!("pass"), &json!(2)), "{story}");
+    assert_eq!(story["attempts"][0]["reason"], "lost_worker", "{story}");
+    assert_eq!(story["attempts"].as_array().unwrap().len(), 2, "{story}");
+    assert_eq!(story["attempts"][1]["runner"], format!("w{}", 2 - holder), "the other worker has passed it: {story}");
+    let back = format!("run_event WHERE run_id = '{run}' AND state_from = 'running' AND state_to = 'queued'");
+    assert_eq!(arena.count(&back).await, 1, "it was queued again once");
+    let found_out = story["attempts"][0]["ended"].as_f64().unwrap() - wall;
+    let lived = outlived(&arena, run, 1, killed);
+    eprintln!("the loss was found out after {found_out:.1} s; the container had lived on for {lived:.1} s");
+    assert!(found_out <= FOUND_OUT, "the loss was found out after {found_out:.2} s");
+    assert!(lived < DEAD_AFTER, "its container lived on for {lived:.2} s");
+    assert_eq!(arena.count("run_end WHERE result <> 'pass'").await, 0);
+    assert_eq!(arena.count("attempt WHERE attempt > 1").await, 1, "nothing else was lost");
+    // Started again, the worker sweeps what it left behind.
+    arena.posts[holder].start_again().await;
+    let admin = arena.admin();
+    arena.posts[holder].runner().registered_at(&admin).await;
+    arena.finish(Duration::from_secs(10)).await;
 }
