@@ -87,7 +87,7 @@ impl Post {
     pub fn store_on(&mut self, room: &Room, mib: u32) -> PathBuf {
         let store = self.make_dir("podman/storage");
         // What the preparation left behind holds namespaces in which the disk is not seen.
-        end::end_processes_of(self.dir());
+        crate::leftovers::end_processes_of(self.dir());
         room.ext4(&store, mib);
         self.site.behind = room.with_disks();
         crate::images::import_behind(&self.site.behind, self.dir());
