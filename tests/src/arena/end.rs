@@ -11,6 +11,9 @@ use crate::checker::{self, Asked, Known, Seen, Summary};
 use crate::leftovers::{left_behind, left_mounted};
 use crate::{Person, factory};
 
+/// How many lines are shown of what a worker said last that failed.
+const LAST_LINES: usize = 20;
+
 impl Arena {
     /// Waits until everything has ended, stops the workers, and fails when an invariant does not hold.
     pub async fn finish(mut self, within: Duration) {
@@ -26,10 +29,18 @@ impl Arena {
             leftovers.extend(left_mounted(&dir));
             if let Some(mut runner) = post.runner.take() {
                 self.logs.push(runner.process.log.clone());
-                let status = tokio::task::spawn_blocking(move || runner.process.terminate(Duration::from_secs(40)));
-                let status = status.await.expect("wait for the worker");
+                let ended = tokio::task::spawn_blocking(move || {
+                    (runner.process.terminate(Duration::from_secs(40)), runner.process.log_text())
+                });
+                let (status, log) = ended.await.expect("wait for the worker");
                 if !status.success() {
-                    leftovers.push(format!("the worker in {} ended with {status}", dir.display()));
+                    let last = log.lines().rev().take(LAST_LINES).collect::<Vec<_>>();
+                    let last: Vec<&str> = last.into_iter().rev().collect();
+                    leftovers.push(format!(
+                        "the worker in {} ended with {status}:\n{}",
+                        dir.display(),
+                        last.join("\n")
+                    ));
                 }
             }
             leftovers.extend(left_behind(&dir));
