@@ -54,17 +54,22 @@ pub struct Made {
 
 /// Runs a test `count` times, one every `pace`, as many at once as it takes; of four requests one is not repeated.
 pub fn trigger(driver: &Arc<Driver>, test: &str, count: usize, pace: Duration) -> JoinHandle<Made> {
+    trigger_at(driver, runs_of(test), test, count, pace)
+}
+
+/// The same for a test whose runs are made at this address.
+pub fn trigger_at(driver: &Arc<Driver>, path: String, test: &str, count: usize, pace: Duration) -> JoinHandle<Made> {
     let (driver, test) = (driver.clone(), test.to_owned());
     // A second load of the same test asks for other runs, and does not repeat the first.
     let load = Uuid::new_v4().simple().to_string();
     tokio::spawn(async move {
         let mut asked = Vec::new();
         for number in 0..count {
-            let (driver, test, mark) = (driver.clone(), test.clone(), format!("{test}-{number}-{}", &load[..8]));
+            let (driver, path, mark) = (driver.clone(), path.clone(), format!("{test}-{number}-{}", &load[..8]));
             asked.push(tokio::spawn(async move {
                 match number % 4 {
-                    3 => (driver.trigger_once(&test, &mark).await, 0),
-                    _ => driver.insist(Asked::Runs, &mark, &runs_of(&test), &marked(&mark)).await,
+                    3 => (driver.ask(Asked::Runs, &mark, &path, &marked(&mark)).await, 0),
+                    _ => driver.insist(Asked::Runs, &mark, &path, &marked(&mark)).await,
                 }
             }));
             tokio::time::sleep(pace).await;

@@ -4,6 +4,7 @@
 //! time. The numbers of the rows, and what each of them shows, are those of `docs/faults.md`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod bulk;
 mod ci;
 mod load;
 mod nightly;

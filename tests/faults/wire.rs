@@ -62,8 +62,17 @@ impl Wire {
     /// Claims under an id of the claim.
     pub async fn claim_as(&self, claim_id: Uuid, max: u32, wait_ms: u32) -> Result<Vec<pb::Fence>, Refused> {
         let claim_id = claim_id.to_string();
-        let runner_id = self.runner.clone();
-        let claim = pb::ClaimRunsRequest { runner_id, max, wait_ms, claim_id, ..Default::default() };
+        self.ask_for(pb::ClaimRunsRequest { max, wait_ms, claim_id, ..Default::default() }).await
+    }
+
+    /// The same, and says that it is the first try with this id: nobody looks for what an earlier one was given.
+    pub async fn claim_first(&self, claim_id: Uuid, max: u32, wait_ms: u32) -> Result<Vec<pb::Fence>, Refused> {
+        let claim_id = claim_id.to_string();
+        self.ask_for(pb::ClaimRunsRequest { max, wait_ms, claim_id, first: true, ..Default::default() }).await
+    }
+
+    async fn ask_for(&self, mut claim: pb::ClaimRunsRequest) -> Result<Vec<pb::Fence>, Refused> {
+        claim.runner_id = self.runner.clone();
         let claimed = self.client.clone().claim_runs(claim).await.map_err(word)?.into_inner();
         Ok(claimed.runs.into_iter().filter_map(|run| run.fence).collect())
     }
@@ -80,6 +89,12 @@ impl Wire {
             pb::HeartbeatRequest { runner_id: self.runner.clone(), fences: vec![fence.clone()], unfit: String::new() };
         let told = self.client.clone().heartbeat(beat).await.map_err(word)?.into_inner();
         Ok(told.leases[0].state())
+    }
+
+    /// Sends a heartbeat of somebody who knows of no lease.
+    pub async fn beat_with_none(&self) -> Result<(), Refused> {
+        let beat = pb::HeartbeatRequest { runner_id: self.runner.clone(), ..Default::default() };
+        self.client.clone().heartbeat(beat).await.map(drop).map_err(word)
     }
 
     /// Appends pieces to the standard output; returns where the log ends.

@@ -19,7 +19,11 @@ use tstr_tests::checker::{
     product,
 };
 use tstr_tests::contract::{Worker, default, outcome};
-use tstr_tests::{Lab, factory};
+use tstr_tests::images::SHELL;
+use tstr_tests::leftovers::{end_processes_of, left_mounted, mounted};
+use tstr_tests::process::{command, run};
+use tstr_tests::runner::Site;
+use tstr_tests::{Lab, binary, factory};
 use uuid::Uuid;
 
 const SECOND: i64 = 1_000_000_000;
@@ -412,6 +416,30 @@ fn expect(found: &[Violation], words: &str, broken: &str) {
         .find(|one| format!("{}: {}", one.invariant, one.claim).trim_start_matches(": ").starts_with(words));
     let one = one.unwrap_or_else(|| panic!("'{words}' was not found broken by: {broken}\nfound: {told:#?}"));
     assert!(!one.rows.is_empty() && one.rows.iter().all(|row| !row.is_empty()), "nothing shows it: {one}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_forgotten_container_has_mounted_and_its_network_are_found() {
+    let (lab, site) = (Lab::start().await, Site::with_token("forgetful", "none"));
+    let podman = |line: &str| {
+        let mut podman = command(binary());
+        podman.args(["podman", "--data-dir"]).arg(site.dir()).arg("--").args(line.split(' '));
+        run(&mut podman)
+    };
+    assert_eq!(mounted(site.dir()), Vec::<String>::new(), "images alone are no leftovers");
+    podman(&format!("run -d --name forgotten --network slirp4netns {SHELL} /bin/sleep 1000"));
+    let found = mounted(site.dir());
+    podman("rm -f -t 0 forgotten");
+    let gone = left_mounted(site.dir());
+    end_processes_of(site.dir());
+    for what in ["/merged", "/shm", "the mount", "/netns/", "the network"] {
+        assert!(found.iter().any(|one| one.contains(what)), "{what} was not found: {found:#?}");
+    }
+    assert_eq!(gone, Vec::<String>::new(), "it is gone with its container");
+    let evidence = Evidence { leftovers: Some(found.clone()), ..Evidence::default() };
+    let told = checker::violations(&mut lab.db.connect().await, &evidence).await;
+    expect(&told, "I11: nothing is left over", "a container was forgotten");
+    assert!(found.iter().all(|one| told.iter().any(|told| told.rows.contains(one))), "{told:?}");
 }
 
 /// What the checker can say, as its sources have it: `I3: attempts are 1 to n without a gap`.

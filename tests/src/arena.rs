@@ -87,7 +87,7 @@ impl Post {
     pub fn store_on(&mut self, room: &Room, mib: u32) -> PathBuf {
         let store = self.make_dir("podman/storage");
         // What the preparation left behind holds namespaces in which the disk is not seen.
-        end::end_processes_of(self.dir());
+        crate::leftovers::end_processes_of(self.dir());
         room.ext4(&store, mib);
         self.site.behind = room.with_disks();
         crate::images::import_behind(&self.site.behind, self.dir());
@@ -115,6 +115,8 @@ pub struct Arena {
     pub replicas: Vec<Option<Replica>>,
     /// In front of the JSON APIs.
     pub json: Balancer,
+    /// In front of the gRPC APIs, for who works without being at a post.
+    pub grpc: Balancer,
     /// The workers.
     pub posts: Vec<Post>,
     /// A client that remembers.
@@ -148,13 +150,14 @@ impl Arena {
         crate::db::add_checks(&dsn).await;
         let replicas = vec![Some(one), Some(two), Some(three)];
         let token = std::fs::read_to_string(token_file(&dir)).expect("the first start wrote a token").trim().to_owned();
-        let json = Balancer::start(Vec::new()).await;
+        let (json, grpc) = (Balancer::start(Vec::new()).await, Balancer::start(Vec::new()).await);
         let driver = Arc::new(Driver::new(vec![json.url()], &token));
         let (watcher, evidence) = (Watcher::start(), Evidence::default());
         let mut arena = Self {
             pg,
             replicas,
             json,
+            grpc,
             posts: Vec::new(),
             driver,
             evidence,
@@ -208,8 +211,8 @@ impl Arena {
     /// Tells the balancers which replicas there are.
     fn point(&self) {
         self.json.set(self.replicas.iter().flatten().map(|one| one.json).collect());
-        for post in &self.posts {
-            post.link.set(self.replicas.iter().flatten().map(|one| one.grpc).collect());
+        for link in self.posts.iter().map(|post| &post.link).chain([&self.grpc]) {
+            link.set(self.replicas.iter().flatten().map(|one| one.grpc).collect());
         }
     }
 

@@ -118,6 +118,11 @@ impl Balancer {
         self.network.send_modify(|network| network.stranded = made);
     }
 
+    /// Tells how many connections were made to it so far.
+    pub fn made(&self) -> usize {
+        self.made.load(Ordering::Relaxed)
+    }
+
     /// Takes everything away from behind it, and breaks the connections that stand.
     pub fn cut(&self) {
         self.set(Vec::new());

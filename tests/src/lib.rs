@@ -16,6 +16,7 @@ pub mod driver;
 pub mod factory;
 pub mod images;
 pub mod invariants;
+pub mod leftovers;
 pub mod people;
 pub mod pgbouncer;
 pub mod postgres;

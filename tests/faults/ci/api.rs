@@ -15,15 +15,17 @@ use tstr_tests::driver::{marked, runs_of};
 use tstr_tests::{Person, eventually, factory};
 use uuid::Uuid;
 
+use crate::bulk;
 use crate::load::{self, Dice};
 use crate::wire::Wire;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_01_replicas_are_killed_while_runs_are_made_leased_and_finished() {
     let mut dice = Dice::of(1);
-    let mut arena = Arena::start(Plan::short(2, 2)).await;
+    let (mut arena, bulk) = bulk::start(Plan::short(2, 2)).await;
     arena.driver.register(&factory::witness("t", "sleep 0.2")).await;
     let load = load::trigger(&arena.driver, "t", 60, Duration::from_millis(250));
+    let more = bulk::trigger(&arena, 180, Duration::from_millis(80));
     for _ in 0..5 {
         let index = dice.throw(3) as usize;
         // Frozen first, for longer than the balancer needs to come round to it: it is killed with requests in its hands.
@@ -34,19 +36,22 @@ async fn row_01_replicas_are_killed_while_runs_are_made_leased_and_finished() {
         arena.start_replica(index).await;
         tokio::time::sleep(Duration::from_millis(1500)).await;
     }
-    let made = load.await.unwrap();
-    assert!(made.repeated + made.unknown > 0, "the kills were noticed");
+    let (made, more) = (load.await.unwrap(), more.await.unwrap());
+    assert!(made.repeated + made.unknown > 0 && more.repeated + more.unknown > 0, "the kills were noticed");
     arena.settle(Duration::from_secs(60)).await;
     assert_eq!(arena.count("attempt WHERE reason = 'lost_worker'").await, 0, "the death of a replica loses no lease");
+    bulk.finish(&arena).await;
+    assert!(arena.count("run").await >= 200, "{made:?}, {more:?}");
     arena.finish(Duration::from_secs(10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_02_replicas_are_restarted_one_by_one_under_load() {
-    let mut arena = Arena::start(Plan::short(2, 2)).await;
+    let (mut arena, bulk) = bulk::start(Plan::short(2, 2)).await;
     arena.driver.register(&factory::witness("t", "sleep 0.2")).await;
     let load = load::trigger(&arena.driver, "t", 50, Duration::from_millis(250));
-    // And three times as many requests that only look; a client that repeats what was not answered sees no failure.
+    let more = bulk::trigger(&arena, 170, Duration::from_millis(75));
+    // And as many requests that only look; a client that repeats what was not answered sees no failure.
     let (url, token) = (arena.json.url(), arena.token().to_owned());
     let looks = tokio::spawn(async move {
         let http = reqwest::Client::builder().tls_certs_only([]).pool_max_idle_per_host(0).build().unwrap();
@@ -74,12 +79,14 @@ async fn row_02_replicas_are_restarted_one_by_one_under_load() {
         arena.start_replica(index).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let (made, (answered, repeated)) = (load.await.unwrap(), looks.await.unwrap());
+    let (made, more, (answered, repeated)) = (load.await.unwrap(), more.await.unwrap(), looks.await.unwrap());
     assert!(answered > 30, "{answered} looks were answered, {repeated} repeated");
     arena.settle(Duration::from_secs(60)).await;
     assert_eq!(arena.count("attempt WHERE attempt > 1").await, 0, "no attempt is lost");
     assert_eq!(arena.count("run_end WHERE result = 'pass'").await as usize, arena.count("run").await as usize);
-    assert!(made.runs.len() + made.unknown == 50, "{made:?}");
+    assert!(made.runs.len() + made.unknown == 50 && more.runs.len() + more.unknown == 170, "{made:?}, {more:?}");
+    bulk.finish(&arena).await;
+    assert!(arena.count("run").await >= 200, "{made:?}, {more:?}");
     arena.finish(Duration::from_secs(10)).await;
 }
 
@@ -121,6 +128,109 @@ async fn row_03_a_replica_is_killed_between_the_commit_and_the_reply() {
     arena.settle(Duration::from_secs(60)).await;
     assert_eq!(arena.count("run").await, 5);
     arena.finish(Duration::from_secs(10)).await;
+}
+
+/// Lets all requests go to one replica, which is behind a tap, and lets the tap spring at a transaction that carries this.
+async fn only_behind(arena: &mut Arena, tap: &Tap, trap: &[u8]) {
+    for index in 0..3 {
+        arena.kill_replica(index);
+    }
+    arena.start_replica_on(0, &tap.dsn("tstr")).await;
+    tap.arm(trap);
+}
+
+/// Waits until the tap has sprung; the replica dies before it hears of its commit, and three others take its place.
+async fn dies_unheard(arena: &mut Arena, tap: &Tap, run: Uuid) -> Value {
+    tokio::time::timeout(Duration::from_secs(10), tap.sprung()).await.expect("the commit is seen");
+    let lease = arena.value(&format!("SELECT to_jsonb(l) FROM lease l WHERE run_id = '{run}'")).await;
+    arena.kill_replica(0);
+    for index in 0..3 {
+        arena.start_replica(index).await;
+    }
+    lease
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_03_a_replica_is_killed_between_the_commit_of_a_claim_and_the_reply() {
+    let mut arena = Arena::prepare(Plan::short(1, 1)).await;
+    arena.driver.register(&factory::test("t")).await;
+    arena.driver.register(&factory::witness("real", "echo begun")).await;
+    let tap = Tap::start(&arena.pg).await;
+    let issued =
+        arena.admin().post("/api/v1/tokens", &factory::token(&[Scope::Runner], &["default"])).await.expect(201);
+    let wire = Wire::new(&arena.grpc.url(), issued["token"].as_str().unwrap(), Uuid::new_v4());
+    wire.register("by-hand", 10).await.unwrap();
+
+    // Who repeats its claim gets what it was given, and nothing else; three times.
+    for round in 0..3 {
+        let claim = Uuid::new_v4();
+        only_behind(&mut arena, &tap, claim.as_bytes()).await;
+        let runs = [
+            arena.driver.trigger("t", &format!("a-{round}")).await,
+            arena.driver.trigger("t", &format!("b-{round}")).await,
+        ];
+        let asked = tokio::spawn({
+            let wire = wire.clone();
+            async move { wire.claim_first(claim, 2, 5000).await }
+        });
+        let lease = dies_unheard(&mut arena, &tap, runs[0]).await;
+        assert_eq!(lease["claim_id"], json!(claim), "it has committed: {lease}");
+        assert_eq!(asked.await.unwrap(), Err(None), "the claimer does not know");
+        let given = wire.claim_as(claim, 2, 5000).await.unwrap();
+        let stored = "SELECT jsonb_agg(jsonb_build_array(run_id, attempt, lease_id) ORDER BY run_id) FROM lease";
+        assert_eq!(json!(sorted(&given)), arena.value(stored).await, "what was stored is what is given");
+        assert_eq!(sorted(&given).iter().map(|fence| fence.0.clone()).collect::<Vec<_>>(), ids(&runs));
+        assert_eq!(sorted(&wire.claim_as(claim, 2, 5000).await.unwrap()), sorted(&given), "and again");
+        assert_eq!(wire.claim(2, 0).await, Ok(Vec::new()), "another claim gets nothing of it");
+        for fence in given {
+            wire.start(&fence).await.unwrap();
+            assert_eq!(wire.finish(&fence, pb::RunResult::Pass, b"").await, Ok(true));
+        }
+    }
+    assert_eq!(arena.count("attempt").await, 6, "each run had one attempt");
+
+    // Nobody repeats the claim: whoever made it says that it knows of no lease, and the run comes back for free.
+    let claim = Uuid::new_v4();
+    only_behind(&mut arena, &tap, claim.as_bytes()).await;
+    let run = arena.driver.trigger("t", "unheard").await;
+    let asked = tokio::spawn({
+        let wire = wire.clone();
+        async move { wire.claim_first(claim, 1, 5000).await }
+    });
+    let lost = dies_unheard(&mut arena, &tap, run).await;
+    assert_eq!(asked.await.unwrap(), Err(None), "the claimer does not know");
+    let fence = eventually("the run is given once more", Duration::from_secs(10), async || {
+        wire.beat_with_none().await.unwrap();
+        wire.claim(1, 200).await.unwrap().pop()
+    })
+    .await;
+    assert_eq!((fence.run_id.as_str(), fence.attempt), (run.to_string().as_str(), 2));
+    assert_ne!(json!(fence.lease_id), lost["lease_id"], "a fence of its own");
+    wire.start(&fence).await.unwrap();
+    assert_eq!(wire.finish(&fence, pb::RunResult::Pass, b"").await, Ok(true));
+    let free = format!("attempt WHERE run_id = '{run}' AND attempt = 1 AND started_at IS NULL AND result IS NULL");
+    assert_eq!(arena.count(&free).await, 1, "nothing was executed, and nothing failed");
+
+    // A worker with containers, which repeats its claims: the run begins once.
+    arena.start_workers().await;
+    only_behind(&mut arena, &tap, b"INSERT INTO lease").await;
+    let run = arena.driver.trigger("real", "real").await;
+    let lost = dies_unheard(&mut arena, &tap, run).await;
+    arena.settle(Duration::from_secs(30)).await;
+    let story = arena.story(run).await;
+    assert_eq!(story["result"], "pass", "{story}");
+    let attempts = story["attempts"].as_array().unwrap();
+    assert_eq!(attempts[0]["lease_id"], lost["lease_id"], "the lease that nobody heard of: {story}");
+    let started = format!("attempt WHERE run_id = '{run}' AND started_at IS NOT NULL");
+    assert_eq!(arena.count(&started).await, 1, "it was executed once: {story}");
+    assert_eq!(arena.count("run").await, 8);
+    arena.finish(Duration::from_secs(10)).await;
+}
+
+fn ids(runs: &[Uuid]) -> Vec<String> {
+    let mut ids: Vec<String> = runs.iter().map(ToString::to_string).collect();
+    ids.sort();
+    ids
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

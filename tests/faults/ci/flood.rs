@@ -8,8 +8,9 @@ use tstr_tests::factory::with;
 
 use super::containers::loud;
 
-const FLOOD: usize = 200_000_000;
 const LIMIT: usize = 128 << 20;
+/// How long a run may take that writes so much, from its trigger to its end.
+const WITHIN: Duration = Duration::from_secs(60);
 /// The most memory that a worker or a replica may ever have had, in KiB.
 const MOST_KIB: u64 = 128 << 10;
 
@@ -31,12 +32,18 @@ fn peaks(arena: &mut Arena) -> Vec<(String, u64)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_29_a_flood_of_200_mb_is_stored_to_its_limit_and_counted_beyond_it_in_bounded_memory() {
+    flood(200_000_000).await;
+}
+
+/// Lets a container write so many bytes, of which [`LIMIT`] are kept.
+pub async fn flood(bytes: usize) {
     let mut arena = Arena::start(Plan::short(1, 1)).await;
-    let flood = loud("flood", &format!("yes 0123456789abcdef | head -c {FLOOD}; exit 5"), FLOOD);
+    let flood = loud("flood", &format!("yes 0123456789abcdef | head -c {bytes}; exit 5"), bytes);
+    let flood = with(flood, "/run_config/timeout", json!("5m"));
     arena.driver.register(&with(flood, "/limits/log", json!("128MiB"))).await;
     let began = Instant::now();
     let run = arena.driver.trigger("flood", "flood").await;
-    arena.settle(Duration::from_secs(60)).await;
+    arena.settle(WITHIN).await;
     let took = began.elapsed();
     let story = arena.story(run).await;
     let attempt = &story["attempts"][0];
@@ -46,7 +53,7 @@ async fn row_29_a_flood_of_200_mb_is_stored_to_its_limit_and_counted_beyond_it_i
         "{story}"
     );
     let (stored, dropped) = (attempt["stdout"].as_u64().unwrap(), attempt["dropped"].as_u64().unwrap());
-    assert_eq!(stored + dropped, FLOOD as u64, "{story}");
+    assert_eq!(stored + dropped, bytes as u64, "{story}");
     assert!(stored <= LIMIT as u64 && stored > LIMIT as u64 - (1 << 20), "{stored} bytes are stored of {LIMIT}");
     // The end is there as well, behind one cut; what the container says of itself is in the beginning too.
     let offset = attempt["cuts"][0]["offset"].as_u64().unwrap();

@@ -4,6 +4,6 @@ mod api;
 mod containers;
 mod database;
 mod disk;
-mod flood;
+pub mod flood;
 mod schedule;
-mod workers;
+pub mod workers;

@@ -252,3 +252,87 @@ async fn row_38_a_thousand_instants_without_a_scheduler_are_made_up_for_as_each_
     arena.evidence.schedules = Some(expected);
     arena.finish(Duration::from_secs(10)).await;
 }
+
+/// What the ledger says of each instant of a test: a line for itself, or a part of a line for a stretch of them.
+async fn told_of(arena: &Arena, test: &str) -> Vec<(DateTime<Utc>, String)> {
+    let lines = format!(
+        "SELECT jsonb_agg(jsonb_build_array(l.scheduled_for, coalesce(l.until, l.scheduled_for), l.instants,
+                                            concat_ws(' ', l.outcome, l.reason)) ORDER BY l.scheduled_for)
+         FROM ledger l JOIN test t ON t.id = l.test_id WHERE t.name = '{test}'"
+    );
+    let lines: Vec<(DateTime<Utc>, DateTime<Utc>, usize, String)> =
+        serde_json::from_value(arena.value(&lines).await).unwrap();
+    let mut told = Vec::new();
+    for (from, to, instants, word) in lines {
+        let stretch = minutes(from, to);
+        assert_eq!(stretch.len(), instants, "the line from {from} to {to} of {test} counts its instants");
+        told.extend(stretch.into_iter().map(|at| (at, word.clone())));
+    }
+    told
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_38_of_hundreds_of_missed_instants_no_more_than_a_hundred_are_made_up_for_and_each_is_told_once() {
+    const CAP: usize = 100;
+    const AWAY: i64 = 5 * HOUR;
+    let mut arena = Arena::prepare(Plan::short(0, 0)).await;
+    let clock = WrongClock::off_by(0);
+    set_up(&mut arena, &clock, &[]).await;
+    let first = early_in_a_minute(&arena).await;
+    // Nothing holds them back but what they ask for: how many come at once is how many are made.
+    for (name, catch_up, deadline) in
+        [("all", "all", "7d"), ("recent", "all", "1h"), ("last", "last", "7d"), ("none", "none", "7d")]
+    {
+        let test = factory::with(each_minute(name, catch_up), "/start_deadline", json!(deadline));
+        arena.driver.register(&factory::with(test, "/concurrency", json!({"policy": "allow"}))).await;
+    }
+    for index in 0..3 {
+        arena.kill_replica(index);
+    }
+    clock.set(AWAY);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let last = minute(early_in_a_minute(&arena).await);
+    for index in 0..3 {
+        arena.start_replica(index).await;
+    }
+    let every: Vec<_> = minutes(minute(first) + chrono::Duration::minutes(1), last).into_iter().collect();
+    assert!(every.len() >= 3 * CAP, "{} instants were missed", every.len());
+    // Of each test: how many of the newest instants run, and why the others do not. An instant is late by some seconds
+    // more than by whole minutes, so of those of an hour that were missed the oldest is too late.
+    let policies = [
+        ("all", CAP, "missed catch_up"),
+        ("recent", 60, "missed deadline"),
+        ("last", 1, "missed catch_up"),
+        ("none", 1, "missed catch_up"),
+    ];
+    let made = "run WHERE trigger = 'schedule'";
+    let total: usize = policies.iter().map(|(_, ran, _)| ran).sum();
+    eventually("what was missed is made up for", Duration::from_secs(20), async || {
+        (arena.count(made).await >= total as i64).then_some(())
+    })
+    .await;
+    // Whatever a second look would make is made by now.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(minute(now(&arena).await), last, "no other instant has come meanwhile");
+    stop_schedules(&arena).await;
+    assert_eq!(arena.count(made).await, total as i64, "nothing beyond the cap, and nothing twice");
+    let mut expected = Vec::new();
+    for (name, ran, why) in policies {
+        let (missed, run) = every.split_at(every.len() - ran);
+        let wanted = missed.iter().map(|at| (*at, why.to_owned()));
+        let wanted: Vec<_> = wanted.chain(run.iter().map(|at| (*at, "ran".to_owned()))).collect();
+        let told = told_of(&arena, name).await;
+        let wrong = wanted.iter().zip(&told).find(|(wanted, told)| wanted != told);
+        assert_eq!(
+            (told.len(), wrong),
+            (every.len(), None),
+            "of {name} every instant is told once, and what became of it"
+        );
+        let instants = run.iter().copied().collect();
+        expected.push(Expected { test: name.into(), cells: product(&[]), instants });
+    }
+    let wire = wire(&arena, "w").await;
+    pass_all(&arena, &wire).await;
+    arena.evidence.schedules = Some(expected);
+    arena.finish(Duration::from_secs(10)).await;
+}

@@ -4,6 +4,7 @@ mod clocks;
 mod database;
 mod due;
 mod engine;
+mod flood;
 mod hostile;
 mod images;
 mod network;

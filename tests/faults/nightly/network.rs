@@ -1,6 +1,6 @@
 //! Networks that lose one direction, are slow, or leave connections half open.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tstr_tests::arena::{Arena, Plan};
@@ -10,6 +10,12 @@ use tstr_tests::room::{Room, by_root};
 use tstr_tests::{eventually, factory};
 
 use crate::load;
+
+/// Within this time a dead peer is found out, for the connection is asked after 10 s of silence and may take as long to
+/// answer.
+const DEAD_PEER: Duration = Duration::from_secs(20);
+/// What a new connection and a repeated call may take on a busy machine.
+const BUSY: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_09_a_worker_that_is_heard_but_hears_nothing_gives_its_run_up() {
@@ -49,12 +55,35 @@ async fn row_11_a_slow_network_and_half_open_connections_lose_no_attempt() {
     arena.driver.register(&factory::witness("u", "for i in 1 2 3 4 5; do echo $i; sleep 0.5; done")).await;
     let load = load::trigger(&arena.driver, "u", 12, Duration::from_millis(500));
     arena.running(3).await;
+    let wall = arena.value("SELECT to_jsonb(clock_timestamp())").await;
+    let before: Vec<usize> = arena.posts.iter().map(|post| post.link.made()).collect();
+    let stranded = Instant::now();
     for post in &arena.posts {
         post.link.strand();
     }
+    for (post, before) in arena.posts.iter().zip(before) {
+        eventually("a worker finds out that its peer is dead", DEAD_PEER + BUSY, async || {
+            (post.link.made() > before).then_some(())
+        })
+        .await;
+        eprintln!("a dead peer was found out after {:.1} s", stranded.elapsed().as_secs_f64());
+    }
     load.await.unwrap();
-    // A dead peer is found out within twenty seconds, a call is given up after ten.
     arena.settle(Duration::from_secs(60)).await;
+    // What the API heard first of each worker after that; what it was just hearing then does not count.
+    let heard = format!(
+        "SELECT jsonb_object_agg(name, secs) FROM (
+             SELECT w.name, extract(epoch FROM min(v.at) - {wall}::timestamptz) AS secs
+             FROM run_event v JOIN attempt a USING (run_id, attempt) JOIN runner w ON w.id = a.runner_id
+             WHERE v.at > {wall}::timestamptz + interval '2 s' GROUP BY w.name) t",
+        wall = format!("'{}'", wall.as_str().unwrap())
+    );
+    let heard = arena.value(&heard).await;
+    eprintln!("work went on after {heard} s");
+    for post in ["w1", "w2"] {
+        let secs = heard[post].as_f64().unwrap_or_else(|| panic!("{post} was heard of again: {heard}"));
+        assert!(secs <= (DEAD_PEER + BUSY).as_secs_f64(), "{post} went on after {secs:.1} s");
+    }
     assert_eq!(
         arena.count("attempt WHERE attempt > 1 OR result IS DISTINCT FROM 'pass'").await,
         0,

@@ -1,14 +1,17 @@
 //! A standby that takes over from a database that has lost its power.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
+use sqlx::{Connection, PgConnection};
 use tstr_proto::v1 as pb;
 use tstr_shared::error::ErrorCode;
 use tstr_shared::permission::Scope;
 use tstr_tests::arena::{Arena, Plan};
+use tstr_tests::checker::{attempts, pieces};
 use tstr_tests::postgres::{Postgres, bin_dir};
 use tstr_tests::process::{Seen, command, make_dir, run};
 use tstr_tests::{eventually, factory};
@@ -133,5 +136,83 @@ async fn row_14_an_asynchronous_standby_forgets_its_last_commits_and_refuses_who
     assert_eq!((&story["result"], &story["attempt"]), (&json!("fail"), &json!(1)), "{story}");
     // What was acknowledged and is lost is the price of such a standby.
     arena.driver.history.forget("forgotten");
+    arena.finish(Duration::from_secs(20)).await;
+}
+
+/// What each run of the row below writes: no two pieces of it are alike, so a byte in another place is seen.
+fn lines(count: u32) -> Vec<u8> {
+    let lines: String = (1..=count).map(|n| format!("{n:08} {:08x}\n", n.wrapping_mul(2_654_435_761))).collect();
+    lines.into_bytes()
+}
+
+/// How many bytes of its standard output are stored of each running attempt, by the run.
+async fn stored(dsn: &str) -> BTreeMap<Uuid, i64> {
+    let mut conn = PgConnection::connect(dsn).await.unwrap();
+    let rows: Vec<(Uuid, i64)> = sqlx::query_as(
+        "SELECT l.run_id, coalesce(max(k.start + coalesce(k.raw_bytes, octet_length(k.body))), 0)
+         FROM lease l LEFT JOIN log_chunk k ON k.run_id = l.run_id AND k.attempt = l.attempt AND k.stream = 1
+         WHERE l.started_at IS NOT NULL GROUP BY l.run_id",
+    )
+    .fetch_all(&mut conn)
+    .await
+    .unwrap();
+    rows.into_iter().collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_14_logs_that_are_written_across_an_asynchronous_failover_are_whole_or_say_what_they_lack() {
+    const RUNS: usize = 4;
+    const LINES: u32 = 50 * 40;
+    let mut arena = Arena::start(Plan::ordinary(2, 2)).await;
+    let standby = standby(&arena, "heir").await;
+    // Fifty portions of forty lines, for more than twenty seconds.
+    let wordy = "n=0; for i in $(seq 50); do
+                     for j in $(seq 40); do n=$((n+1)); printf '%08d %08x\\n' $n $((n*2654435761 & 4294967295)); done
+                     sleep 0.4
+                 done";
+    arena.driver.register(&factory::witness("t", wordy)).await;
+    load::trigger(&arena.driver, "t", RUNS, Duration::ZERO).await.unwrap();
+    arena.running(RUNS as i64).await;
+    eventually("each has pieces at both databases", Duration::from_secs(20), async || {
+        let (there, here) = (stored(&arena.dsn()).await, stored(&standby.dsn("tstr")).await);
+        (here.len() == RUNS && here.values().all(|bytes| *bytes > 0) && there.len() == RUNS).then_some(())
+    })
+    .await;
+    // From now on the standby hears nothing, while more is written, and taken.
+    let sender = arena.value("SELECT to_jsonb(pid) FROM pg_stat_replication").await.as_u64().unwrap();
+    Seen::with_pid(u32::try_from(sender).unwrap()).expect("it lives").signal(Signal::STOP);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let (taken, kept) = (stored(&arena.dsn()).await, stored(&standby.dsn("tstr")).await);
+    take_over(&mut arena, standby).await;
+    for (run, bytes) in &taken {
+        assert!(*bytes > kept[run] + 1000, "pieces of {run} are lost: {bytes} bytes of it were taken, {kept:?} remain");
+    }
+    arena.settle(Duration::from_secs(120)).await;
+    assert_eq!(
+        arena.count("attempt WHERE attempt > 1 OR result IS DISTINCT FROM 'pass'").await,
+        0,
+        "the heir knows of every lease"
+    );
+    let written = lines(LINES);
+    let (mut conn, mut whole) = (arena.connect().await, 0);
+    for (run, attempt) in attempts(&mut conn).await {
+        let (mut end, mut bytes) = (0, 0);
+        for (start, piece) in pieces(&mut conn, run, attempt, 1).await {
+            let here = written.get(start..start + piece.len());
+            assert_eq!(here, Some(piece.as_slice()), "run {run} wrote something else at {start}");
+            (end, bytes) = (start + piece.len(), bytes + piece.len());
+        }
+        assert!(end as i64 > taken[&run], "nothing of {run} is stored of the time after the failover");
+        // The checker compares what is complete with its hash; here with what was written.
+        let story = arena.story(run).await;
+        match story["attempts"][0]["log"].as_str() {
+            Some("complete") => whole += usize::from(bytes == written.len()),
+            Some("incomplete") => assert!(bytes < written.len(), "{story}"),
+            other => panic!("{other:?}: {story}"),
+        }
+    }
+    let short = arena.count("attempt WHERE log_status = 'incomplete'").await;
+    eprintln!("{taken:?} bytes were taken, {kept:?} remained; {whole} logs are whole, {short} say that they are not");
+    assert_eq!(whole + short as usize, RUNS, "a log that is called complete lacks bytes");
     arena.finish(Duration::from_secs(20)).await;
 }

@@ -1,21 +1,18 @@
 //! The end of a world: everything comes to rest, everybody goes home, and the checker looks at what is left.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tstr_shared::permission::Scope;
 use uuid::Uuid;
 
 use super::Arena;
 use crate::checker::{self, Asked, Known, Seen, Summary};
-use crate::runner::containers;
-use crate::sightings::pids;
+use crate::leftovers::{left_behind, left_mounted};
 use crate::{Person, factory};
 
-/// How long what belongs to a worker may take to be gone after it.
-const LAST_STEPS: Duration = Duration::from_secs(10);
+/// How many lines are shown of what a worker said last that failed.
+const LAST_LINES: usize = 20;
 
 impl Arena {
     /// Waits until everything has ended, stops the workers, and fails when an invariant does not hold.
@@ -29,12 +26,21 @@ impl Arena {
         let mut leftovers = Vec::new();
         for post in &mut self.posts {
             let dir = post.site.dir().to_owned();
+            leftovers.extend(left_mounted(&dir));
             if let Some(mut runner) = post.runner.take() {
                 self.logs.push(runner.process.log.clone());
-                let status = tokio::task::spawn_blocking(move || runner.process.terminate(Duration::from_secs(40)));
-                let status = status.await.expect("wait for the worker");
+                let ended = tokio::task::spawn_blocking(move || {
+                    (runner.process.terminate(Duration::from_secs(40)), runner.process.log_text())
+                });
+                let (status, log) = ended.await.expect("wait for the worker");
                 if !status.success() {
-                    leftovers.push(format!("the worker in {} ended with {status}", dir.display()));
+                    let last = log.lines().rev().take(LAST_LINES).collect::<Vec<_>>();
+                    let last: Vec<&str> = last.into_iter().rev().collect();
+                    leftovers.push(format!(
+                        "the worker in {} ended with {status}:\n{}",
+                        dir.display(),
+                        last.join("\n")
+                    ));
                 }
             }
             leftovers.extend(left_behind(&dir));
@@ -109,46 +115,4 @@ impl Arena {
         }
         self.evidence.seen.push(Seen { who: "a stranger".into(), may_see: vec!["stranger".into()], runs });
     }
-}
-
-/// Finds what a worker that has ended left behind.
-fn left_behind(dir: &Path) -> Vec<String> {
-    let deadline = Instant::now() + LAST_STEPS;
-    while !processes_of(dir).is_empty() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let processes = processes_of(dir).into_iter();
-    let mut found: Vec<String> = processes.map(|(pid, arguments)| format!("the process {pid}: {arguments}")).collect();
-    let spool = std::fs::read_dir(dir.join("spool")).into_iter().flatten().flatten();
-    found.extend(spool.map(|entry| format!("the spool {}", entry.path().display())));
-    found.extend(containers(dir).into_iter().map(|name| format!("the container {name}")));
-    // To ask Podman leaves the process behind that holds its namespaces.
-    end_processes_of(dir);
-    found
-}
-
-/// Kills the processes that have to do with a folder.
-pub(super) fn end_processes_of(dir: &Path) {
-    for (pid, _) in processes_of(dir) {
-        if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::KILL);
-        }
-    }
-}
-
-/// Lists the processes that name a folder in their arguments or their environment, or work in it.
-fn processes_of(dir: &Path) -> Vec<(u32, String)> {
-    let wanted = dir.display().to_string();
-    let mut found = Vec::new();
-    for pid in pids().into_iter().filter(|pid| *pid != std::process::id()) {
-        let read = |file: &str| {
-            String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default()).into_owned()
-        };
-        let cwd = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
-        let arguments = read("cmdline").replace('\0', " ");
-        if arguments.contains(&wanted) || read("environ").contains(&wanted) || cwd.starts_with(dir) {
-            found.push((pid, arguments));
-        }
-    }
-    found
 }

@@ -52,9 +52,9 @@ impl Tap {
         format!("postgres://postgres@{}/{database}?sslmode=disable", self.addr)
     }
 
-    /// Sets the trap for a transaction that carries this text.
-    pub fn arm(&self, text: &str) {
-        *self.trap.text.lock().expect("not poisoned") = Some(text.as_bytes().to_vec());
+    /// Sets the trap for a transaction that carries this text, or these bytes.
+    pub fn arm(&self, text: impl AsRef<[u8]>) {
+        *self.trap.text.lock().expect("not poisoned") = Some(text.as_ref().to_vec());
     }
 
     /// Waits until such a transaction has committed.

@@ -241,6 +241,25 @@ async fn an_engine_that_does_not_answer_before_the_start_gives_the_lease_back() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_disk_of_the_engine_costs_nothing_before_the_start_is_permitted_and_an_attempt_after_it() {
+    // As Podman 4.3 says it: of a start it notes the new state only once the container has begun.
+    let full = |doing: &str| Some(EngineError::Refused(format!("{doing}: no space left on device")));
+    let create = Script { create_fault: full("creating volume directory: mkdir /w/volumes/x"), ..Script::default() };
+    let start = Script { start_fault: full("saving container state: write /w/bolt_state.db"), ..Script::default() };
+    let bench = Bench::new(FakeEngine::new().with("localhost/a", create).with("localhost/b", start));
+    for (image, started, reason) in [("localhost/a", false, None), ("localhost/b", true, Some(Reason::DiskFull))] {
+        let run = leased(image);
+        let fence = run.fence;
+        bench.control.queue(run);
+        bench.control.until(|control| control.released(fence).is_some()).await;
+        let release = bench.control.released(fence).unwrap();
+        assert_eq!((bench.control.started(fence), release.reason), (started, reason), "{}", release.message);
+        assert!(release.message.contains("no space left on device"), "{}", release.message);
+    }
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_engine_refuses_is_an_error_of_the_run() {
     let refused = |text: &str| Some(EngineError::Refused(text.into()));
     let create = Script { create_fault: refused("bad option"), ..Script::default() };
