@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::StreamExt;
+use tokio::time::Instant;
 use tracing::{info, warn};
 use tstr_shared::ids::RunnerId;
 use tstr_shared::logs::LogSeal;
@@ -20,6 +21,11 @@ use crate::run::{Leftover, Uploader, empty_seal};
 
 /// How long the log of an attempt may take: somebody waits to repeat it.
 const HANDOVER: Duration = Duration::from_secs(20);
+/// How long the engine is asked to remove what was left behind: the guard of the killed worker may be about it as well, and
+/// a container whose making was broken off is not to be had at once.
+const REMOVAL: Duration = Duration::from_secs(30);
+/// How soon it is asked again.
+const REMOVE_AGAIN: Duration = Duration::from_secs(1);
 /// How many are handed over at the same time.
 const AT_ONCE: usize = 8;
 
@@ -27,14 +33,29 @@ const AT_ONCE: usize = 8;
 ///
 /// # Errors
 ///
-/// Fails when one cannot be removed: it might still execute a run that others hold by now.
+/// Fails when one cannot be removed for half a minute: it might still execute a run that others hold by now.
 pub(crate) async fn remove_containers(engine: &dyn Engine, worker: RunnerId) -> anyhow::Result<()> {
-    let names = engine.made_by(worker).await.context("cannot look for containers of an earlier run of this worker")?;
-    for name in &names {
-        warn!(container = name, "{name} was left behind by an earlier run of this worker: removing it");
-        engine.remove(name).await.with_context(|| format!("cannot remove {name}, left behind by an earlier run"))?;
+    let began = Instant::now();
+    loop {
+        let names =
+            engine.made_by(worker).await.context("cannot look for containers of an earlier run of this worker")?;
+        let mut failure = None;
+        for name in &names {
+            warn!(container = name, "{name} was left behind by an earlier run of this worker: removing it");
+            if let Err(error) = engine.remove(name).await {
+                failure = Some((name, error));
+            }
+        }
+        match failure {
+            None => return Ok(()),
+            Some((name, error)) if began.elapsed() >= REMOVAL => {
+                let what = format!("cannot remove {name}, left behind by an earlier run");
+                return Err(anyhow::Error::from(error).context(what));
+            }
+            Some((name, error)) => warn!(container = name, error = %error, "{name} is not removed yet: {error}"),
+        }
+        tokio::time::sleep(REMOVE_AGAIN).await;
     }
-    Ok(())
 }
 
 /// Gives back the leases whose spools were left behind; their containers are gone. Returns how many may have been
@@ -114,6 +135,20 @@ mod tests {
         engine.leave_behind("tstr-b-1", other);
         remove_containers(&engine, mine).await.unwrap();
         assert_eq!(engine.containers(), ["tstr-b-1"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_removed_at_once_is_removed_later_and_not_left_for_ever() {
+        let mine = RunnerId(Uuid::now_v7());
+        let engine = FakeEngine::new();
+        engine.leave_behind("tstr-a-1", mine);
+        engine.refuse_removals(20);
+        remove_containers(&engine, mine).await.unwrap();
+        assert!(engine.containers().is_empty());
+        engine.leave_behind("tstr-b-1", mine);
+        engine.refuse_removals(100);
+        let error = remove_containers(&engine, mine).await.unwrap_err();
+        assert!(format!("{error:#}").contains("cannot remove tstr-b-1"), "{error:#}");
     }
 
     #[tokio::test]

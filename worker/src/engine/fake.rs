@@ -57,6 +57,7 @@ struct State {
     containers: BTreeMap<String, Container>,
     specs: Vec<ContainerSpec>,
     events: Vec<String>,
+    refused_removals: u32,
 }
 
 #[derive(Debug)]
@@ -101,6 +102,11 @@ impl FakeEngine {
         let (phase, _) = watch::channel(Phase::Running);
         let left = Container { script: Script::runs_on(), labels, phase, output: None };
         self.lock().containers.insert(name.into(), left);
+    }
+
+    /// Refuses to remove containers so many times.
+    pub fn refuse_removals(&self, times: u32) {
+        self.lock().refused_removals = times;
     }
 
     /// Lets the monitor of a container die.
@@ -253,6 +259,10 @@ impl Engine for FakeEngine {
 
     async fn remove(&self, name: &str) -> Result<(), EngineError> {
         let mut state = self.lock();
+        if let Some(left) = state.refused_removals.checked_sub(1) {
+            state.refused_removals = left;
+            return Err(EngineError::Unreachable("it is being removed".into()));
+        }
         state.events.push(format!("remove {name}"));
         state.containers.remove(name);
         Ok(())
