@@ -64,6 +64,14 @@ async fn replicas_that_start_at_once_migrate_once() {
     assert_eq!(schema(&db), schema(&migrated().await));
 }
 
+/// Counts those who wait for a table of this database; in its copies the table has the same number.
+fn waits_for(table: &str) -> String {
+    format!(
+        "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+         WHERE l.relation = '{table}'::regclass AND NOT l.granted AND d.datname = current_database()"
+    )
+}
+
 #[tokio::test]
 async fn a_migration_that_waits_for_a_long_reader_holds_nobody_else_up_and_names_him() {
     const READS: &str = "SELECT count(*) FROM ready";
@@ -79,10 +87,11 @@ async fn a_migration_that_waits_for_a_long_reader_holds_nobody_else_up_and_names
     let mut migrate = command(binary());
     migrate.arg("migrate").env("TSTR_PG_DSN", db.dsn());
     let mut migrating = Process::start(migrate, make_dir("m").join("log"));
-    let waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'ready'::regclass AND NOT granted";
+    let waiting = waits_for("ready");
     for _ in 0..3 {
         eventually("the migration waits", Duration::from_secs(20), async || {
-            let count: i64 = sqlx::query_scalar(waiting).fetch_one(&mut own).await.unwrap();
+            let count: i64 =
+                sqlx::query_scalar(sqlx::AssertSqlSafe(waiting.clone())).fetch_one(&mut own).await.unwrap();
             (count > 0).then_some(())
         })
         .await;
@@ -97,6 +106,39 @@ async fn a_migration_that_waits_for_a_long_reader_holds_nobody_else_up_and_names
         "{text}"
     );
     reader.execute("COMMIT").await.unwrap();
+    let status = tokio::task::spawn_blocking(move || migrating.wait(Duration::from_secs(20))).await.unwrap();
+    assert!(status.success(), "{status}");
+    assert!(schema(&db).contains("config_of"), "it was applied");
+}
+
+#[tokio::test]
+async fn a_migration_that_is_the_victim_of_a_deadlock_is_tried_again() {
+    let db = TestDb::new().await;
+    let undo = "ALTER TABLE ready DROP COLUMN config_id; ALTER TABLE lease DROP COLUMN config_id;
+                DROP FUNCTION config_of; DELETE FROM _sqlx_migrations WHERE version = 202611300940";
+    let mut own = db.connect().await;
+    own.execute(undo).await.unwrap();
+    // The migration takes these tables in the other order.
+    let mut reader = db.connect().await;
+    reader.execute("SET application_name = 'a report'; BEGIN; SET LOCAL deadlock_timeout = '1min'").await.unwrap();
+    reader.execute("SELECT count(*) FROM lease").await.unwrap();
+    let mut migrate = command(binary());
+    migrate.arg("migrate").env("TSTR_PG_DSN", db.dsn());
+    let mut migrating = Process::start(migrate, make_dir("m").join("log"));
+    let waiting = waits_for("lease");
+    eventually("the migration waits", Duration::from_secs(20), async || {
+        let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(waiting.clone())).fetch_one(&mut own).await.unwrap();
+        (count > 0).then_some(())
+    })
+    .await;
+    reader.execute("SELECT count(*) FROM ready").await.unwrap();
+    reader.execute("COMMIT").await.unwrap();
+    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    eventually("there was a deadlock", Duration::from_secs(10), async || {
+        let count: i64 = sqlx::query_scalar(deadlocks).fetch_one(&mut own).await.unwrap();
+        (count == 1).then_some(())
+    })
+    .await;
     let status = tokio::task::spawn_blocking(move || migrating.wait(Duration::from_secs(20))).await.unwrap();
     assert!(status.success(), "{status}");
     assert!(schema(&db).contains("config_of"), "it was applied");

@@ -1,7 +1,8 @@
 //! The schema, brought up to date without holding everybody up.
 //!
 //! Most migrations need a table for themselves for a moment. While one waits for that behind somebody who reads for long,
-//! all who come after it wait too, so it does not wait for long: it gives up, lets the others go first, and tries again.
+//! all who come after it wait too, so it does not wait for long: it gives up, lets the others go first, and tries again. So
+//! it does when it needs several tables and somebody else took them in another order.
 //! Migrations are applied one by one, each in a transaction of its own; what was applied stays.
 
 use std::future::Future;
