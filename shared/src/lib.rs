@@ -20,6 +20,7 @@
 //! | **selector** | what a runner accepts or rejects: label key and anchored regular expression ([`selector::Selectors`]) |
 //! | **gate** | what a run passes before it may be claimed: room in its concurrency group and in its matrix ([`concurrency`]) |
 //! | **pin** | what makes retention leave a run alone; `keep` sets it, `unkeep` takes it away ([`run::Kept`]) |
+//! | **artifact** | a file that an attempt leaves behind ([`artifacts::Artifact`]); its content is a **blob** |
 //! | **ledger** | what became of every instant of a schedule ([`ledger::LedgerEntry`]) |
 //! | **report**, **case** | what a test framework wrote about its tests; one of those tests ([`report`]) |
 //! | **result data** | values that a test hands over beside its result ([`output`]) |
@@ -29,6 +30,7 @@
 pub mod analysis;
 #[cfg(any(test, feature = "arbitrary"))]
 pub mod arb;
+pub mod artifacts;
 pub mod concurrency;
 pub mod duration;
 pub mod error;
