@@ -23,13 +23,13 @@ DECLARE
     suffix text := '_' || to_char(day, 'YYYYMMDD');
     low uuid := id_floor(day::timestamp AT TIME ZONE 'UTC');
     high uuid := id_floor((day + 1)::timestamp AT TIME ZONE 'UTC');
-    parents text[] := CASE WHEN only_logs THEN ARRAY['log_chunk']
-                           ELSE ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk'] END;
+    parents text[] := CASE WHEN only_logs THEN ARRAY['log_chunk', 'artifact', 'collected']
+                           ELSE ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk', 'artifact', 'collected'] END;
     late uuid[];
     stays uuid[];
     parent text;
     is_open boolean;
-    has_rest boolean;
+    has_rest boolean := false;
     held boolean := false;
 BEGIN
     -- Another replica may have been faster.
@@ -72,12 +72,14 @@ BEGIN
         RETURN 'unfinished';
     END IF;
     stays := late || ARRAY(SELECT k.run_id FROM keep k WHERE k.run_id >= low AND k.run_id < high);
-    has_rest := NOT only_logs OR to_regclass('log_chunk' || suffix) IS NOT NULL;
-    IF has_rest AND late <> '{}' THEN
-        EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE NOT %I = ANY($1))', parents[1] || suffix,
-                       CASE WHEN only_logs THEN 'run_id' ELSE 'id' END)
+    FOREACH parent IN ARRAY CASE WHEN only_logs THEN parents ELSE ARRAY['run'] END LOOP
+        CONTINUE WHEN has_rest OR to_regclass(parent || suffix) IS NULL;
+        has_rest := late = '{}';
+        CONTINUE WHEN has_rest;
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE NOT %I = ANY($1))', parent || suffix,
+                       CASE parent WHEN 'run' THEN 'id' ELSE 'run_id' END)
             INTO has_rest USING stays;
-    END IF;
+    END LOOP;
     FOREACH parent IN ARRAY parents LOOP
         CONTINUE WHEN NOT has_rest OR stays = '{}' OR to_regclass(parent || suffix) IS NULL;
         EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', parent || suffix || '_kept', parent);
@@ -94,6 +96,10 @@ BEGIN
                      FROM run r JOIN attempt a ON a.run_id = r.id
                      WHERE r.id = ANY(stays) AND r.ns_id = u.ns_id
                        AND EXISTS (SELECT FROM log_chunk c WHERE c.run_id = a.run_id AND c.attempt = a.attempt)),
+        artifact_bytes = (SELECT coalesce(sum(a.artifact_bytes), 0)
+                          FROM run r JOIN attempt a ON a.run_id = r.id
+                          WHERE r.id = ANY(stays) AND r.ns_id = u.ns_id
+                            AND EXISTS (SELECT FROM collected c WHERE c.run_id = a.run_id AND c.attempt = a.attempt)),
         logs_removed_at = coalesce(u.logs_removed_at, clock_timestamp()),
         -- What ended late is looked at again: its logs may be over before the runs are.
         logs_swept = NOT EXISTS (SELECT FROM run r WHERE r.id = ANY(late) AND r.ns_id = u.ns_id),
@@ -145,7 +151,7 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock(7478111, 1);
     FOR day IN SELECT generate_series(first, last, interval '1 day')::date LOOP
-        FOREACH parent IN ARRAY ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk'] LOOP
+        FOREACH parent IN ARRAY ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk', 'artifact', 'collected'] LOOP
             child := parent || '_' || to_char(day, 'YYYYMMDD');
             CONTINUE WHEN to_regclass(child) IS NOT NULL;
             EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', child, parent);
@@ -175,20 +181,28 @@ BEGIN
     -- All transactions before this one have ended, so the statement after this one sees all that they wrote.
     SELECT usage_folded_before(), pg_snapshot_xmin(pg_current_snapshot()) INTO since, ended;
     WITH gone AS (
-        DELETE FROM usage_delta WHERE txid >= since RETURNING ns_id, day, runs, log_bytes
+        DELETE FROM usage_delta WHERE txid >= since RETURNING ns_id, day, runs, log_bytes, artifact_bytes
     ),
     added AS (
-        INSERT INTO usage AS u (ns_id, day, runs, log_bytes)
-        SELECT ns_id, day, sum(runs), sum(log_bytes) FROM gone GROUP BY ns_id, day
+        INSERT INTO usage AS u (ns_id, day, runs, log_bytes, artifact_bytes)
+        SELECT ns_id, day, sum(runs), sum(log_bytes), sum(artifact_bytes) FROM gone GROUP BY ns_id, day
         ON CONFLICT (ns_id, day) DO UPDATE
         SET runs = u.runs + excluded.runs, log_bytes = u.log_bytes + excluded.log_bytes,
+            artifact_bytes = u.artifact_bytes + excluded.artifact_bytes,
             -- A run of the day may have ended after all others: there is something to be removed again.
-            logs_swept = u.logs_swept AND excluded.log_bytes <= 0
+            logs_swept = u.logs_swept AND excluded.log_bytes <= 0 AND excluded.artifact_bytes <= 0
     )
     SELECT count(*) INTO folded FROM gone;
     -- After a restore into another server the mark may be of another count of transactions: then it is set as well.
     UPDATE usage_folded SET before = ended WHERE folded > 0 OR before > ended;
     RETURN folded;
+END $$;
+
+CREATE FUNCTION public.has_collected(run uuid, nth smallint) RETURNS boolean
+    LANGUAGE plpgsql STABLE STRICT
+    AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM collected c WHERE c.run_id = run AND c.attempt = nth);
 END $$;
 
 CREATE FUNCTION public.id_day(id uuid) RETURNS date
@@ -202,6 +216,15 @@ CREATE FUNCTION public.id_floor(at timestamp with time zone) RETURNS uuid
     AS $$
     SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
 $$;
+
+CREATE FUNCTION public.is_blob_used(key uuid, used_on date) RETURNS boolean
+    LANGUAGE plpgsql STABLE STRICT
+    AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM artifact a
+                   WHERE a.blob = is_blob_used.key
+                     AND a.run_id < id_floor((is_blob_used.used_on + 2)::timestamp AT TIME ZONE 'UTC'));
+END $$;
 
 CREATE FUNCTION public.is_over(ended_at timestamp with time zone, days integer, today date) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -260,6 +283,17 @@ BEGIN
     ) last;
 END $$;
 
+CREATE FUNCTION public.unfolded_storage(namespaces integer[]) RETURNS TABLE(ns_id integer, runs bigint, log_bytes bigint, artifact_bytes bigint)
+    LANGUAGE plpgsql STABLE
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY SELECT d.ns_id, d.runs, d.log_bytes, d.artifact_bytes
+                 FROM usage_delta d
+                 WHERE d.txid >= usage_folded_before() AND d.ns_id = ANY(namespaces);
+END $$;
+
 CREATE FUNCTION public.unfolded_usage(namespaces integer[]) RETURNS TABLE(ns_id integer, runs bigint, log_bytes bigint)
     LANGUAGE plpgsql STABLE
     SET enable_seqscan TO 'off'
@@ -276,6 +310,19 @@ CREATE FUNCTION public.usage_folded_before() RETURNS xid8
     AS $$
     SELECT CASE WHEN before <= pg_snapshot_xmin(pg_current_snapshot()) THEN before ELSE '0' END FROM usage_folded
 $$;
+
+CREATE TABLE public.artifact (
+    run_id uuid NOT NULL,
+    attempt smallint NOT NULL,
+    path text NOT NULL,
+    blob uuid NOT NULL,
+    sha256 bytea NOT NULL,
+    bytes bigint NOT NULL,
+    media_type text NOT NULL,
+    CONSTRAINT artifact_bytes_check CHECK ((bytes >= 0)),
+    CONSTRAINT artifact_path_check CHECK (((octet_length(path) >= 1) AND (octet_length(path) <= 512)))
+)
+PARTITION BY RANGE (run_id);
 
 CREATE TABLE public.attempt (
     run_id uuid NOT NULL,
@@ -297,9 +344,22 @@ CREATE TABLE public.attempt (
     stderr_bytes bigint NOT NULL,
     stderr_dropped bigint NOT NULL,
     stderr_sha256 bytea,
-    log_detail jsonb
+    log_detail jsonb,
+    artifact_files integer,
+    artifact_bytes bigint
 )
 PARTITION BY RANGE (run_id);
+
+CREATE TABLE public.blob (
+    key uuid NOT NULL,
+    ns_id integer NOT NULL,
+    sha256 bytea NOT NULL,
+    bytes bigint NOT NULL,
+    stored_at timestamp with time zone,
+    used_on date DEFAULT ((now() AT TIME ZONE 'UTC'::text))::date NOT NULL,
+    CONSTRAINT blob_bytes_check CHECK ((bytes >= 0)),
+    CONSTRAINT blob_sha256_check CHECK ((octet_length(sha256) = 32))
+);
 
 CREATE TABLE public.cancel_order (
     run_id uuid NOT NULL,
@@ -326,6 +386,15 @@ ALTER TABLE public.class ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.collected (
+    run_id uuid NOT NULL,
+    attempt smallint NOT NULL,
+    files integer NOT NULL,
+    bytes bigint NOT NULL,
+    notes jsonb NOT NULL
+)
+PARTITION BY RANGE (run_id);
 
 CREATE TABLE public.config (
     id bigint NOT NULL,
@@ -431,7 +500,10 @@ CREATE TABLE public.lease (
     releases smallint NOT NULL,
     cancel_note text,
     config_id bigint,
-    test_id uuid
+    test_id uuid,
+    collecting_at timestamp with time zone,
+    artifact_files integer,
+    artifact_bytes bigint
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_cost_delay='0');
 
@@ -556,7 +628,9 @@ CREATE TABLE public.run_end (
     log_status text NOT NULL,
     log_bytes bigint NOT NULL,
     log_dropped bigint NOT NULL,
-    log_detail jsonb
+    log_detail jsonb,
+    artifact_files integer,
+    artifact_bytes bigint
 )
 PARTITION BY RANGE (run_id);
 
@@ -685,7 +759,8 @@ CREATE TABLE public.usage (
     log_bytes bigint NOT NULL,
     logs_removed_at timestamp with time zone,
     logs_swept boolean DEFAULT false NOT NULL,
-    logs_again date
+    logs_again date,
+    artifact_bytes bigint DEFAULT 0 NOT NULL
 );
 
 CREATE TABLE public.usage_delta (
@@ -693,7 +768,8 @@ CREATE TABLE public.usage_delta (
     day date NOT NULL,
     runs bigint NOT NULL,
     log_bytes bigint NOT NULL,
-    txid xid8 DEFAULT pg_current_xact_id() NOT NULL
+    txid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    artifact_bytes bigint DEFAULT 0 NOT NULL
 )
 WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
 
@@ -703,8 +779,14 @@ CREATE TABLE public.usage_folded (
     CONSTRAINT usage_folded_row_check CHECK (the_only_row)
 );
 
+ALTER TABLE ONLY public.artifact
+    ADD CONSTRAINT artifact_pkey PRIMARY KEY (run_id, attempt, path);
+
 ALTER TABLE ONLY public.attempt
     ADD CONSTRAINT attempt_pkey PRIMARY KEY (run_id, attempt);
+
+ALTER TABLE ONLY public.blob
+    ADD CONSTRAINT blob_pkey PRIMARY KEY (key);
 
 ALTER TABLE ONLY public.cancel_order
     ADD CONSTRAINT cancel_order_pkey PRIMARY KEY (run_id);
@@ -714,6 +796,9 @@ ALTER TABLE ONLY public.class
 
 ALTER TABLE ONLY public.class
     ADD CONSTRAINT class_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.collected
+    ADD CONSTRAINT collected_pkey PRIMARY KEY (run_id, attempt);
 
 ALTER TABLE ONLY public.config
     ADD CONSTRAINT config_hash_key UNIQUE (hash);
@@ -795,6 +880,12 @@ ALTER TABLE ONLY public.usage_folded
 
 ALTER TABLE ONLY public.usage
     ADD CONSTRAINT usage_pkey PRIMARY KEY (ns_id, day);
+
+CREATE INDEX artifact_blob_idx ON ONLY public.artifact USING btree (blob);
+
+CREATE UNIQUE INDEX blob_content_key ON public.blob USING btree (ns_id, sha256) WHERE (stored_at IS NOT NULL);
+
+CREATE INDEX blob_unstored_idx ON public.blob USING btree (used_on) WHERE (stored_at IS NULL);
 
 CREATE INDEX config_used_idx ON public.config USING btree (used_on);
 

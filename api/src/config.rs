@@ -64,6 +64,11 @@ pub struct Config {
     #[arg(long, env = "TSTR_MAX_DATABASE_SIZE", value_name = "SIZE")]
     pub max_database_size: Option<Bytes>,
 
+    /// Where artifacts are kept: file:///folder, or s3://bucket/prefix with the variables AWS_…; the same for all replicas.
+    /// Without it runs keep none
+    #[arg(long, env = "TSTR_ARTIFACTS_URL", value_name = "URL")]
+    pub artifacts_url: Option<String>,
+
     /// A folder of this machine's disk that the database lies on, and what is to stay free there; `tstr up` sets it
     #[arg(skip)]
     pub database_disk: Option<(PathBuf, Option<Bytes>)>,
@@ -121,6 +126,7 @@ impl Config {
             pg_replica_dsn: None,
             pg_replica_lag_secs: 10,
             max_database_size: None,
+            artifacts_url: None,
             database_disk: None,
             lease_times: LeaseProfile::Default,
             insecure_plaintext: false,
@@ -160,6 +166,12 @@ impl Config {
                 faults.push(format!("{flag} {number} is not from {} to {}", range.start(), range.end()));
             }
         }
+        if let Some(url) = &self.artifacts_url
+            && !url.starts_with("file:///")
+            && !url.starts_with("s3://")
+        {
+            faults.push(format!("--artifacts-url {url} is neither file:///… nor s3://…"));
+        }
         match (self.pg_pooled, &self.pg_direct_dsn) {
             (false, Some(_)) => faults.push("--pg-direct-dsn is of no use without --pg-pooled".to_owned()),
             (true, None) if !self.no_migrate => faults.push(
@@ -192,12 +204,18 @@ mod tests {
     #[test]
     fn all_faults_are_reported_at_once() {
         let addr = "0.0.0.0:9000".parse().unwrap();
-        let config = Config { json_addr: addr, grpc_addr: addr, ..Config::new("not an address", "key") };
+        let config = Config {
+            json_addr: addr,
+            grpc_addr: addr,
+            artifacts_url: Some("/srv".into()),
+            ..Config::new("not an address", "key")
+        };
         let text = config.check().unwrap_err().to_string();
         assert!(
             text.contains("--pg-dsn") && text.contains("--insecure-plaintext") && text.contains("must differ"),
             "{text}"
         );
+        assert!(text.contains("--artifacts-url"), "{text}");
         assert!(Config::new("postgres://localhost/x", "key").check().is_ok());
     }
 

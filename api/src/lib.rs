@@ -7,8 +7,8 @@
 //!             │
 //!           store/ + migrations/    the only SQL
 //! ```
-//! `auth` proves who may do what; `error` says what went wrong on either transport; `pools` opens the
-//! connections; `server` puts it all together.
+//! `auth` proves who may do what; `error` says what went wrong on either transport; `objects` holds the bytes of
+//! artifacts; `pools` opens the connections; `server` puts it all together.
 
 pub mod auth;
 mod background;
@@ -16,6 +16,7 @@ pub mod config;
 pub mod error;
 pub mod grpc;
 pub mod http;
+pub mod objects;
 pub mod ops;
 mod pools;
 pub mod server;

@@ -21,6 +21,7 @@ use crate::auth::access::Access;
 use crate::auth::keys::{SealingKey, SigningPair};
 use crate::auth::verify::Tokens;
 use crate::config::Config;
+use crate::objects::Objects;
 use crate::ops::Ops;
 use crate::ops::storage::{Disk, StorageLimits};
 pub use crate::pools::connect;
@@ -104,6 +105,10 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let tokens = Tokens::new(&pairs);
     let ops = Ops::new(pools, tokens, config.lease_times.times(), &secret);
     let disk = config.database_disk.clone().map(|(path, min_free)| Disk { path, min_free });
+    match &config.artifacts_url {
+        Some(url) => ops.keep_artifacts_in(Objects::open(url).context("--artifacts-url")?),
+        None => tracing::warn!("no artifacts are kept: --artifacts-url is not given"),
+    }
     ops.limit_storage(StorageLimits { max_database_size: config.max_database_size, disk });
     ops.refresh_revoked(&Access::system("bootstrap")).await?;
     ops.keep_house(&Access::system("bootstrap")).await?;

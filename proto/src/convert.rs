@@ -8,6 +8,7 @@
 //! Messages cannot tell an absent text from an empty one; both are read as absent where the domain has an `Option`.
 
 mod admin;
+mod artifacts;
 mod explain;
 mod json;
 mod lease;
@@ -34,6 +35,7 @@ use tstr_shared::namespace::Namespace;
 use tstr_shared::page::PageRequest;
 use uuid::Uuid;
 
+pub use artifacts::hash;
 pub use json::{json, structure};
 pub use runner::unfit;
 pub use words::{Word, number, word};

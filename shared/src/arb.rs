@@ -6,6 +6,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
+use crate::artifacts::{Artifacts, ReportMode};
 use crate::concurrency::{Concurrency, ConcurrencyPolicy, Overflow};
 use crate::duration::Seconds;
 use crate::labels::Labels;
@@ -93,6 +94,13 @@ pub fn run_config() -> impl Strategy<Value = RunConfig> {
         )
 }
 
+/// Artifacts that a test names, valid or not.
+pub fn artifacts() -> impl Strategy<Value = Artifacts> {
+    let report = prop_oneof![Just(ReportMode::Auto), Just(ReportMode::Required), Just(ReportMode::None)];
+    (vec(prop_oneof!["/w/[a-z*?]{1,6}", "\\PC{0,8}"], 0..3), report)
+        .prop_map(|(paths, report)| Artifacts { paths, report })
+}
+
 /// Tests, valid or not.
 pub fn test() -> impl Strategy<Value = NewTestDef> {
     let schedule = (
@@ -101,8 +109,8 @@ pub fn test() -> impl Strategy<Value = NewTestDef> {
         prop_oneof![Just(CatchUp::None), Just(CatchUp::Last), Just(CatchUp::All)],
         option::of(any::<u32>().prop_map(Seconds)),
     );
-    let rest = (option::of(any::<u32>()), any::<(u8, u8)>(), any::<u64>(), any::<(bool, bool)>(), 0usize..4);
-    let rest = (rest, option::of(concurrency()));
+    let rest = (option::of(any::<u32>()), any::<(u8, u8)>(), any::<(u64, u64)>(), any::<(bool, bool)>(), 0usize..4);
+    let rest = (rest, option::of(concurrency()), artifacts());
     ("[A-Za-z0-9._-]{1,12}", labels(), labels(), run_config(), option::of(matrix()), schedule, rest).prop_map(
         |(
             name,
@@ -113,8 +121,8 @@ pub fn test() -> impl Strategy<Value = NewTestDef> {
             (cron_schedule, time_zone, catch_up, start_deadline),
             rest,
         )| {
-            let ((queue_deadline, (on_fail, on_infrastructure), log, (at_most_once, paused), priority), concurrency) =
-                rest;
+            let (rest, concurrency, artifacts) = rest;
+            let (queue_deadline, (on_fail, on_infrastructure), (log, kept), (at_most_once, paused), priority) = rest;
             NewTestDef {
                 name,
                 labels,
@@ -128,7 +136,8 @@ pub fn test() -> impl Strategy<Value = NewTestDef> {
                 queue_deadline: queue_deadline.map(Seconds),
                 concurrency,
                 retry: Retry { on_fail, on_infrastructure },
-                limits: Limits { log: Bytes(log) },
+                limits: Limits { log: Bytes(log), artifacts: Bytes(kept) },
+                artifacts,
                 at_most_once,
                 priority: Priority::ALL[priority],
                 paused,

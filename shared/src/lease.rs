@@ -87,6 +87,10 @@ pub struct LeasedRun {
     pub log_limit_bytes: u64,
     /// How many of them are for the end of the log, when it passes the limit; none on an older server.
     pub log_tail_bytes: u64,
+    /// How many bytes of files are kept of this attempt; none on an older server.
+    pub artifact_limit_bytes: u64,
+    /// Which files are kept beside those in the folder for artifacts: patterns ([`crate::artifacts::ArtifactPattern`]).
+    pub artifact_paths: Vec<String>,
 }
 
 /// What a heartbeat says about one lease.

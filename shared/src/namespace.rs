@@ -143,6 +143,9 @@ pub struct Usage {
     pub runs: u64,
     /// Bytes of the logs of attempts that have ended, of both streams.
     pub log_bytes: u64,
+    /// Bytes of the artifacts of attempts that have ended; a content that several files have counts with each of them.
+    #[serde(default)]
+    pub artifact_bytes: u64,
 }
 
 /// How long a namespace keeps its runs, in days after the day on which a run ended. Runs that are pinned stay.
@@ -153,7 +156,7 @@ pub struct Retention {
     /// Days after which a finished run is removed, with all that belongs to it.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 3650)))]
     pub runs_days: i32,
-    /// Days after which the log of a finished run is removed; at most `runs_days`.
+    /// Days after which the log and the artifacts of a finished run are removed; at most `runs_days`.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 3650)))]
     pub logs_days: i32,
 }
@@ -194,7 +197,7 @@ pub struct Quotas {
     /// The most runs that runners hold at once; null for no limit.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1_000_000_000)))]
     pub max_running: Option<i32>,
-    /// The most bytes of stored logs with which new runs are made; null for no limit.
+    /// The most bytes of stored logs and artifacts with which new runs are made; null for no limit.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 9_007_199_254_740_991_i64)))]
     pub max_bytes: Option<i64>,
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::artifacts::ArtifactSummary;
 use crate::error::Invalid;
 use crate::ids::{MatrixId, RunId, RunnerId, TestId};
 use crate::labels::Labels;
@@ -196,6 +197,9 @@ pub struct Attempt {
     pub image_digest: Option<String>,
     /// The attempt's log.
     pub log: LogSummary,
+    /// The files that the attempt left behind.
+    #[serde(default)]
+    pub artifacts: ArtifactSummary,
 }
 
 /// One requested execution of one cell of a test.
@@ -271,6 +275,9 @@ pub struct Run {
     pub finished_at: Option<DateTime<Utc>>,
     /// The log of the latest attempt.
     pub log: LogSummary,
+    /// The files that the latest attempt left behind.
+    #[serde(default)]
+    pub artifacts: ArtifactSummary,
     /// Who pinned it, and why; absent when retention may remove it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,

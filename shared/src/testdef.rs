@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use self::command::Command;
+use crate::artifacts::{Artifacts, MAX_TOTAL};
 use crate::concurrency::Concurrency;
 use crate::duration::Seconds;
 use crate::error::{Invalid, pointer_step};
@@ -167,11 +168,13 @@ impl Default for Retry {
 pub struct Limits {
     /// The log of one attempt, both streams together; up to 1GiB.
     pub log: Bytes,
+    /// The files of one attempt together; up to 256MiB. With 0 none are kept.
+    pub artifacts: Bytes,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { log: Bytes::mib(64) }
+        Self { log: Bytes::mib(64), artifacts: MAX_TOTAL }
     }
 }
 
@@ -231,6 +234,9 @@ pub struct NewTestDef {
     /// How much is kept of a run.
     #[serde(default)]
     pub limits: Limits,
+    /// Which files are kept of a run.
+    #[serde(default)]
+    pub artifacts: Artifacts,
     /// Never run again after a loss of the infrastructure.
     #[serde(default)]
     pub at_most_once: bool,
@@ -387,6 +393,12 @@ impl NewTestDef {
         }
         if self.limits.log.0 > 1 << 30 {
             invalid.add("/limits/log", format!("{} is over 1GiB", self.limits.log));
+        }
+        if self.limits.artifacts > MAX_TOTAL {
+            invalid.add("/limits/artifacts", format!("{} is over {MAX_TOTAL}", self.limits.artifacts));
+        }
+        if let Err(part) = self.artifacts.validate() {
+            invalid.add_all("/artifacts", part);
         }
         invalid.into_result()
     }

@@ -100,14 +100,18 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("http", &["ops", "auth", "error"]),
     ("grpc", &["ops", "auth", "error"]),
     ("background", &["ops", "auth", "error"]),
-    ("ops", &["store", "auth", "error"]),
+    ("ops", &["store", "objects", "auth", "error"]),
     ("store", &["auth", "error"]),
     ("auth", &["error"]),
+    ("objects", &["error"]),
     ("error", &[]),
     ("config", &[]),
     ("telemetry", &[]),
     ("pools", &["ops", "store", "config"]),
-    ("server", &["http", "grpc", "background", "ops", "store", "auth", "error", "config", "telemetry", "pools"]),
+    (
+        "server",
+        &["http", "grpc", "background", "ops", "store", "objects", "auth", "error", "config", "telemetry", "pools"],
+    ),
 ];
 
 #[test]

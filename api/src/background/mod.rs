@@ -31,6 +31,8 @@ const GATES_EVERY: Duration = Duration::from_secs(30);
 /// How often it is looked for runs and logs whose time is over, and how soon again where something was left.
 const RETENTION_EVERY: Duration = Duration::from_secs(600);
 const RETENTION_AGAIN: Duration = Duration::from_secs(60);
+/// How often it is looked for contents of artifacts that nobody needs any more.
+const BLOBS_EVERY: Duration = Duration::from_secs(600);
 /// How often it is looked for what is remembered and not used, and for how long it must not have been.
 const FORGET_EVERY: Duration = Duration::from_secs(600);
 /// How often it is looked whether there is room for more runs.
@@ -94,6 +96,10 @@ pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken, no_sche
     spawn.every("retention", RETENTION_EVERY, async |ops| {
         let done = ops.retain(&Access::system("retention"), None).await?;
         Ok(if done.is_held_up || done.has_more { Next::Within(RETENTION_AGAIN) } else { Next::Later })
+    });
+    spawn.every("blobs", BLOBS_EVERY, async |ops| {
+        ops.sweep_blobs(&Access::system("blobs"), None).await?;
+        Ok(Next::Later)
     });
     spawn.every("usage", Duration::from_secs(5), async |ops| {
         ops.fold_usage(&Access::system("usage")).await?;

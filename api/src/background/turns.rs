@@ -3,6 +3,7 @@
 use crate::auth::access::Access;
 use crate::error::Result;
 use crate::ops::Ops;
+use crate::ops::blobs::Swept;
 use crate::ops::retention::Retained;
 use crate::ops::storage::Fill;
 use crate::ops::vitals::Seen;
@@ -58,6 +59,11 @@ pub async fn keep_house(ops: &Ops) -> Result<()> {
 /// Removes the runs and logs whose time is over on this day.
 pub async fn retain(ops: &Ops, today: chrono::NaiveDate) -> Result<Retained> {
     ops.retain(&Access::system("retention"), Some(today)).await
+}
+
+/// Removes the contents of artifacts that nobody needs any more on this day.
+pub async fn sweep_blobs(ops: &Ops, today: chrono::NaiveDate) -> Result<Swept> {
+    ops.sweep_blobs(&Access::system("blobs"), Some(today)).await
 }
 
 /// Adds up what was stored and removed.

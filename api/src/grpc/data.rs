@@ -1,19 +1,20 @@
-//! `DataService`: reads of tests, runs, logs and runners.
+//! `DataService`: reads of tests, runs, logs, artifacts and runners.
 
 use std::pin::Pin;
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use tonic::{Request, Status, async_trait};
 use tstr_proto::convert::{labels, narrow, number, page, text, time, word};
 use tstr_proto::v1 as pb;
 use tstr_proto::v1::data_service_server::DataService;
+use tstr_shared::artifacts::ArtifactPath;
 use tstr_shared::error::Invalid;
 use tstr_shared::labels::Labels;
 use tstr_shared::logs::TailLines;
 use tstr_shared::run::RunFilter;
 use tstr_shared::testdef::check_name;
 
-use super::{Answer, Service, answer, namespace, run, runner, status, test, trace_id, wait};
+use super::{Answer, Service, address, answer, namespace, run, runner, status, test, trace_id, wait};
 use crate::ops::logs::{LogPiece, LogQuery};
 use crate::ops::testdefs::TestFilter;
 
@@ -117,6 +118,34 @@ impl DataService for Service {
         .await
     }
 
+    async fn list_artifacts(&self, request: Request<pb::ListArtifactsRequest>) -> Answer<pb::ListArtifactsResponse> {
+        answer(request, async |caller, req| {
+            Ok(self.ops.list_artifacts(&caller, run(&req.run_id)?, attempt(req.attempt)?).await?.into())
+        })
+        .await
+    }
+
+    type GetArtifactStream = Pin<Box<dyn Stream<Item = Result<pb::GetArtifactResponse, Status>> + Send>>;
+
+    async fn get_artifact(&self, request: Request<pb::GetArtifactRequest>) -> Answer<Self::GetArtifactStream> {
+        let trace_id = trace_id(request.extensions());
+        answer(request, async |caller, req| {
+            let path = address("artifact", "/path", &req.path, |path| ArtifactPath::parse(path).ok())?;
+            let opened = self.ops.open_artifact(&caller, run(&req.run_id)?, attempt(req.attempt)?, &path).await?;
+            let size = opened.artifact.bytes;
+            let from = req.offset.min(size);
+            let to = req.length.map_or(size, |length| from.saturating_add(length).min(size));
+            let pieces = self.ops.read_artifact(&caller, &opened, from..to).await?;
+            let first = pb::GetArtifactResponse { artifact: Some(opened.artifact.into()), data: Vec::new() };
+            let pieces = pieces.map(move |piece| match piece {
+                Ok(data) => Ok(pb::GetArtifactResponse { artifact: None, data: data.into() }),
+                Err(error) => Err(status(&error, &trace_id)),
+            });
+            Ok(Box::pin(stream::iter(Some(Ok(first))).chain(pieces)) as Self::GetArtifactStream)
+        })
+        .await
+    }
+
     async fn list_queue(&self, request: Request<pb::ListQueueRequest>) -> Answer<pb::ListQueueResponse> {
         answer(request, async |caller, req| {
             let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, req.page_token)?);
@@ -152,6 +181,11 @@ impl TryFrom<pb::ListTestsRequest> for TestFilter {
             paused: message.paused,
         })
     }
+}
+
+/// Reads which attempt is wanted; the latest when it is 0.
+fn attempt(number: u32) -> Result<Option<u16>, Invalid> {
+    Some(number).filter(|number| *number != 0).map(|number| narrow("/attempt", number)).transpose()
 }
 
 fn run_filter(message: pb::ListRunsRequest) -> Result<RunFilter, Invalid> {

@@ -65,6 +65,11 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 /// How long a call may take until its answer begins: a full wait, and as much again for the work.
 const CALL_TIME: Duration = MAX_WAIT.saturating_mul(2);
 
+/// How long a call may take that uploads a content: the largest, over a slow line.
+const UPLOAD_TIME: Duration = Duration::from_secs(300);
+/// The calls that upload.
+const UPLOADS: &[&str] = &["/tstr.v1.RunnerService/PutBlob"];
+
 /// What a handler answers.
 type Answer<T> = std::result::Result<Response<T>, Status>;
 
@@ -122,10 +127,11 @@ async fn observe(mut request: HttpRequest, next: Next) -> HttpResponse {
     let call = request.uri().path().to_owned();
     request.extensions_mut().insert(trace_id.clone());
     let span = info_span!("grpc", call, trace.id = trace_id.0);
+    let time = if UPLOADS.contains(&call.as_str()) { UPLOAD_TIME } else { CALL_TIME };
     let work = async {
         // A handler shares nothing that a panic could leave half changed: its transaction is rolled back.
         let handler = AssertUnwindSafe(next.run(request)).catch_unwind();
-        let mut response = match tokio::time::timeout(CALL_TIME, handler).await {
+        let mut response = match tokio::time::timeout(time, handler).await {
             Ok(Ok(response)) => complete(response, &trace_id),
             Ok(Err(_)) => refuse(&Error::internal(anyhow::anyhow!("a handler panicked")), &trace_id),
             Err(_) => refuse(&Error::unavailable(anyhow::anyhow!("there was no answer in time")), &trace_id),

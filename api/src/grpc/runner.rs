@@ -1,14 +1,18 @@
 //! `RunnerService`: what a worker speaks.
 
-use tonic::{Request, async_trait};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use tonic::{Request, Status, Streaming, async_trait};
 use tstr_proto::convert::{id, millis, narrow, number, part, parts, required_part, text, time, unfit};
 use tstr_proto::v1 as pb;
 use tstr_proto::v1::runner_service_server::RunnerService;
+use tstr_shared::artifacts::Collected;
 use tstr_shared::error::Invalid;
 use tstr_shared::logs::LogSeal;
 use tstr_shared::run::Reason;
 
 use super::{Answer, Service, answer, wait};
+use crate::error::Error;
 use crate::ops::beats::Heartbeat;
 use crate::ops::claims::{Claim, Release};
 use crate::ops::runners::RegisteredRunner;
@@ -54,6 +58,42 @@ impl RunnerService for Service {
         .await
     }
 
+    async fn find_blobs(&self, request: Request<pb::FindBlobsRequest>) -> Answer<pb::FindBlobsResponse> {
+        answer(request, async |caller, req| {
+            let (runner, fence) = (id("/runner_id", &req.runner_id)?, required_part("/fence", req.fence)?);
+            let missing = self.ops.find_blobs(&caller, runner, fence, parts("/blobs", req.blobs)?).await?;
+            Ok(pb::FindBlobsResponse { missing: missing.into_iter().map(|hash| hash.0.to_vec()).collect() })
+        })
+        .await
+    }
+
+    async fn put_blob(&self, request: Request<Streaming<pb::PutBlobRequest>>) -> Answer<pb::PutBlobResponse> {
+        answer(request, async |caller, mut messages| {
+            let first = messages.message().await.map_err(broken_off)?;
+            let first = first.ok_or_else(|| Error::malformed("the first message names what is uploaded"))?;
+            let (runner, fence) = (id("/runner_id", &first.runner_id)?, required_part("/fence", first.fence)?);
+            let blob = required_part("/blob", first.blob)?;
+            let begun = stream::iter(Some(Ok(Bytes::from(first.data))));
+            let rest = messages.map(|message| message.map(|piece| piece.data.into()).map_err(broken_off));
+            self.ops.put_blob(&caller, runner, fence, blob, begun.chain(rest)).await?;
+            Ok(pb::PutBlobResponse {})
+        })
+        .await
+    }
+
+    async fn record_artifacts(
+        &self,
+        request: Request<pb::RecordArtifactsRequest>,
+    ) -> Answer<pb::RecordArtifactsResponse> {
+        answer(request, async |caller, req| {
+            let (runner, fence) = (id("/runner_id", &req.runner_id)?, required_part("/fence", req.fence)?);
+            let collected = Collected { files: parts("/files", req.files)?, notes: parts("/notes", req.notes)? };
+            self.ops.record_artifacts(&caller, runner, fence, collected).await?;
+            Ok(pb::RecordArtifactsResponse {})
+        })
+        .await
+    }
+
     async fn finish_run(&self, request: Request<pb::FinishRunRequest>) -> Answer<pb::FinishRunResponse> {
         answer(request, async |caller, req| {
             let (runner, fence) = (id("/runner_id", &req.runner_id)?, required_part("/fence", req.fence)?);
@@ -72,6 +112,11 @@ impl RunnerService for Service {
         })
         .await
     }
+}
+
+/// Says that a client's stream ended before its end, which is the client's doing or the connection's.
+fn broken_off(status: Status) -> Error {
+    Error::unavailable(anyhow::anyhow!("the upload broke off: {status}"))
 }
 
 impl From<RegisteredRunner> for pb::RegisterRunnerResponse {

@@ -142,7 +142,7 @@ fn undecoded(rejection: PathRejection) -> Error {
 }
 
 fn no_such(key: Option<&str>) -> Error {
-    let things = ["namespace", "test", "run", "runner", "token"];
+    let things = ["namespace", "test", "run", "artifact", "runner", "token"];
     Error::not_found(things.into_iter().find(|thing| Some(*thing) == key).unwrap_or("address"))
 }
 

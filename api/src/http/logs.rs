@@ -4,7 +4,6 @@
 //! broken off, so that a client cannot take a part for the whole.
 
 use std::num::NonZeroU32;
-use std::ops::Range;
 
 use aide::OperationInput;
 use aide::axum::ApiRouter;
@@ -26,15 +25,14 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use schemars::{JsonSchema, json_schema};
 use serde::Deserialize;
-use tstr_shared::error::Invalid;
 use tstr_shared::logs::{LogEntry, Stream as Channel, TailLines};
 use tstr_shared::permission::RunsRead;
 
 use super::App;
-use super::error::Failure;
 use super::extract::{Path, Query, RunPath, flag, only};
 use super::layers::{Live, TraceId};
 use super::openapi::{answering, header, header_parameter, op, response};
+use super::range::{Wish, beyond};
 use crate::auth::Caller;
 use crate::error::{Error, Result};
 use crate::ops::logs::{LogPiece, LogQuery};
@@ -130,42 +128,6 @@ fn prefers_raw(headers: &HeaderMap) -> bool {
     best.1 > best.0
 }
 
-/// A wish for a part of bytes whose number is not known yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
-    From(u64),
-    Between(u64, u64),
-    Last(u64),
-}
-
-impl Wish {
-    /// Reads a single range. Others, and what is none, are ignored: the whole is then the right answer.
-    fn parse(header: &str) -> Option<Self> {
-        let (unit, range) = header.split_once('=')?;
-        let (first, last) = range.trim().split_once('-').filter(|_| unit.trim().eq_ignore_ascii_case("bytes"))?;
-        let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-        match (first.trim(), last.trim()) {
-            ("", last) => Some(Self::Last(number(last)?)),
-            (first, "") => Some(Self::From(number(first)?)),
-            (first, last) => Some(Self::Between(number(first)?, number(last)?)).filter(|wish| !wish.is_backwards()),
-        }
-    }
-
-    fn is_backwards(&self) -> bool {
-        matches!(self, Self::Between(first, last) if last < first)
-    }
-
-    /// Returns the part within `size` bytes, if any of it is there.
-    fn within(self, size: u64) -> Option<Range<u64>> {
-        let range = match self {
-            Self::From(first) => first..size,
-            Self::Between(first, last) => first..size.min(last.saturating_add(1)),
-            Self::Last(count) => size.saturating_sub(count)..size,
-        };
-        (range.start < range.end).then_some(range)
-    }
-}
-
 async fn get_run_logs(
     State(app): State<App>,
     caller: Caller,
@@ -197,7 +159,7 @@ async fn sized(
     let part = match wish.map(|wish| wish.within(size.bytes)) {
         None => 0..size.bytes,
         Some(Some(part)) => part,
-        Some(None) => return Ok(beyond(size.bytes)),
+        Some(None) => return Ok(beyond("the log", size.bytes)),
     };
     let bytes = app.ops.read_log_bytes(caller, at.run, size.attempt, query.stream, part.clone()).await?;
     let headers = [
@@ -213,12 +175,6 @@ async fn sized(
     }
     let place = format!("bytes {}-{}/{}", part.start, part.end - 1, size.bytes);
     Ok((StatusCode::PARTIAL_CONTENT, headers, [(CONTENT_RANGE, place)], body).into_response())
-}
-
-fn beyond(size: u64) -> Response {
-    let error = Error::invalid(Invalid::one("Range", format!("the log has {size} bytes")));
-    let failure = Failure::with_status(error, StatusCode::RANGE_NOT_SATISFIABLE);
-    ([(CONTENT_RANGE, format!("bytes */{size}"))], failure).into_response()
 }
 
 fn live(response: impl IntoResponse, follow: bool) -> Response {
@@ -287,34 +243,6 @@ mod tests {
             assert!(!raw(accept), "{accept}");
         }
         assert!(!prefers_raw(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn one_range_is_read_and_everything_else_means_the_whole() {
-        for (text, wish) in [
-            ("bytes=0-0", Wish::Between(0, 0)),
-            ("bytes=5-", Wish::From(5)),
-            ("Bytes = 5-9", Wish::Between(5, 9)),
-            ("bytes=-3", Wish::Last(3)),
-        ] {
-            assert_eq!(Wish::parse(text), Some(wish), "{text}");
-        }
-        for text in ["bytes=1-2,4-5", "bytes=9-5", "bytes=-", "bytes=a-b", "items=0-1", "bytes", "bytes=+1-2", ""] {
-            assert_eq!(Wish::parse(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_range_is_cut_at_the_end_and_refused_behind_it() {
-        assert_eq!(Wish::From(5).within(10), Some(5..10));
-        assert_eq!(Wish::Between(5, 99).within(10), Some(5..10));
-        assert_eq!(Wish::Between(5, u64::MAX).within(10), Some(5..10));
-        assert_eq!(Wish::Last(3).within(10), Some(7..10));
-        assert_eq!(Wish::Last(30).within(10), Some(0..10));
-        for wish in [Wish::From(10), Wish::Between(10, 12), Wish::Last(0)] {
-            assert_eq!(wish.within(10), None, "{wish:?}");
-        }
-        assert_eq!(Wish::From(0).within(0), None);
     }
 
     #[test]

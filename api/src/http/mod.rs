@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::ops::Ops;
 
 mod answer;
+mod artifacts;
 mod body;
 mod error;
 mod explain;
@@ -26,6 +27,7 @@ mod logs;
 mod metrics;
 mod namespaces;
 pub mod openapi;
+mod range;
 mod runners;
 mod runs;
 mod schemas;
@@ -88,6 +90,7 @@ fn routes() -> ApiRouter<App> {
         .merge(runs::routes())
         .merge(explain::routes())
         .merge(logs::routes())
+        .merge(artifacts::routes())
         .merge(runners::routes())
         .merge(tokens::routes())
         .merge(openapi::routes());

@@ -51,7 +51,7 @@ if it did not exist.";
 
 const TAGS: [(&str, &str); 7] = [
     ("tests", "What runs: container images with a schedule, a matrix and labels."),
-    ("runs", "Executions of tests: trigger, watch, cancel, and read their logs."),
+    ("runs", "Executions of tests: trigger, watch, cancel, and read their logs and artifacts."),
     ("runners", "Where runs execute."),
     ("namespaces", "Who tests belong to, and what they may use."),
     ("tokens", "Who may call."),
@@ -99,8 +99,16 @@ pub(super) fn build() -> (Router<App>, OpenApi) {
         ..OpenApi::default()
     };
     let routes = super::routes().finish_api(&mut document);
+    plain_paths(&mut document);
     schemas::settle(&mut document);
     (routes, document)
+}
+
+/// Writes parameters that take the rest of a path as the document writes all parameters: `{x}` instead of `{*x}`.
+fn plain_paths(document: &mut OpenApi) {
+    let Some(paths) = &mut document.paths else { return };
+    let all = std::mem::take(&mut paths.paths);
+    paths.paths = all.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
 }
 
 fn tag((name, text): (&str, &str)) -> Tag {

@@ -176,7 +176,7 @@ impl Ops {
             return Ok(None);
         };
         let bytes = match quotas.max_bytes {
-            Some(cap) => Some((store::namespaces::log_bytes(conn, access, ns_id).await?, cap)),
+            Some(cap) => Some((store::namespaces::stored_bytes(conn, access, ns_id).await?, cap)),
             None => None,
         };
         let runs = match quotas.max_queued.map(i64::from) {
@@ -239,7 +239,8 @@ pub(super) fn firsts(places: impl IntoIterator<Item = Place>) -> Vec<Place> {
     first.into_iter().map(|(lane, seq)| Place { lane, seq }).collect()
 }
 
-/// How many runs of a namespace wait and how many bytes of logs it has stored, each with the most, where there is one.
+/// How many runs of a namespace wait and how many bytes of logs and artifacts it has stored, each with the most, where there
+/// is one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QueueRoom {
     runs: Option<(i64, i64)>,
@@ -256,7 +257,8 @@ impl QueueRoom {
         if let Some((stored, cap)) = self.bytes
             && stored >= cap
         {
-            let sentence = format!("the namespace has {stored} bytes of logs stored of at most {cap} (max_bytes)");
+            let sentence =
+                format!("the namespace has {stored} bytes of logs and artifacts stored of at most {cap} (max_bytes)");
             return refuse(sentence, 60);
         }
         if let Some((queued, cap)) = &mut self.runs {

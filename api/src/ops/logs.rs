@@ -170,7 +170,7 @@ impl Ops {
         }
     }
 
-    async fn head(&self, access: &Access<RunsRead>, run: RunId) -> Result<store::runs::LogHead> {
+    pub(super) async fn head(&self, access: &Access<RunsRead>, run: RunId) -> Result<store::runs::LogHead> {
         let mut conn = self.db().acquire().await?;
         store::runs::log_head(&mut conn, access, run).await?.ok_or_else(|| Error::not_found("run"))
     }

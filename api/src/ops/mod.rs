@@ -5,7 +5,9 @@
 
 mod admission;
 mod appends;
+pub mod artifacts;
 pub mod beats;
+pub mod blobs;
 pub mod claims;
 mod clock;
 mod combine;
@@ -38,22 +40,25 @@ pub mod vitals;
 pub mod wake;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDate, Utc};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tstr_shared::ids::{RunnerId, TokenId};
 use tstr_shared::lease::{Fence, LeaseTimes};
 use tstr_shared::logs::LogOffsets;
 use tstr_shared::namespace::Namespace;
 use tstr_shared::permission::{Permission, RunsExecute};
+use uuid::Uuid;
 
 pub use self::idempotency::IdempotencyKey;
 use crate::auth::Caller;
 use crate::auth::access::{Access, System};
 use crate::auth::verify::Tokens;
 use crate::error::Result;
+use crate::objects::Objects;
 use crate::store::claims::OwnLease;
 use crate::store::namespaces::NamespaceRow;
 use crate::store::{self, Listener, Listening, Pool, Tx};
@@ -112,6 +117,12 @@ struct Inner {
     closing: CancellationToken,
     storage: storage::Storage,
     pace: scheduling::Pace,
+    /// Where artifacts are kept.
+    objects: OnceLock<Objects>,
+    /// The turns to upload their contents.
+    uploads: Semaphore,
+    /// How far the contents were looked at.
+    blob_walk: Mutex<Uuid>,
     /// Wakes the loop that carries out ordered cancels.
     orders: tokio::sync::Notify,
 }
@@ -163,6 +174,9 @@ impl Ops {
             closing: CancellationToken::new(),
             storage: storage::Storage::default(),
             pace: scheduling::Pace::default(),
+            objects: OnceLock::new(),
+            uploads: Semaphore::new(blobs::UPLOADS_AT_ONCE),
+            blob_walk: Mutex::default(),
             orders: tokio::sync::Notify::new(),
         }))
     }

@@ -67,8 +67,11 @@ impl Ops {
         let limits = self.0.storage.limits.read().map(|limits| limits.clone()).unwrap_or_default();
         let bytes = {
             let mut conn = self.0.pools.beat.acquire().await?;
-            for (namespace, bytes) in store::retention::log_bytes(&mut conn, access).await? {
-                metrics::gauge!("tstr_namespace_log_bytes", "namespace" => namespace).set(bytes.max(0) as f64);
+            for stored in store::retention::stored(&mut conn, access).await? {
+                let (name, files) = (stored.namespace.clone(), stored.artifact_bytes.max(0));
+                metrics::gauge!("tstr_namespace_artifact_bytes", "namespace" => name).set(files as f64);
+                let (name, logs) = (stored.namespace, stored.log_bytes.max(0));
+                metrics::gauge!("tstr_namespace_log_bytes", "namespace" => name).set(logs as f64);
             }
             store::retention::database_bytes(&mut conn, access).await?.unsigned_abs()
         };

@@ -58,6 +58,8 @@ pub fn leased(fence: Fence, ttl: Duration, namespace: &str, labels: Labels, body
         run_config: body.run_config,
         log_limit_bytes: body.log_limit,
         log_tail_bytes: tail_bytes(body.log_limit),
+        artifact_limit_bytes: body.artifact_limit,
+        artifact_paths: body.artifacts.paths,
     })
 }
 

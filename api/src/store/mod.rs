@@ -5,9 +5,12 @@
 //! its namespaces; queries are checked against the schema when they are compiled; times are the database's.
 //!
 //! Lock order, where a transaction takes several: namespace advisory lock, `schedule`, `test`, `class`, `config`, `lease`,
-//! `ready`, `delayed`, `gated`, `gate`, history. Retention takes its turn, then the day, then the sum of what is stored. Whoever holds a `gate` waits for no row of those before it.
+//! `ready`, `delayed`, `gated`, `gate`, `blob` by its key, history. Retention takes its turn, then the day, then the sum of
+//! what is stored. Whoever holds a `gate` waits for no row of those before it.
 
+pub mod artifacts;
 pub mod beats;
+pub mod blobs;
 pub mod claims;
 mod conn;
 pub mod ends;

@@ -48,6 +48,7 @@ struct InfoRow {
     tests: i64,
     runs: i64,
     log_bytes: i64,
+    artifact_bytes: i64,
 }
 
 impl InfoRow {
@@ -59,7 +60,11 @@ impl InfoRow {
             retention: Retention { runs_days: self.runs_days, logs_days: self.logs_days },
             tests: self.tests,
             // Below nothing only where the release before stored what it did not count.
-            usage: Usage { runs: self.runs.max(0).unsigned_abs(), log_bytes: self.log_bytes.max(0).unsigned_abs() },
+            usage: Usage {
+                runs: self.runs.max(0).unsigned_abs(),
+                log_bytes: self.log_bytes.max(0).unsigned_abs(),
+                artifact_bytes: self.artifact_bytes.max(0).unsigned_abs(),
+            },
         })
     }
 }
@@ -75,13 +80,14 @@ pub async fn list<P: ReadsNamespaces>(
         InfoRow,
         r#"SELECT n.name, n.created_at, n.max_queued, n.max_running, n.max_bytes, n.runs_days, n.logs_days,
                   (SELECT count(*) FROM test t WHERE t.ns_id = n.id AND t.deleted_at IS NULL) AS "tests!",
-                  coalesce(u.runs, 0)::bigint AS "runs!", coalesce(u.log_bytes, 0)::bigint AS "log_bytes!"
+                  coalesce(u.runs, 0)::bigint AS "runs!", coalesce(u.log_bytes, 0)::bigint AS "log_bytes!",
+                  coalesce(u.artifact_bytes, 0)::bigint AS "artifact_bytes!"
            FROM namespace n
            LEFT JOIN (
-               SELECT ns_id, sum(runs) AS runs, sum(log_bytes) AS log_bytes
-               FROM (SELECT ns_id, runs, log_bytes FROM usage WHERE ns_id = ANY($1)
+               SELECT ns_id, sum(runs) AS runs, sum(log_bytes) AS log_bytes, sum(artifact_bytes) AS artifact_bytes
+               FROM (SELECT ns_id, runs, log_bytes, artifact_bytes FROM usage WHERE ns_id = ANY($1)
                      UNION ALL
-                     SELECT ns_id, runs, log_bytes FROM unfolded_usage($1)) stored
+                     SELECT ns_id, runs, log_bytes, artifact_bytes FROM unfolded_storage($1)) stored
                GROUP BY ns_id
            ) u ON u.ns_id = n.id
            WHERE n.id = ANY($1) AND n.name > $2
@@ -101,7 +107,8 @@ pub async fn insert(conn: &mut Conn, _: &Access<NamespacesWrite>, new: &NewNames
         r#"INSERT INTO namespace (name, max_queued, max_running, max_bytes, runs_days, logs_days)
            VALUES ($1, $2, $3, $4, $5, $6)
            RETURNING name, created_at, max_queued, max_running, max_bytes, runs_days, logs_days,
-                     0::bigint AS "tests!", 0::bigint AS "runs!", 0::bigint AS "log_bytes!""#,
+                     0::bigint AS "tests!", 0::bigint AS "runs!", 0::bigint AS "log_bytes!",
+                     0::bigint AS "artifact_bytes!""#,
         new.name.as_str(),
         new.quotas.max_queued,
         new.quotas.max_running,
@@ -144,12 +151,13 @@ pub async fn set(conn: &mut Conn, access: &Access<NamespacesWrite>, to: Namespac
     Ok(())
 }
 
-/// Returns how many bytes of logs a namespace has stored.
-pub async fn log_bytes<P: Enqueues>(conn: &mut Conn, _: &Access<P>, ns_id: i32) -> Result<i64> {
+/// Returns how many bytes of logs and artifacts a namespace has stored.
+pub async fn stored_bytes<P: Enqueues>(conn: &mut Conn, _: &Access<P>, ns_id: i32) -> Result<i64> {
     let bytes = sqlx::query_scalar!(
-        r#"SELECT coalesce(sum(log_bytes), 0)::bigint AS "bytes!"
-           FROM (SELECT log_bytes FROM usage WHERE ns_id = $1
-                 UNION ALL SELECT log_bytes FROM unfolded_usage(ARRAY[$1::int])) stored"#,
+        r#"SELECT coalesce(sum(bytes), 0)::bigint AS "bytes!"
+           FROM (SELECT log_bytes + artifact_bytes AS bytes FROM usage WHERE ns_id = $1
+                 UNION ALL
+                 SELECT log_bytes + artifact_bytes FROM unfolded_storage(ARRAY[$1::int])) stored"#,
         ns_id
     );
     Ok(bytes.fetch_one(conn).await?)

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::types::Json;
+use tstr_shared::artifacts::{Artifacts, MAX_TOTAL};
 use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::{MatrixId, RunId, TestId};
 use tstr_shared::labels::Labels;
@@ -61,9 +62,19 @@ pub struct ConfigBody {
     pub at_most_once: bool,
     /// How many bytes of log are kept.
     pub log_limit: u64,
+    /// How many bytes of files are kept.
+    #[serde(default = "all_artifacts")]
+    pub artifact_limit: u64,
+    /// Which files are kept.
+    #[serde(default)]
+    pub artifacts: Artifacts,
     /// A bad end cancels the other cells of its matrix.
     #[serde(default)]
     pub fail_fast: bool,
+}
+
+fn all_artifacts() -> u64 {
+    MAX_TOTAL.0
 }
 
 /// A [`ConfigBody`] as it is written, of a test that others need as well.
@@ -76,6 +87,12 @@ struct ConfigText<'a> {
     retry: Retry,
     at_most_once: bool,
     log_limit: u64,
+    // What every test has is left out, so that tests that say nothing of artifacts share their rows with those that were
+    // made before there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifact_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Artifacts::is_default")]
+    artifacts: &'a Artifacts,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     fail_fast: bool,
 }
@@ -114,6 +131,8 @@ impl NewConfig {
             retry: test.retry,
             at_most_once: test.at_most_once,
             log_limit: test.limits.log.0,
+            artifact_limit: Some(test.limits.artifacts.0).filter(|bytes| *bytes != all_artifacts()),
+            artifacts: &test.artifacts,
             fail_fast: test.matrix.as_ref().is_some_and(|matrix| matrix.fail_fast && !matrix.is_soft(&self.cell)),
         }
     }
@@ -545,7 +564,8 @@ mod tests {
         let matrix = serde_json::json!({"labels": {"os": ["a", "b"]}, "fail_fast": true});
         let test = serde_json::json!({
             "name": "t", "annotations": {"owner": "me"}, "retry": {"on_fail": 2}, "at_most_once": true, "matrix": matrix,
-            "run_config": {"container_image": "i", "args": ["x"], "env": {"A": "1"}}, "limits": {"log": "1MiB"}
+            "run_config": {"container_image": "i", "args": ["x"], "env": {"A": "1"}}, "limits": {"log": "1MiB", "artifacts": "2MiB"},
+            "artifacts": {"paths": ["/tstr/x"]}
         });
         let test: Arc<NewTestDef> = Arc::new(serde_json::from_value(test).unwrap());
         let cells = test.cells().unwrap();
@@ -561,6 +581,8 @@ mod tests {
                 retry: test.retry,
                 at_most_once: true,
                 log_limit: 1 << 20,
+                artifact_limit: 2 << 20,
+                artifacts: test.artifacts.clone(),
                 fail_fast: true,
             };
             assert_eq!(serde_json::from_str::<ConfigBody>(&text).unwrap(), expected);

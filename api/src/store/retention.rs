@@ -1,4 +1,4 @@
-//! What removes runs and logs whose time is over, and the count of what is stored.
+//! What removes runs, logs and artifacts whose time is over, and the count of what is stored.
 //!
 //! A day goes as a whole, by dropping its partitions, where no namespace keeps anything of it; else rows go in batches. All
 //! removals are made by one replica at a time ([`take_turn`]), each in a short transaction of its own; runs of a day are
@@ -147,7 +147,7 @@ pub async fn note_swept(
 pub enum Part {
     /// Runs and all that belongs to them.
     Runs,
-    /// Their logs alone.
+    /// Their logs and artifacts alone.
     Logs,
 }
 
@@ -262,14 +262,27 @@ pub async fn fold_usage(conn: &mut Conn, _: &Access<System>, wait: bool) -> Resu
     Ok(sqlx::query_scalar!(r#"SELECT fold_usage($1) AS "folded!""#, wait).fetch_one(conn).await?)
 }
 
-/// Reads how many bytes of logs each namespace has stored.
-pub async fn log_bytes(conn: &mut Conn, _: &Access<System>) -> Result<Vec<(String, i64)>> {
-    let rows = sqlx::query!(
-        r#"SELECT n.name, coalesce(sum(u.log_bytes), 0)::bigint AS "bytes!"
+/// What a namespace has stored.
+#[derive(Debug)]
+pub struct Stored {
+    /// The namespace.
+    pub namespace: String,
+    /// Bytes of its logs.
+    pub log_bytes: i64,
+    /// Bytes of its artifacts.
+    pub artifact_bytes: i64,
+}
+
+/// Reads how many bytes each namespace has stored.
+pub async fn stored(conn: &mut Conn, _: &Access<System>) -> Result<Vec<Stored>> {
+    let rows = sqlx::query_as!(
+        Stored,
+        r#"SELECT n.name AS namespace, coalesce(sum(u.log_bytes), 0)::bigint AS "log_bytes!",
+                  coalesce(sum(u.artifact_bytes), 0)::bigint AS "artifact_bytes!"
            FROM namespace n LEFT JOIN usage u ON u.ns_id = n.id
            GROUP BY n.id"#
     );
-    Ok(rows.fetch_all(conn).await?.into_iter().map(|row| (row.name, row.bytes)).collect())
+    Ok(rows.fetch_all(conn).await?)
 }
 
 /// Tells whether a day has runs that are not pinned.

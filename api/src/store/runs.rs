@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
+use tstr_shared::artifacts::ArtifactSummary;
 use tstr_shared::ids::{MatrixId, RunId, RunnerId, TestId, lowest_at};
 use tstr_shared::labels::Labels;
 use tstr_shared::logs::LogStatus;
@@ -54,6 +55,15 @@ struct RunRow {
     kept_by: Option<String>,
     kept_note: Option<String>,
     log_detail: Option<Json<LogDetail>>,
+    artifact_files: Option<i32>,
+    artifact_bytes: Option<i64>,
+    artifacts_removed_at: Option<DateTime<Utc>>,
+}
+
+/// Puts together what is told of the files that were kept.
+fn artifacts(files: Option<i32>, bytes: Option<i64>, removed_at: Option<DateTime<Utc>>) -> ArtifactSummary {
+    let (files, bytes) = (files.unwrap_or_default().unsigned_abs(), bytes.unwrap_or_default().unsigned_abs());
+    ArtifactSummary { files, bytes, removed_at }
 }
 
 impl RunRow {
@@ -96,6 +106,7 @@ impl RunRow {
                 self.log_dropped,
                 self.log_removed_at,
             ),
+            artifacts: artifacts(self.artifact_files, self.artifact_bytes, self.artifacts_removed_at),
             kept,
         })
     }
@@ -129,6 +140,12 @@ macro_rules! run_query {
                          AND e.log_bytes > 0
                          AND NOT EXISTS (SELECT FROM log_chunk g WHERE g.run_id = r.id AND g.attempt = e.attempt))
                           AS "log_removed_at?",
+                      coalesce(l.artifact_files, e.artifact_files) AS "artifact_files?",
+                      coalesce(l.artifact_bytes, e.artifact_bytes) AS "artifact_bytes?",
+                      (SELECT u.logs_removed_at FROM usage u
+                       WHERE e.artifact_files > 0 AND u.ns_id = r.ns_id AND u.day = id_day(r.id)
+                         AND u.logs_removed_at IS NOT NULL AND NOT has_collected(r.id, e.attempt))
+                          AS "artifacts_removed_at?",
                       p.kept_at AS "kept_at?", p.kept_by AS "kept_by?", p.note AS "kept_note?"
                FROM run r
                JOIN namespace n ON n.id = r.ns_id
@@ -235,6 +252,9 @@ struct AttemptRow {
     log_dropped: i64,
     log_removed_at: Option<DateTime<Utc>>,
     log_detail: Option<Json<LogDetail>>,
+    artifact_files: Option<i32>,
+    artifact_bytes: Option<i64>,
+    artifacts_removed_at: Option<DateTime<Utc>>,
 }
 
 /// Reads the attempts of a run, the live one included.
@@ -248,11 +268,15 @@ pub async fn attempts<P: ReadsRuns>(conn: &mut Conn, access: &Access<P>, run: Ru
                   a.log_detail AS "log_detail?: Json<LogDetail>",
                   CASE WHEN a.log_bytes > 0 AND a.ended_at IS NOT NULL AND u.logs_removed_at IS NOT NULL
                             AND NOT EXISTS (SELECT FROM log_chunk g WHERE g.run_id = $1 AND g.attempt = a.attempt)
-                       THEN u.logs_removed_at END AS "log_removed_at?"
+                       THEN u.logs_removed_at END AS "log_removed_at?",
+                  a.artifact_files, a.artifact_bytes,
+                  CASE WHEN a.artifact_files > 0 AND a.ended_at IS NOT NULL AND u.logs_removed_at IS NOT NULL
+                            AND NOT has_collected($1, a.attempt)
+                       THEN u.logs_removed_at END AS "artifacts_removed_at?"
            FROM (
                SELECT run_id, attempt, runner_id, leased_at, started_at, ended_at, result, reason, message, exit_code,
                       image_digest, log_status, stdout_bytes + stderr_bytes AS log_bytes,
-                      stdout_dropped + stderr_dropped AS log_dropped, log_detail
+                      stdout_dropped + stderr_dropped AS log_dropped, log_detail, artifact_files, artifact_bytes
                FROM attempt WHERE run_id = $1
                UNION ALL
                SELECT l.run_id, l.attempt, l.runner_id, l.leased_at, l.started_at, NULL, NULL, NULL, NULL, NULL, NULL, 'open',
@@ -260,7 +284,7 @@ pub async fn attempts<P: ReadsRuns>(conn: &mut Conn, access: &Access<P>, run: Ru
                        CROSS JOIN LATERAL (
                            SELECT start + coalesce(raw_bytes, octet_length(body)) - coalesce(cut_bytes, 0) AS stored
                            FROM log_chunk WHERE run_id = l.run_id AND attempt = l.attempt AND stream = s.stream
-                           ORDER BY start DESC LIMIT 1) k), 0, NULL
+                           ORDER BY start DESC LIMIT 1) k), 0, NULL, l.artifact_files, l.artifact_bytes
                FROM lease l WHERE l.run_id = $1
            ) a
            JOIN run r ON r.id = $1 AND r.ns_id = ANY($2)
@@ -287,6 +311,7 @@ pub async fn attempts<P: ReadsRuns>(conn: &mut Conn, access: &Access<P>, run: Ru
             exit_code: row.exit_code,
             image_digest: row.image_digest,
             log: LogDetail::summary(row.log_detail, row.log_status, row.log_bytes, row.log_dropped, row.log_removed_at),
+            artifacts: artifacts(row.artifact_files, row.artifact_bytes, row.artifacts_removed_at),
         })
         .collect())
 }

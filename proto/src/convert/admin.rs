@@ -121,13 +121,13 @@ impl From<pb::Retention> for Retention {
 
 impl From<Usage> for pb::Usage {
     fn from(usage: Usage) -> Self {
-        Self { runs: usage.runs, log_bytes: usage.log_bytes }
+        Self { runs: usage.runs, log_bytes: usage.log_bytes, artifact_bytes: usage.artifact_bytes }
     }
 }
 
 impl From<pb::Usage> for Usage {
     fn from(message: pb::Usage) -> Self {
-        Self { runs: message.runs, log_bytes: message.log_bytes }
+        Self { runs: message.runs, log_bytes: message.log_bytes, artifact_bytes: message.artifact_bytes }
     }
 }
 

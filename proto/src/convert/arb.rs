@@ -9,6 +9,9 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use tstr_shared::arb;
+use tstr_shared::artifacts::{
+    Artifact, ArtifactList, ArtifactNote, ArtifactPath, ArtifactSummary, Blob, CollectedFile, ContentHash, NoteWhy,
+};
 use tstr_shared::duration::Seconds;
 use tstr_shared::explain::{
     AttemptStory, Because, Counted, Explanation, LeaseStory, PriorityDepth, QueueClass, RunnerVerdict, Verdict,
@@ -107,8 +110,9 @@ pub(super) fn outcome() -> impl Strategy<Value = Outcome> {
 
 pub(super) fn attempt() -> impl Strategy<Value = Attempt> {
     let times = (instant(), option::of(instant()), option::of(instant()));
-    (any::<u16>(), id(), "\\PC{0,9}", times, option::of(outcome()), log()).prop_map(
-        |(attempt, runner_id, runner_name, (leased_at, started_at, ended_at), outcome, log)| Attempt {
+    let kept = (log(), summary());
+    (any::<u16>(), id(), "\\PC{0,9}", times, option::of(outcome()), kept).prop_map(
+        |(attempt, runner_id, runner_name, (leased_at, started_at, ended_at), outcome, (log, artifacts))| Attempt {
             attempt,
             runner_id,
             runner_name,
@@ -121,6 +125,7 @@ pub(super) fn attempt() -> impl Strategy<Value = Attempt> {
             exit_code: outcome.as_ref().and_then(|outcome| outcome.exit_code),
             image_digest: outcome.and_then(|outcome| outcome.image_digest),
             log,
+            artifacts,
         },
     )
 }
@@ -130,13 +135,14 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
     let labels = (arb::labels(), arb::labels(), arb::labels());
     let words = (one_of(RunState::ALL), one_of(&Priority::ALL), one_of(Trigger::ALL), any::<(bool, bool, u16)>());
     let times = (instant(), instant(), option::of(instant()), option::of(instant()), option::of(instant()));
-    let latest = (option::of(id()), said(), option::of(outcome()), vec(attempt(), 0..3), log(), option::of(kept()));
+    let latest =
+        (option::of(id()), said(), option::of(outcome()), vec(attempt(), 0..3), (log(), summary()), option::of(kept()));
     (names, labels, run_config(), words, times, latest).prop_map(|(names, labels, run_config, words, times, latest)| {
         let (id, namespace, test_id, test_name, matrix_id) = names;
         let (cell, labels, annotations) = labels;
         let (state, priority, trigger, (flaky, cancel_requested, attempt)) = words;
         let (scheduled_at, created_at, leased_at, started_at, finished_at) = times;
-        let (runner_id, runner_name, outcome, attempts, log, kept) = latest;
+        let (runner_id, runner_name, outcome, attempts, (log, artifacts), kept) = latest;
         Run {
             id,
             namespace,
@@ -167,9 +173,49 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
             started_at,
             finished_at,
             log,
+            artifacts,
             kept,
         }
     })
+}
+
+fn summary() -> impl Strategy<Value = ArtifactSummary> {
+    (any::<u32>(), any::<u64>(), option::of(instant())).prop_map(|(files, bytes, removed_at)| ArtifactSummary {
+        files,
+        bytes,
+        removed_at,
+    })
+}
+
+pub(super) fn blob() -> impl Strategy<Value = Blob> {
+    any::<([u8; 32], u64)>().prop_map(|(sha256, bytes)| Blob { sha256: ContentHash(sha256), bytes })
+}
+
+fn path() -> impl Strategy<Value = ArtifactPath> {
+    "[a-z]{1,3}(/[a-z\u{e4} .]{1,3}x){0,3}".prop_map(|text| ArtifactPath::parse(&text).unwrap())
+}
+
+pub(super) fn collected_file() -> impl Strategy<Value = CollectedFile> {
+    (path(), blob()).prop_map(|(path, blob)| CollectedFile { path, blob })
+}
+
+pub(super) fn artifact_note() -> impl Strategy<Value = ArtifactNote> {
+    (one_of(NoteWhy::ALL), any::<(u64, u64)>(), vec("\\PC{0,9}", 0..3), said())
+        .prop_map(|(why, (files, bytes), paths, detail)| ArtifactNote { why, files, bytes, paths, detail })
+}
+
+fn artifact() -> impl Strategy<Value = Artifact> {
+    (path(), blob(), "\\PC{0,9}").prop_map(|(path, blob, media_type)| Artifact {
+        path,
+        bytes: blob.bytes,
+        sha256: blob.sha256,
+        media_type,
+    })
+}
+
+pub(super) fn artifact_list() -> impl Strategy<Value = ArtifactList> {
+    (any::<(u16, u32, u64)>(), vec(artifact(), 0..3), vec(artifact_note(), 0..3))
+        .prop_map(|((attempt, files, bytes), items, notes)| ArtifactList { attempt, files, bytes, items, notes })
 }
 
 fn kept() -> impl Strategy<Value = Kept> {
@@ -230,10 +276,25 @@ pub(super) fn lease_times() -> impl Strategy<Value = LeaseTimes> {
 }
 
 pub(super) fn leased_run() -> impl Strategy<Value = LeasedRun> {
-    (fence(), duration(), namespace(), "\\PC{0,9}", arb::labels(), arb::labels(), run_config(), any::<(u64, u64)>())
-        .prop_map(|(fence, ttl, namespace, test_name, cell, labels, run_config, (log_limit_bytes, log_tail_bytes))| {
-            LeasedRun { fence, ttl, namespace, test_name, cell, labels, run_config, log_limit_bytes, log_tail_bytes }
-        })
+    let limits = (any::<(u64, u64, u64)>(), vec("\\PC{0,9}", 0..3));
+    (fence(), duration(), namespace(), "\\PC{0,9}", arb::labels(), arb::labels(), run_config(), limits).prop_map(
+        |(fence, ttl, namespace, test_name, cell, labels, run_config, (limits, artifact_paths))| {
+            let (log_limit_bytes, log_tail_bytes, artifact_limit_bytes) = limits;
+            LeasedRun {
+                fence,
+                ttl,
+                namespace,
+                test_name,
+                cell,
+                labels,
+                run_config,
+                log_limit_bytes,
+                log_tail_bytes,
+                artifact_limit_bytes,
+                artifact_paths,
+            }
+        },
+    )
 }
 
 pub(super) fn chunk() -> impl Strategy<Value = LogChunk> {
@@ -345,14 +406,14 @@ pub(super) fn new_namespace() -> impl Strategy<Value = NewNamespace> {
 }
 
 pub(super) fn namespace_info() -> impl Strategy<Value = NamespaceInfo> {
-    (namespace(), instant(), quotas(), retention(), any::<(i64, u64, u64)>()).prop_map(
-        |(name, created_at, quotas, retention, (tests, runs, log_bytes))| NamespaceInfo {
+    (namespace(), instant(), quotas(), retention(), any::<(i64, u64, u64, u64)>()).prop_map(
+        |(name, created_at, quotas, retention, (tests, runs, log_bytes, artifact_bytes))| NamespaceInfo {
             name,
             created_at,
             quotas,
             retention,
             tests,
-            usage: Usage { runs, log_bytes },
+            usage: Usage { runs, log_bytes, artifact_bytes },
         },
     )
 }

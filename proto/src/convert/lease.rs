@@ -61,6 +61,8 @@ impl From<LeasedRun> for pb::LeasedRun {
             run_config: Some(run.run_config.into()),
             log_limit_bytes: run.log_limit_bytes,
             log_tail_bytes: run.log_tail_bytes,
+            artifact_limit_bytes: run.artifact_limit_bytes,
+            artifact_paths: run.artifact_paths,
         }
     }
 }
@@ -78,6 +80,8 @@ impl TryFrom<pb::LeasedRun> for LeasedRun {
             run_config: required_part("/run_config", message.run_config)?,
             log_limit_bytes: message.log_limit_bytes,
             log_tail_bytes: message.log_tail_bytes,
+            artifact_limit_bytes: message.artifact_limit_bytes,
+            artifact_paths: message.artifact_paths,
         })
     }
 }

@@ -4,6 +4,7 @@ use tstr_shared::error::Invalid;
 use tstr_shared::page::Page;
 use tstr_shared::run::{Attempt, KeepRun, Kept, Outcome, Run, RunEvent, RunFilter, TriggerRun, Triggered};
 
+use super::artifacts::summary;
 use super::words::{Text, read, read_optional, write_optional};
 use super::{
     Word, id, instant, labels, map, namespace, narrow, number, optional_id, optional_instant, parts, required,
@@ -31,6 +32,7 @@ impl From<Attempt> for pb::Attempt {
             exit_code: attempt.exit_code,
             image_digest: attempt.image_digest.unwrap_or_default(),
             log: Some(attempt.log.into()),
+            artifacts: Some(attempt.artifacts.into()),
         }
     }
 }
@@ -51,6 +53,7 @@ impl TryFrom<pb::Attempt> for Attempt {
             exit_code: message.exit_code,
             image_digest: text(message.image_digest),
             log: required_part("/log", message.log)?,
+            artifacts: summary(message.artifacts)?,
         })
     }
 }
@@ -87,6 +90,7 @@ impl From<Run> for pb::Run {
             started_at: run.started_at.map(time),
             finished_at: run.finished_at.map(time),
             log: Some(run.log.into()),
+            artifacts: Some(run.artifacts.into()),
             kept: run.kept.map(Into::into),
         }
     }
@@ -125,6 +129,7 @@ impl TryFrom<pb::Run> for Run {
             started_at: optional_instant("/started_at", message.started_at)?,
             finished_at: optional_instant("/finished_at", message.finished_at)?,
             log: required_part("/log", message.log)?,
+            artifacts: summary(message.artifacts)?,
             kept: message.kept.map(TryInto::try_into).transpose()?,
         })
     }

@@ -1,5 +1,6 @@
 //! Tests: what users register, and what the server says of it.
 
+use tstr_shared::artifacts::Artifacts;
 use tstr_shared::concurrency::Concurrency;
 use tstr_shared::duration::Seconds;
 use tstr_shared::error::Invalid;
@@ -164,6 +165,8 @@ impl From<NewTestDef> for pb::TestSpec {
             concurrency: test.concurrency.map(Into::into),
             retry: Some(test.retry.into()),
             log_limit_bytes: test.limits.log.0,
+            artifacts: Some(test.artifacts.into()),
+            artifact_limit_bytes: Some(test.limits.artifacts.0),
             at_most_once: test.at_most_once,
             priority: number(test.priority),
             paused: test.paused,
@@ -187,10 +190,14 @@ impl TryFrom<pb::TestSpec> for NewTestDef {
             queue_deadline: message.queue_deadline_secs.map(Seconds),
             concurrency: message.concurrency.map(|concurrency| part("/concurrency", concurrency)).transpose()?,
             retry: message.retry.map_or(Ok(Retry::default()), |retry| part("/retry", retry))?,
-            limits: match message.log_limit_bytes {
-                0 => Limits::default(),
-                bytes => Limits { log: Bytes(bytes) },
+            limits: Limits {
+                log: match message.log_limit_bytes {
+                    0 => Limits::default().log,
+                    bytes => Bytes(bytes),
+                },
+                artifacts: message.artifact_limit_bytes.map_or(Limits::default().artifacts, Bytes),
             },
+            artifacts: message.artifacts.map_or(Ok(Artifacts::default()), |artifacts| part("/artifacts", artifacts))?,
             at_most_once: message.at_most_once,
             priority: word("/priority", message.priority)?.unwrap_or_default(),
             paused: message.paused,

@@ -63,6 +63,10 @@ mod round_trip {
         namespace_info: Namespace;
         explanation: ExplainRunResponse;
         queue_class: QueueClass;
+        blob: Blob;
+        collected_file: CollectedFile;
+        artifact_note: ArtifactNote;
+        artifact_list: ListArtifactsResponse;
     }
 
     #[test]

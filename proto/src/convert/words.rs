@@ -1,5 +1,6 @@
 //! Enumerations: numbers on the wire, and a few that stand there as their word.
 
+use tstr_shared::artifacts::{NoteWhy, ReportMode};
 use tstr_shared::concurrency::{ConcurrencyPolicy, Overflow};
 use tstr_shared::error::Invalid;
 use tstr_shared::explain::{Verdict, Why};
@@ -86,6 +87,7 @@ numbers! {
     Priority { Urgent, High, Normal, Low }
     Network { None, Outbound }
     Pull { Missing, Always, Never }
+    ReportMode { Auto, Required, None }
     CatchUp { None, Last, All }
     ConcurrencyPolicy { Allow, Forbid, Queue, Replace }
     Overflow { Oldest, Newest }
@@ -120,6 +122,13 @@ texts! {
 
 impl Text for Reason {
     const ALL: &'static [Self] = Reason::ALL;
+    fn text(self) -> &'static str {
+        self.word()
+    }
+}
+
+impl Text for NoteWhy {
+    const ALL: &'static [Self] = NoteWhy::ALL;
     fn text(self) -> &'static str {
         self.word()
     }
@@ -200,5 +209,6 @@ mod tests {
         check::<Trigger>(|one| serde_json::to_value(one).unwrap());
         check::<Why>(|one| serde_json::to_value(one).unwrap());
         check::<Verdict>(|one| serde_json::to_value(one).unwrap());
+        check::<NoteWhy>(|one| serde_json::to_value(one).unwrap());
     }
 }

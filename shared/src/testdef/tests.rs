@@ -81,6 +81,9 @@ fn the_limits_are_exact() {
     assert_eq!((arg(MAX_TEXT), arg(MAX_TEXT + 1)), (ok.clone(), vec!["/run_config/args/0".into()]));
     let name = |n| with(|t| t.name = "x".repeat(n));
     assert_eq!((name(128), name(129), name(0)), (ok.clone(), vec!["/name".into()], vec!["/name".into()]));
+    let artifacts = |b| with(|t| t.limits.artifacts = Bytes(b));
+    assert_eq!((artifacts(256 << 20), artifacts((256 << 20) + 1)), (ok.clone(), vec!["/limits/artifacts".into()]));
+    assert_eq!(with(|t| t.artifacts.paths = vec!["x".into()]), vec!["/artifacts/paths/0".to_owned()]);
     let log = |b| with(|t| t.limits.log = Bytes(b));
     assert_eq!((log(1 << 30), log((1 << 30) + 1)), (ok.clone(), vec!["/limits/log".into()]));
     let env = |n: usize| with(|t| t.run_config.env = (0..n).map(|i| (format!("V{i}"), "x")).collect());

@@ -19,7 +19,7 @@ use crate::control::fake::FakeControl;
 use crate::engine::fake::{FakeEngine, Script};
 use crate::health::Disk;
 
-const IMAGE: &str = "localhost/test:1";
+pub(crate) const IMAGE: &str = "localhost/test:1";
 
 pub(crate) fn leased(image: &str) -> LeasedRun {
     LeasedRun {
@@ -32,20 +32,22 @@ pub(crate) fn leased(image: &str) -> LeasedRun {
         run_config: RunConfig::of_image(image),
         log_limit_bytes: 1 << 20,
         log_tail_bytes: 1 << 18,
+        artifact_limit_bytes: 1 << 28,
+        artifact_paths: Vec::new(),
     }
 }
 
-struct Bench {
-    control: Arc<FakeControl>,
-    engine: FakeEngine,
-    stops: Stops,
+pub(crate) struct Bench {
+    pub(crate) control: Arc<FakeControl>,
+    pub(crate) engine: FakeEngine,
+    pub(crate) stops: Stops,
     verdict: Verdict,
     work: tokio::task::JoinHandle<()>,
     spool: tempfile::TempDir,
 }
 
 impl Bench {
-    fn new(engine: FakeEngine) -> Self {
+    pub(crate) fn new(engine: FakeEngine) -> Self {
         Self::with_slots(engine, 2)
     }
 
@@ -79,7 +81,7 @@ impl Bench {
     }
 
     /// Runs one run to its reported end.
-    async fn outcome(&self, run: LeasedRun) -> (Outcome, tstr_shared::logs::LogSeal) {
+    pub(crate) async fn outcome(&self, run: LeasedRun) -> (Outcome, tstr_shared::logs::LogSeal) {
         let fence = run.fence;
         self.control.queue(run);
         self.control.until(|control| control.finished(fence).is_some()).await;
@@ -87,7 +89,7 @@ impl Bench {
     }
 
     /// Begins a run; returns when its container runs.
-    async fn running(&self, run: LeasedRun) -> Fence {
+    pub(crate) async fn running(&self, run: LeasedRun) -> Fence {
         let fence = run.fence;
         self.control.queue(run);
         let start = format!("start {}", prepare::container_name(fence));
@@ -98,7 +100,7 @@ impl Bench {
     }
 
     /// Waits until the worker has nothing left of a run.
-    async fn cleaned_up(&self, fence: Fence) {
+    pub(crate) async fn cleaned_up(&self, fence: Fence) {
         let remove = format!("remove {}", prepare::container_name(fence));
         while !self.engine.events().contains(&remove) || !self.engine.containers().is_empty() || self.spools() > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -109,7 +111,7 @@ impl Bench {
         std::fs::read_dir(self.spool.path()).unwrap().count()
     }
 
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stops.drain();
         (&mut self.work).await.unwrap();
         assert!(self.engine.containers().is_empty(), "a container was left behind");

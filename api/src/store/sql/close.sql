@@ -62,7 +62,7 @@ judged AS (
 kept AS (
     INSERT INTO attempt (run_id, attempt, lease_id, runner_id, leased_at, started_at, ended_at, result, reason, message,
                          exit_code, image_digest, log_status, stdout_bytes, stdout_dropped, stdout_sha256, stderr_bytes,
-                         stderr_dropped, stderr_sha256, log_detail)
+                         stderr_dropped, stderr_sha256, log_detail, artifact_files, artifact_bytes)
     SELECT run_id, attempt, lease_id, runner_id, leased_at, started_at, now,
            CASE
                WHEN kind = 'outcome' THEN result
@@ -75,26 +75,28 @@ kept AS (
            decode(stdout_sha256, 'hex'),
            coalesce(stderr_bytes, stored.stderr), coalesce(stderr_dropped, stored.stderr_cut),
            decode(stderr_sha256, 'hex'),
-           coalesce(log_detail, stored.detail)
+           coalesce(log_detail, stored.detail), artifact_files, artifact_bytes
     FROM judged j
     -- Without a seal by the owner, what is stored is what there is. With one nothing is looked for: the function is strict.
     LEFT JOIN LATERAL stored_of(CASE WHEN j.stdout_bytes IS NULL THEN j.run_id END, j.attempt) stored ON true
-    RETURNING run_id, stdout_bytes + stderr_bytes AS bytes, stdout_dropped + stderr_dropped AS dropped, log_detail AS detail
+    RETURNING run_id, stdout_bytes + stderr_bytes AS bytes, stdout_dropped + stderr_dropped AS dropped, log_detail AS detail,
+              coalesce(artifact_bytes, 0) AS artifact_bytes
 ),
 counted AS (
-    INSERT INTO usage_delta (ns_id, day, runs, log_bytes)
-    SELECT j.ns_id, id_day(j.run_id), 0, sum(k.bytes)
+    INSERT INTO usage_delta (ns_id, day, runs, log_bytes, artifact_bytes)
+    SELECT j.ns_id, id_day(j.run_id), 0, sum(k.bytes), sum(k.artifact_bytes)
     FROM judged j JOIN kept k USING (run_id)
     GROUP BY j.ns_id, id_day(j.run_id)
-    HAVING sum(k.bytes) > 0
+    HAVING sum(k.bytes) > 0 OR sum(k.artifact_bytes) > 0
 ),
 ended AS (
     INSERT INTO run_end (run_id, ns_id, test_id, class_id, finished_at, attempt, result, reason, message, exit_code, flaky,
-                         runner_id, image_digest, leased_at, started_at, log_status, log_bytes, log_dropped, log_detail)
+                         runner_id, image_digest, leased_at, started_at, log_status, log_bytes, log_dropped, log_detail,
+                         artifact_files, artifact_bytes)
     SELECT j.run_id, j.ns_id, j.of_test, j.lane / 4, j.now, j.attempt, j.verdict, j.run_why,
            CASE WHEN j.verdict = 'cancelled' THEN coalesce(j.message, j.cancel_note) ELSE j.message END, j.exit_code,
            j.verdict = 'pass' AND j.test_retries > 0, j.runner_id, j.image_digest, j.leased_at, j.started_at,
-           j.log_status, k.bytes, k.dropped, k.detail
+           j.log_status, k.bytes, k.dropped, k.detail, j.artifact_files, j.artifact_bytes
     FROM judged j JOIN kept k USING (run_id)
     WHERE j.verdict IS NOT NULL
 ),

@@ -9,7 +9,8 @@ WITH stretch AS MATERIALIZED (
 ),
 weighed AS (
     SELECT s.id, k.run_id IS NULL AND coalesce(is_over(e.finished_at, $7, $8), false) AS is_over,
-           row_number() OVER place AS number, sum(e.log_bytes) OVER place AS bytes
+           row_number() OVER place AS number,
+           sum(e.log_bytes + coalesce(e.artifact_files, 0) * 2048::bigint) OVER place AS bytes
     FROM stretch s
     LEFT JOIN run_end e ON e.run_id = s.id AND e.run_id >= $2 AND e.run_id < $3
     LEFT JOIN keep k ON k.run_id = s.id
@@ -26,13 +27,21 @@ chunks AS (
     WHERE c.run_id = o.id AND c.run_id >= $2 AND c.run_id < $3
     RETURNING c.run_id, c.attempt
 ),
+files AS (
+    DELETE FROM artifact f USING over o WHERE f.run_id = o.id AND f.run_id >= $2 AND f.run_id < $3
+),
+collections AS (
+    DELETE FROM collected c USING over o
+    WHERE c.run_id = o.id AND c.run_id >= $2 AND c.run_id < $3
+    RETURNING c.run_id, c.attempt
+),
 events AS (
     DELETE FROM run_event v USING over o WHERE v.run_id = o.id AND v.run_id >= $2 AND v.run_id < $3
 ),
 attempts AS (
     DELETE FROM attempt a USING over o
     WHERE a.run_id = o.id AND a.run_id >= $2 AND a.run_id < $3
-    RETURNING a.run_id, a.attempt, a.stdout_bytes + a.stderr_bytes AS bytes
+    RETURNING a.run_id, a.attempt, a.stdout_bytes + a.stderr_bytes AS bytes, a.artifact_bytes
 ),
 ends AS (
     DELETE FROM run_end e USING over o WHERE e.run_id = o.id AND e.run_id >= $2 AND e.run_id < $3
@@ -41,14 +50,15 @@ runs AS (
     DELETE FROM run r USING over o WHERE r.id = o.id AND r.id >= $2 AND r.id < $3
 ),
 freed AS (
-    -- Of an attempt without pieces the log is gone already.
-    SELECT coalesce(sum(a.bytes), 0) AS bytes
+    -- Of an attempt without pieces the log is gone already, and so with its files.
+    SELECT coalesce(sum(a.bytes) FILTER (WHERE (a.run_id, a.attempt) IN (SELECT run_id, attempt FROM chunks)), 0) AS bytes,
+           coalesce(sum(a.artifact_bytes)
+                    FILTER (WHERE (a.run_id, a.attempt) IN (SELECT run_id, attempt FROM collections)), 0) AS artifact_bytes
     FROM attempts a
-    WHERE (a.run_id, a.attempt) IN (SELECT run_id, attempt FROM chunks)
 ),
 counted AS (
-    INSERT INTO usage_delta (ns_id, day, runs, log_bytes)
-    SELECT $1, id_day($2), -(SELECT count(*) FROM over), -f.bytes
+    INSERT INTO usage_delta (ns_id, day, runs, log_bytes, artifact_bytes)
+    SELECT $1, id_day($2), -(SELECT count(*) FROM over), -f.bytes, -f.artifact_bytes
     FROM freed f
     WHERE EXISTS (SELECT FROM over)
 )

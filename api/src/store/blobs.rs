@@ -1,0 +1,277 @@
+//! Contents of artifacts: which are stored, under which key, and which nobody needs any more.
+//!
+//! A row of `blob` is there before its object and goes after it. While `stored_at` is null nobody finds the content: it is
+//! being uploaded, or removed. Whoever says that a file has a content holds the row against its removal until that is
+//! committed, so nothing that a file needs is taken away.
+
+use chrono::NaiveDate;
+use tstr_shared::artifacts::{Blob, ContentHash};
+use tstr_shared::ids::RunId;
+use tstr_shared::permission::RunsExecute;
+use uuid::Uuid;
+
+use super::Conn;
+use super::claims::{OwnLease, interval};
+use super::error::is_taken;
+use crate::auth::access::{Access, System};
+use crate::error::{Error, Result};
+
+/// How long the owner of a lease has to report from the moment at which it began to collect.
+const COLLECTING: std::time::Duration = std::time::Duration::from_secs(15 * 60);
+/// A content may be removed so many days after it was last used.
+pub const UNUSED_DAYS: u64 = 2;
+
+/// Names the object of a content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobKey {
+    /// Names the upload.
+    pub key: Uuid,
+    /// The namespace.
+    pub ns_id: i32,
+    /// The content.
+    pub sha256: ContentHash,
+}
+
+/// Reads a hash as the database has it.
+pub(super) fn hash(bytes: &[u8]) -> Result<ContentHash> {
+    let hash = <[u8; 32]>::try_from(bytes);
+    hash.map(ContentHash).map_err(|_| Error::internal(anyhow::anyhow!("a hash has not 32 bytes")))
+}
+
+/// Returns the namespace of a lease; `None` when its fence is not current, or its runner is not the caller's.
+pub async fn namespace_of_lease(
+    conn: &mut Conn,
+    access: &Access<RunsExecute>,
+    lease: &OwnLease,
+) -> Result<Option<i32>> {
+    let found = sqlx::query_scalar!(
+        r#"SELECT l.ns_id FROM lease l
+           WHERE l.run_id = $1 AND l.attempt = $2 AND l.lease_id = $3 AND l.runner_id = $4 AND l.ns_id = ANY($5)
+             AND EXISTS (SELECT 1 FROM runner w WHERE w.id = $4 AND w.token_id = $6)"#,
+        lease.fence.run_id.0,
+        lease.fence.attempt as i16,
+        lease.fence.lease_id.0,
+        lease.runner.0,
+        access.namespaces(),
+        lease.token.0
+    );
+    Ok(found.fetch_optional(conn).await?)
+}
+
+/// Notes, once, that the artifacts of an attempt are being collected, and gives it the time for that. Returns the namespace of
+/// the lease; `None` as [`namespace_of_lease`] does.
+pub async fn begin_collecting(conn: &mut Conn, access: &Access<RunsExecute>, lease: &OwnLease) -> Result<Option<i32>> {
+    let found = sqlx::query_scalar!(
+        r#"UPDATE lease l
+           SET collecting_at = coalesce(l.collecting_at, clock_timestamp()),
+               hard_deadline = CASE WHEN l.started_at IS NOT NULL
+                                    THEN greatest(l.hard_deadline,
+                                                  coalesce(l.collecting_at, clock_timestamp()) + $7::interval) END
+           WHERE l.run_id = $1 AND l.attempt = $2 AND l.lease_id = $3 AND l.runner_id = $4 AND l.ns_id = ANY($5)
+             AND EXISTS (SELECT 1 FROM runner w WHERE w.id = $4 AND w.token_id = $6)
+           RETURNING l.ns_id"#,
+        lease.fence.run_id.0,
+        lease.fence.attempt as i16,
+        lease.fence.lease_id.0,
+        lease.runner.0,
+        access.namespaces(),
+        lease.token.0,
+        interval(COLLECTING)
+    );
+    Ok(found.fetch_optional(conn).await?)
+}
+
+/// A content that is stored.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredBlob {
+    /// Names its object.
+    pub key: Uuid,
+    /// The content.
+    pub blob: Blob,
+    /// It was not said to be used yet today, or on the day of the run.
+    pub is_stale: bool,
+}
+
+/// Finds those of these contents that are stored for a namespace, and notes that they are used.
+pub async fn find(
+    conn: &mut Conn,
+    _: &Access<RunsExecute>,
+    ns_id: i32,
+    hashes: &[ContentHash],
+) -> Result<Vec<StoredBlob>> {
+    let hashes: Vec<Vec<u8>> = hashes.iter().map(|hash| hash.0.to_vec()).collect();
+    // In the order of the keys, so that two that name the same contents wait and do not deadlock. One that is being removed
+    // at this moment is looked at again, and not found.
+    sqlx::query!(
+        r#"UPDATE blob b SET used_on = (now() AT TIME ZONE 'UTC')::date
+           FROM (SELECT key FROM blob
+                 WHERE ns_id = $1 AND sha256 = ANY($2) AND stored_at IS NOT NULL
+                   AND used_on < (now() AT TIME ZONE 'UTC')::date
+                 ORDER BY key
+                 FOR NO KEY UPDATE) stale
+           WHERE b.key = stale.key"#,
+        ns_id,
+        &hashes
+    )
+    .execute(&mut *conn)
+    .await?;
+    let rows = sqlx::query!(
+        "SELECT key, sha256, bytes FROM blob WHERE ns_id = $1 AND sha256 = ANY($2) AND stored_at IS NOT NULL",
+        ns_id,
+        &hashes
+    );
+    let found = |key, sha256: Vec<u8>, bytes: i64| {
+        let blob = Blob { sha256: hash(&sha256)?, bytes: bytes.unsigned_abs() };
+        Ok(StoredBlob { key, blob, is_stale: false })
+    };
+    rows.fetch_all(conn).await?.into_iter().map(|row| found(row.key, row.sha256, row.bytes)).collect()
+}
+
+/// Finds those of these contents that are stored for a namespace, and holds them against removal until the transaction ends:
+/// files of this run are to have them.
+pub async fn hold(
+    conn: &mut Conn,
+    _: &Access<RunsExecute>,
+    ns_id: i32,
+    hashes: &[ContentHash],
+    run: RunId,
+) -> Result<Vec<StoredBlob>> {
+    let rows = sqlx::query!(
+        r#"SELECT key, sha256, bytes,
+                  used_on < greatest((now() AT TIME ZONE 'UTC')::date, id_day($3)) AS "is_stale!"
+           FROM blob
+           WHERE ns_id = $1 AND sha256 = ANY($2) AND stored_at IS NOT NULL
+           ORDER BY key
+           FOR SHARE"#,
+        ns_id,
+        &hashes.iter().map(|hash| hash.0.to_vec()).collect::<Vec<_>>(),
+        run.0
+    );
+    let found = |key, sha256: Vec<u8>, bytes: i64, is_stale| {
+        let blob = Blob { sha256: hash(&sha256)?, bytes: bytes.unsigned_abs() };
+        Ok(StoredBlob { key, blob, is_stale })
+    };
+    rows.fetch_all(conn).await?.into_iter().map(|row| found(row.key, row.sha256, row.bytes, row.is_stale)).collect()
+}
+
+/// Notes that contents are used today by a run, which must never be younger, whatever clock it was made by: whether a file
+/// has a content is looked up among runs until the day of its last use. Call after [`hold`] in one transaction, with keys in
+/// its order.
+pub async fn touch(conn: &mut Conn, _: &Access<RunsExecute>, keys: &[Uuid], run: RunId) -> Result<()> {
+    sqlx::query!(
+        r#"UPDATE blob b SET used_on = greatest((now() AT TIME ZONE 'UTC')::date, id_day($2))
+           FROM (SELECT key FROM blob WHERE key = ANY($1) ORDER BY key FOR NO KEY UPDATE) held
+           WHERE b.key = held.key"#,
+        keys,
+        run.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Makes the row of an upload, before its object.
+pub async fn begin_upload(conn: &mut Conn, _: &Access<RunsExecute>, ns_id: i32, blob: Blob) -> Result<BlobKey> {
+    let key = BlobKey { key: Uuid::new_v4(), ns_id, sha256: blob.sha256 };
+    sqlx::query!(
+        "INSERT INTO blob (key, ns_id, sha256, bytes) VALUES ($1, $2, $3, $4)",
+        key.key,
+        ns_id,
+        blob.sha256.0.as_slice(),
+        i64::try_from(blob.bytes).unwrap_or(i64::MAX)
+    )
+    .execute(conn)
+    .await?;
+    Ok(key)
+}
+
+/// What became of an upload at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It is the one that is found from now on.
+    Found,
+    /// Another of the same content was faster.
+    Second,
+    /// It took so long that it was swept.
+    Swept,
+}
+
+/// Lets an upload be found.
+pub async fn end_upload(conn: &mut Conn, _: &Access<RunsExecute>, key: BlobKey) -> Result<Ended> {
+    let stored =
+        sqlx::query!("UPDATE blob SET stored_at = clock_timestamp() WHERE key = $1 AND stored_at IS NULL", key.key);
+    match stored.execute(conn).await {
+        Ok(done) if done.rows_affected() > 0 => Ok(Ended::Found),
+        Ok(_) => Ok(Ended::Swept),
+        Err(error) if is_taken(&error) => Ok(Ended::Second),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes the row of an upload that is not found by anybody, after its object.
+pub async fn forget_upload(conn: &mut Conn, _: &Access<RunsExecute>, key: BlobKey) -> Result<()> {
+    sqlx::query!("DELETE FROM blob WHERE key = $1 AND stored_at IS NULL", key.key).execute(conn).await?;
+    Ok(())
+}
+
+/// What one step over the contents found.
+#[derive(Debug)]
+pub struct Walk {
+    /// Where the walk goes on; `None` at its end.
+    pub onward: Option<Uuid>,
+    /// How many contents are not found any more from now on.
+    pub hidden: u64,
+}
+
+/// Looks at the next `limit` contents behind `from`, and lets those not be found any more that no file has and that were
+/// not used since `before`.
+pub async fn hide_unused(
+    conn: &mut Conn,
+    _: &Access<System>,
+    from: Uuid,
+    before: NaiveDate,
+    limit: i64,
+) -> Result<Walk> {
+    let ends =
+        sqlx::query_scalar!("SELECT key FROM blob WHERE key > $1 ORDER BY key OFFSET $2 LIMIT 1", from, limit - 1);
+    let onward = ends.fetch_optional(&mut *conn).await?;
+    // Whether a file has it is read after the day on which it was used: a file that is recorded meanwhile holds the row, and
+    // the row is looked at again.
+    let hidden = sqlx::query!(
+        r#"UPDATE blob b SET stored_at = NULL
+           WHERE b.key > $1 AND ($2::uuid IS NULL OR b.key <= $2)
+             AND b.stored_at IS NOT NULL AND b.used_on <= $3
+             AND NOT is_blob_used(b.key, b.used_on)"#,
+        from,
+        onward,
+        before
+    );
+    Ok(Walk { onward, hidden: hidden.execute(conn).await?.rows_affected() })
+}
+
+/// Lists contents that nobody finds and that were last used before a day, or uploads that came to no end.
+pub async fn unfound(
+    conn: &mut Conn,
+    _: &Access<System>,
+    before: NaiveDate,
+    behind: Uuid,
+    limit: i64,
+) -> Result<Vec<BlobKey>> {
+    let rows = sqlx::query!(
+        r#"SELECT key, ns_id, sha256 FROM blob
+           WHERE stored_at IS NULL AND used_on <= $1 AND key > $2
+           ORDER BY key
+           LIMIT $3"#,
+        before,
+        behind,
+        limit
+    );
+    let rows = rows.fetch_all(conn).await?.into_iter();
+    rows.map(|row| Ok(BlobKey { key: row.key, ns_id: row.ns_id, sha256: hash(&row.sha256)? })).collect()
+}
+
+/// Removes rows whose objects are gone.
+pub async fn forget(conn: &mut Conn, _: &Access<System>, keys: &[Uuid]) -> Result<u64> {
+    let gone = sqlx::query!("DELETE FROM blob WHERE key = ANY($1) AND stored_at IS NULL", keys);
+    Ok(gone.execute(conn).await?.rows_affected())
+}
