@@ -5,14 +5,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
+use tstr_shared::artifacts::{Blob, Collected, ContentHash};
 use tstr_shared::error::ErrorCode;
 use tstr_shared::lease::{Fence, LeaseState, LeaseTimes, LeasedRun};
 use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, Stream};
 use tstr_shared::run::{Outcome, RunResult};
 use tstr_shared::runner::{NewRunner, Unfit};
 
-use super::{Backoff, Beat, Claim, ControlError, ControlPlane, Registration, Release};
+use super::{Backoff, Beat, BlobData, Claim, ControlError, ControlPlane, Registration, Release};
 
 /// The scripted API.
 #[derive(Debug, Default)]
@@ -37,6 +39,12 @@ struct State {
     gone: HashSet<Fence>,
     lost_tails: HashMap<Fence, usize>,
     lost_bytes: HashSet<Fence>,
+    blobs: HashMap<ContentHash, Vec<u8>>,
+    collected: HashMap<Fence, Collected>,
+    announced: HashSet<Fence>,
+    keeps_no_artifacts: bool,
+    hangs_on_puts: bool,
+    loses_blobs: u32,
     away: bool,
     draining: bool,
     refuses_token: bool,
@@ -100,6 +108,36 @@ impl FakeControl {
         self.change(|state| {
             state.lost_bytes.insert(fence);
         });
+    }
+
+    /// Refuses the contents of artifacts.
+    pub fn keep_no_artifacts(&self) {
+        self.change(|state| state.keeps_no_artifacts = true);
+    }
+
+    /// Leaves every upload of a content unanswered.
+    pub fn hang_on_puts(&self) {
+        self.change(|state| state.hangs_on_puts = true);
+    }
+
+    /// Loses the contents that it has when artifacts are next recorded, so many times.
+    pub fn lose_blobs(&self, times: u32) {
+        self.change(|state| state.loses_blobs = times);
+    }
+
+    /// Returns what was recorded of the artifacts of an attempt.
+    pub fn collected(&self, fence: Fence) -> Option<Collected> {
+        self.lock().collected.get(&fence).cloned()
+    }
+
+    /// Returns a content.
+    pub fn blob(&self, hash: ContentHash) -> Option<Vec<u8>> {
+        self.lock().blobs.get(&hash).cloned()
+    }
+
+    /// Tells whether an attempt has said that it collects.
+    pub fn announced(&self, fence: Fence) -> bool {
+        self.lock().announced.contains(&fence)
     }
 
     /// Keeps only the first chunks of a log; returns how far it is stored then.
@@ -270,6 +308,57 @@ impl ControlPlane for FakeControl {
             offsets(log)
         })
         .await
+    }
+
+    async fn find_blobs(&self, fence: Fence, blobs: &[Blob]) -> Result<Vec<ContentHash>, ControlError> {
+        let missing = self
+            .answer(Some(fence), |state| {
+                state.announced.insert(fence);
+                if state.keeps_no_artifacts && !blobs.is_empty() {
+                    return None;
+                }
+                let missing = blobs.iter().map(|blob| blob.sha256).filter(|hash| !state.blobs.contains_key(hash));
+                Some(missing.collect())
+            })
+            .await?;
+        let message = "this server keeps no artifacts".to_owned();
+        missing.ok_or(ControlError::Refused { code: Some(ErrorCode::Conflict), message })
+    }
+
+    async fn put_blob(&self, fence: Fence, data: &BlobData) -> Result<(), ControlError> {
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < data.blob.bytes {
+            let piece = data.piece(bytes.len() as u64).await;
+            let broken = |error: std::io::Error| ControlError::Refused { code: None, message: error.to_string() };
+            bytes.extend_from_slice(&piece.map_err(broken)?);
+        }
+        assert_eq!(ContentHash(Sha256::digest(&bytes).into()), data.blob.sha256, "what is sent is what was announced");
+        self.until(|control| !control.lock().hangs_on_puts).await;
+        self.answer(Some(fence), |state| {
+            state.blobs.insert(data.blob.sha256, bytes.clone());
+        })
+        .await
+    }
+
+    async fn record_artifacts(&self, fence: Fence, collected: &Collected) -> Result<(), ControlError> {
+        let is_whole = self
+            .answer(Some(fence), |state| {
+                assert!(!state.finished.contains_key(&fence), "artifacts are recorded before the end");
+                if state.loses_blobs > 0 {
+                    state.loses_blobs -= 1;
+                    state.blobs.clear();
+                }
+                let is_whole = collected.files.iter().all(|file| state.blobs.contains_key(&file.blob.sha256));
+                if is_whole {
+                    assert!(collected.validate().is_ok(), "{collected:?}");
+                    state.collected.insert(fence, collected.clone());
+                }
+                is_whole
+            })
+            .await?;
+        self.changed.notify_waiters();
+        let message = "contents are missing".to_owned();
+        if is_whole { Ok(()) } else { Err(ControlError::Refused { code: Some(ErrorCode::Conflict), message }) }
     }
 
     async fn finish(

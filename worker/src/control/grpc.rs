@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use async_trait::async_trait;
+use futures_util::{Stream, stream};
 use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
@@ -16,6 +17,7 @@ use tstr_proto::convert;
 use tstr_proto::status;
 use tstr_proto::v1 as pb;
 use tstr_proto::v1::runner_service_client::RunnerServiceClient;
+use tstr_shared::artifacts::{Blob, Collected, ContentHash};
 use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::RunnerId;
 use tstr_shared::lease::{Fence, LeasedRun};
@@ -23,12 +25,15 @@ use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal};
 use tstr_shared::run::Outcome;
 use tstr_shared::runner::{NewRunner, Unfit};
 
-use super::{Backoff, Beat, Claim, ControlError, ControlPlane, Registration, Release};
+use super::{Backoff, Beat, BlobData, Claim, ControlError, ControlPlane, Registration, Release};
 
 /// How long an ordinary call may take before it is repeated.
 const CALL: Duration = Duration::from_secs(10);
 /// How long a call that carries much may take.
 const BULK: Duration = Duration::from_secs(30);
+/// How long a content may take, and as much again for each 256 KiB of it.
+const PUT: Duration = Duration::from_secs(30);
+const PUT_EACH: u64 = 256 << 10;
 /// How much longer than the API is told to wait a claim may take.
 const CLAIM_MARGIN: Duration = Duration::from_secs(10);
 /// A thousand runs with the largest configurations.
@@ -243,6 +248,43 @@ impl ControlPlane for GrpcControl {
         answer.next.map(Into::into).ok_or_else(|| misunderstood("an answer without offsets"))
     }
 
+    async fn find_blobs(&self, fence: Fence, blobs: &[Blob]) -> Result<Vec<ContentHash>, ControlError> {
+        let blobs = blobs.iter().copied().map(Into::into).collect();
+        let message = pb::FindBlobsRequest { runner_id: self.runner(), fence: Some(fence.into()), blobs };
+        let answer = self
+            .until_answered("find blobs", message, BULK, |mut client, request| async move {
+                client.find_blobs(request).await
+            })
+            .await?;
+        let hash = |bytes| convert::hash("/missing", bytes).map_err(|fault| misunderstood(&fault.to_string()));
+        answer.missing.into_iter().map(hash).collect()
+    }
+
+    async fn put_blob(&self, fence: Fence, data: &BlobData) -> Result<(), ControlError> {
+        let within = PUT + Duration::from_secs(data.blob.bytes / PUT_EACH);
+        let runner = self.runner();
+        self.until_answered("put blob", data.clone(), within, |mut client, request: Request<BlobData>| {
+            let request = request.map(|data| pieces(runner.clone(), fence, data));
+            async move { client.put_blob(request).await }
+        })
+        .await
+        .map(|_| ())
+    }
+
+    async fn record_artifacts(&self, fence: Fence, collected: &Collected) -> Result<(), ControlError> {
+        let message = pb::RecordArtifactsRequest {
+            runner_id: self.runner(),
+            fence: Some(fence.into()),
+            files: collected.files.iter().cloned().map(Into::into).collect(),
+            notes: collected.notes.iter().cloned().map(Into::into).collect(),
+        };
+        self.until_answered("record artifacts", message, BULK, |mut client, request| async move {
+            client.record_artifacts(request).await
+        })
+        .await
+        .map(|_| ())
+    }
+
     async fn finish(
         &self,
         fence: Fence,
@@ -280,6 +322,30 @@ impl ControlPlane for GrpcControl {
         .await
         .map(|_| ())
     }
+}
+
+/// Returns the messages that carry a content. They end early when it cannot be read; the API refuses it then.
+fn pieces(runner_id: String, fence: Fence, data: BlobData) -> impl Stream<Item = pb::PutBlobRequest> + Send + 'static {
+    let first = Some(pb::PutBlobRequest {
+        runner_id,
+        fence: Some(fence.into()),
+        blob: Some(data.blob.into()),
+        data: Vec::new(),
+    });
+    stream::unfold((data, 0u64, first), |(data, from, first)| async move {
+        if from >= data.blob.bytes && first.is_none() {
+            return None;
+        }
+        let piece = match data.piece(from).await {
+            Ok(piece) => piece,
+            Err(error) => {
+                error!(error = %error, "a file that was collected cannot be read again: {error}");
+                return None;
+            }
+        };
+        let next = from + piece.len() as u64;
+        Some((pb::PutBlobRequest { data: piece, ..first.unwrap_or_default() }, (data, next, None)))
+    })
 }
 
 /// Tells what a failed call means to a worker; `Unavailable` is what may be repeated.

@@ -3,6 +3,7 @@
 //! Every call may be repeated; all but the heartbeat repeat themselves until the API has answered, so a caller bounds
 //! one by dropping it. The heartbeat does not, for its loop is the repetition.
 
+mod blob;
 #[cfg(any(test, feature = "test-support"))]
 pub mod fake;
 mod grpc;
@@ -11,6 +12,7 @@ mod retry;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tstr_shared::artifacts::{Blob, Collected, ContentHash};
 use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::RunnerId;
 use tstr_shared::lease::{Fence, LeaseState, LeaseTimes, LeasedRun};
@@ -19,6 +21,7 @@ use tstr_shared::run::{Outcome, Reason};
 use tstr_shared::runner::{NewRunner, Unfit};
 use uuid::Uuid;
 
+pub use blob::BlobData;
 pub use grpc::GrpcControl;
 pub(crate) use retry::{Backoff, random_fraction};
 
@@ -105,6 +108,15 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// Stores pieces of a log; answers how far the log is stored.
     async fn append_logs(&self, fence: Fence, chunks: &[LogChunk]) -> Result<LogOffsets, ControlError>;
+
+    /// Says that the artifacts of an attempt are being collected, and finds out which of these contents the API does not have.
+    async fn find_blobs(&self, fence: Fence, blobs: &[Blob]) -> Result<Vec<ContentHash>, ControlError>;
+
+    /// Stores a content.
+    async fn put_blob(&self, fence: Fence, data: &BlobData) -> Result<(), ControlError>;
+
+    /// Records which files an attempt has left behind; refused as a conflict while a content is missing.
+    async fn record_artifacts(&self, fence: Fence, collected: &Collected) -> Result<(), ControlError>;
 
     /// Records how an attempt ended; when log bytes are missing it records nothing and says from where to send.
     async fn finish(&self, fence: Fence, outcome: &Outcome, seal: &LogSeal)

@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tstr_shared::ids::RunnerId;
 use tstr_shared::logs::Stream;
 
 use super::{
-    ContainerSpec, Engine, EngineAbout, EngineError, Frame, Frames, Image, Kill, LABEL_WORKER, Phase, Processes,
+    Archive, ContainerSpec, Engine, EngineAbout, EngineError, Frame, Frames, Image, Kill, LABEL_WORKER, Phase,
+    Processes,
 };
 
 /// What the containers of an image do.
@@ -32,6 +34,12 @@ pub struct Script {
     pub start_fault: Option<EngineError>,
     /// The image is not there before it is pulled.
     pub must_be_pulled: bool,
+    /// What can be copied out of it at its end: the archives of folders and files.
+    pub archives: BTreeMap<String, Vec<u8>>,
+    /// Copying begins after so long.
+    pub copies_after: Duration,
+    /// Copying fails so, after what the archive holds.
+    pub copy_fault: Option<EngineError>,
 }
 
 impl Script {
@@ -255,6 +263,21 @@ impl Engine for FakeEngine {
             self.end(name, if signal == Kill::Term { 143 } else { 137 });
         }
         Ok(())
+    }
+
+    async fn copy_out(&self, name: &str, path: &str) -> Result<Option<Archive>, EngineError> {
+        let script = {
+            let state = self.lock();
+            let container = state.containers.get(name);
+            let container = container.ok_or_else(|| EngineError::NotFound("no such container".into()))?;
+            assert!(matches!(*container.phase.borrow(), Phase::Exited { .. }), "nothing is copied out of what runs");
+            container.script.clone()
+        };
+        tokio::time::sleep(script.copies_after).await;
+        let Some(archive) = script.archives.get(path) else { return Ok(None) };
+        // In pieces that end anywhere.
+        let pieces: Vec<_> = archive.chunks(1000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        Ok(Some(stream::iter(pieces.into_iter().chain(script.copy_fault.map(Err))).boxed()))
     }
 
     async fn remove(&self, name: &str) -> Result<(), EngineError> {

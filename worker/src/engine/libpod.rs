@@ -1,25 +1,29 @@
-//! The calls that the podman-api crate gets wrong, made by hand: create and wait.
+//! The calls that the podman-api crate gets wrong, made by hand: create, wait, and copying out of a container.
 //!
 //! Its create cannot ask for no-new-privileges (it sends a misspelt key), nor for the log driver `none`; its wait
-//! throws the exit code away.
+//! throws the exit code away; and the end of its copies cannot be told from a connection that broke.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Body;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::net::UnixStream;
 
-use super::EngineError;
+use super::{Archive, EngineError};
 
 /// The version of the API; newer engines still speak it.
 const BASE: &str = "http://podman/v4.3.1/libpod";
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How many pieces of a refusal are read.
+const MAX_REFUSAL: usize = 16;
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 1 << 20;
 
@@ -70,6 +74,63 @@ impl Libpod {
             .map_err(|_| EngineError::Refused(format!("an exit code that is not understood: {}", text.trim())))
     }
 
+    /// Copies a file or a folder out of a container, as a tar archive. `within` is for the beginning of the answer.
+    pub(super) async fn archive(&self, name: &str, path: &str, within: Duration) -> Result<Archive, EngineError> {
+        let unreachable = |error: &dyn std::fmt::Display| EngineError::Unreachable(error.to_string());
+        let begun = async {
+            let stream = UnixStream::connect(&self.socket).await.map_err(|error| unreachable(&error))?;
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+                .await
+                .map_err(|error| unreachable(&error))?;
+            let request = Request::builder()
+                .uri(format!("{BASE}/containers/{name}/archive?path={}", escaped(path)))
+                .header("host", "podman")
+                .body(Full::new(Bytes::new()))
+                .map_err(|error| EngineError::Refused(error.to_string()))?;
+            let mut connection = Box::pin(connection);
+            let answer = {
+                let mut asked = std::pin::pin!(sender.send_request(request));
+                tokio::select! {
+                    answer = &mut asked => answer,
+                    // It is driven by being awaited here; when it ends first, the answer says why.
+                    _ = &mut connection => asked.await,
+                }
+            };
+            let answer = answer.map_err(|error| unreachable(&error))?;
+            Ok::<_, EngineError>((answer, connection, sender))
+        };
+        let (answer, connection, sender) = tokio::time::timeout(within, begun)
+            .await
+            .map_err(|_| EngineError::Unreachable(format!("no answer within {within:?}")))??;
+        let (status, mut body) = (answer.status(), answer.into_body());
+        let mut connection = Some(connection);
+        let pieces = stream::poll_fn(move |cx| {
+            let _sender = &sender;
+            loop {
+                if connection.as_mut().is_some_and(|open| open.as_mut().poll(cx).is_ready()) {
+                    connection = None;
+                }
+                return match std::task::ready!(std::pin::Pin::new(&mut body).poll_frame(cx)) {
+                    None => std::task::Poll::Ready(None),
+                    Some(Err(error)) => std::task::Poll::Ready(Some(Err(EngineError::Unreachable(error.to_string())))),
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(data) => std::task::Poll::Ready(Some(Ok(data))),
+                        Err(_) => continue,
+                    },
+                };
+            }
+        });
+        if status.is_success() {
+            return Ok(pieces.boxed());
+        }
+        let mut text = Vec::new();
+        let mut pieces = std::pin::pin!(pieces.take(MAX_REFUSAL));
+        while let Ok(Some(Ok(piece))) = tokio::time::timeout(CONNECT, pieces.next()).await {
+            text.extend_from_slice(&piece);
+        }
+        Err(refusal(status, &text))
+    }
+
     async fn call(
         &self,
         method: Method,
@@ -108,6 +169,18 @@ impl Libpod {
     }
 }
 
+/// Writes a text as a part of an address.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b if b.is_ascii_alphanumeric() || b"-._~/".contains(&b) => escaped.push(char::from(b)),
+            b => escaped.push_str(&format!("%{b:02X}")),
+        }
+    }
+    escaped
+}
+
 fn refusal(status: StatusCode, body: &[u8]) -> EngineError {
     let text = match serde_json::from_slice::<Fault>(body) {
         Ok(fault) if !fault.message.is_empty() => fault.message,
@@ -128,6 +201,11 @@ mod tests {
         assert_eq!(refused, EngineError::Refused("localhost/x: image not known".into()));
         assert!(matches!(refusal(StatusCode::NOT_FOUND, b"{}"), EngineError::NotFound(_)));
         assert_eq!(refusal(StatusCode::BAD_GATEWAY, b"<html>").to_string(), "status 502 Bad Gateway");
+    }
+
+    #[test]
+    fn a_path_is_one_parameter_whatever_it_holds() {
+        assert_eq!(escaped("/a b/ü&x=1?#%"), "/a%20b/%C3%BC%26x%3D1%3F%23%25");
     }
 
     #[tokio::test]

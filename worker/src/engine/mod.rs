@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use tstr_shared::ids::RunnerId;
@@ -115,6 +116,9 @@ pub struct Frame {
 /// engine can tell that it broke, the last item is an error: some of the output may be lost.
 pub type Frames = BoxStream<'static, Result<Frame, EngineError>>;
 
+/// The bytes of a tar archive; an error is the last item.
+pub type Archive = BoxStream<'static, Result<Bytes, EngineError>>;
+
 /// A signal to a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kill {
@@ -186,6 +190,10 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Sends a signal; to send one to a container that has ended succeeds.
     async fn kill(&self, name: &str, signal: Kill) -> Result<(), EngineError>;
+
+    /// Copies a file or a folder out of a container that has ended, as a tar archive in which every name begins with that
+    /// of the file or folder. `None` when it is not there, or has nothing in it.
+    async fn copy_out(&self, name: &str, path: &str) -> Result<Option<Archive>, EngineError>;
 
     /// Ends and removes a container and its volume.
     async fn remove(&self, name: &str) -> Result<(), EngineError>;

@@ -3,8 +3,9 @@
 //! The crate has no time-outs and some gaps. Every call is bounded here; create and wait go through [`super::libpod`].
 //! Its errors are turned into text at once, for cloning one of them may never end.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,14 +17,16 @@ use podman_api::opts::{
     VolumeListFilter, VolumeListOpts,
 };
 use podman_api::{Error, Podman as Api};
+use rustix::fs::{CWD, Dir, Mode, OFlags, openat};
 use tracing::warn;
+use tstr_shared::artifacts::FOLDER;
 use tstr_shared::ids::RunnerId;
 use tstr_shared::logs::Stream;
 
 use super::libpod::Libpod;
 use super::spec::{self, Host};
 use super::{
-    ContainerSpec, Engine, EngineAbout, EngineError, Frame, Frames, Image, Kill, LABEL_WORKER, Phase, Process,
+    Archive, ContainerSpec, Engine, EngineAbout, EngineError, Frame, Frames, Image, Kill, LABEL_WORKER, Phase, Process,
     Processes,
 };
 
@@ -43,13 +46,16 @@ pub struct Podman {
     libpod: Libpod,
     host: OnceLock<Host>,
     pull: Duration,
+    /// Where the folders for artifacts are, by the names of the containers.
+    folders: Mutex<HashMap<String, PathBuf>>,
 }
 
 impl Podman {
     /// Makes a handle; talks to nobody.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
         let socket = socket.into();
-        Self { api: Api::unix(&socket), libpod: Libpod::new(socket), host: OnceLock::new(), pull: PULL }
+        let (api, libpod) = (Api::unix(&socket), Libpod::new(socket));
+        Self { api, libpod, host: OnceLock::new(), pull: PULL, folders: Mutex::default() }
     }
 
     /// Says how long an image may take to arrive.
@@ -72,6 +78,17 @@ impl Podman {
         self.host.get().ok_or_else(|| EngineError::Refused("podman says nothing of its host".into()))
     }
 
+    fn folders(&self) -> std::sync::MutexGuard<'_, HashMap<String, PathBuf>> {
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whether the folder for artifacts of a container is known to have nothing in it. To copy nothing out of a
+    /// container takes Podman most of the time of a short test.
+    async fn has_no_artifacts(&self, name: &str) -> bool {
+        let Some(folder) = self.folders().get(name).cloned() else { return false };
+        tokio::task::spawn_blocking(move || is_empty(&folder).unwrap_or(false)).await.unwrap_or(false)
+    }
+
     async fn inspect(&self, name: &str) -> Result<InspectContainerState, EngineError> {
         let container = self.api.containers().get(name);
         let found = within(ASK, container.inspect()).await?;
@@ -86,9 +103,10 @@ impl Podman {
         // Podman gives the volume's content to the container's user when it starts (option U), so whoever that is may
         // write here. Copying through the API instead would cost 90 ms a run.
         let place = volume.mountpoint.map(|mountpoint| Path::new(&mountpoint).join(ARTIFACTS));
-        match place.map(tokio::fs::create_dir) {
-            Some(made) => {
-                if let Err(error) = made.await {
+        match place {
+            Some(place) => {
+                self.folders().insert(spec.name.clone(), place.clone());
+                if let Err(error) = tokio::fs::create_dir(place).await {
                     warn!(container = spec.name, error = %error, "cannot make the directory for artifacts: {error}");
                 }
             }
@@ -267,7 +285,19 @@ impl Engine for Podman {
         }
     }
 
+    async fn copy_out(&self, name: &str, path: &str) -> Result<Option<Archive>, EngineError> {
+        if path == FOLDER && self.has_no_artifacts(name).await {
+            return Ok(None);
+        }
+        match self.libpod.archive(name, path, ACT).await {
+            Ok(archive) => Ok(Some(archive)),
+            Err(EngineError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn remove(&self, name: &str) -> Result<(), EngineError> {
+        self.folders().remove(name);
         let opts = ContainerDeleteOpts::builder().force(true).volumes(true).timeout(0).build();
         let container = self.api.containers().get(name);
         let mut outcome = Ok(());
@@ -305,6 +335,18 @@ impl Engine for Podman {
         names.dedup();
         Ok(names)
     }
+}
+
+/// Tells whether a folder has nothing in it; what a container put in its place is not followed.
+fn is_empty(folder: &Path) -> rustix::io::Result<bool> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = openat(CWD, folder, flags, Mode::empty())?;
+    for entry in Dir::read_from(folder)? {
+        if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn exited(state: &InspectContainerState) -> Phase {
@@ -370,6 +412,17 @@ mod tests {
         assert_eq!(once("no such volume: x: other"), "no such volume: x: other");
         assert_eq!(once("plain"), "plain");
         assert_eq!(once(""), "");
+    }
+
+    #[test]
+    fn only_a_folder_that_is_one_is_known_to_be_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, link) = (dir.path().join("a"), dir.path().join("b"));
+        std::fs::create_dir(&folder).unwrap();
+        std::os::unix::fs::symlink(&folder, &link).unwrap();
+        assert!(is_empty(&folder).unwrap() && is_empty(&link).is_err() && is_empty(&dir.path().join("c")).is_err());
+        std::fs::write(folder.join(".hidden"), "").unwrap();
+        assert!(!is_empty(&folder).unwrap());
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! the run as an error. After it the container's end decides; when nobody knows that end the attempt is lost. Where a
 //! lease goes back, the container is dead by then: the next worker may have the run the moment it does.
 
+mod artifacts;
 mod logs;
 mod output;
 mod prepare;
@@ -126,15 +127,26 @@ pub(crate) async fn execute(shared: Arc<Shared>, run: LeasedRun, lease: Lease) {
         error!(run.id = %id, "executing run {id} failed in a way that was not thought of");
         Ending::Lost(Reason::WorkerCrash, "the worker failed while it executed the run".into())
     });
-    let Left { log, processes } = left;
+    let Left { mut log, processes, ended } = left;
     shared.health.ended(run.fence, sign(&ending, &shared.stops));
     let report = report::Report { shared: &shared, lease: &lease };
     match ending {
         Ending::Finished(outcome) => {
             let said = outcome.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
             info!(run.id = %id, run.attempt = attempt, result = %outcome.result, exit_code = outcome.exit_code, "run {id} ended: {}{said}", outcome.result);
+            // Of what was never started there is nothing to take.
+            let taken = match ended {
+                true => artifacts::collect(&shared, &run, &lease, &name, &mut log).await,
+                false => None,
+            };
+            let reported = async {
+                if let Some(taken) = taken {
+                    artifacts::hand_over(&shared, &lease, taken, &mut log).await;
+                }
+                report.finish(outcome, log).await;
+            };
             // The container has ended, so its removal need not hold up the result.
-            tokio::join!(report.finish(outcome, log), remove(&shared, &name));
+            tokio::join!(reported, remove(&shared, &name));
         }
         Ending::Returned(why) | Ending::Unfit(why) => {
             info!(run.id = %id, run.attempt = attempt, "run {id} goes back, its container was not started: {why}");
@@ -219,6 +231,8 @@ async fn remove(shared: &Shared, name: &str) -> bool {
 struct Left {
     log: Option<Log>,
     processes: Option<Processes>,
+    /// Its container ran, and has ended.
+    ended: bool,
 }
 
 /// The steps of one attempt.
@@ -434,6 +448,7 @@ impl Steps<'_> {
             let why = "the worker stood still for too long, and its guard ended the container".to_owned();
             return Ending::Lost(Reason::RuntimeLost, why);
         }
+        left.ended = matches!(ran, Ran::Until(End::Exited(_), _));
         match ran {
             Ran::Not(ending) => ending,
             Ran::Until(_, Some(Stop::LeaseLost)) => Ending::Abandoned("the lease was lost while it ran".into()),

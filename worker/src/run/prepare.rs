@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tstr_shared::artifacts::FOLDER;
 use tstr_shared::ids::RunnerId;
 use tstr_shared::lease::{Fence, LeasedRun};
 
@@ -63,7 +64,7 @@ fn environment(run: &LeasedRun) -> BTreeMap<String, String> {
     set("TSTR_OUTPUT", "/tstr/output".into());
     set("TSTR_METRICS", "/tstr/metrics".into());
     set("TSTR_SUMMARY", "/tstr/summary.md".into());
-    set("TSTR_ARTIFACTS", "/tstr/artifacts".into());
+    set("TSTR_ARTIFACTS", FOLDER.into());
     set("RECORD_START", RECORD_START.into());
     set("RECORD_END", RECORD_END.into());
     for (key, value) in run.labels.iter() {

@@ -69,8 +69,14 @@ impl Log {
         self.report_by = at.checked_sub(BEFORE_BACKSTOP);
     }
 
+    /// Notes that the API does not end the run by itself before this.
+    pub(crate) fn backstop_not_before(&mut self, at: Instant) {
+        let by = at.checked_sub(BEFORE_BACKSTOP);
+        self.report_by = self.report_by.map(|known| by.map_or(known, |by| by.max(known)));
+    }
+
     /// Returns an instant, or when the end must be reported if that is sooner.
-    fn at_most(&self, at: Instant) -> Instant {
+    pub(crate) fn at_most(&self, at: Instant) -> Instant {
         self.report_by.map_or(at, |by| by.min(at))
     }
 

@@ -1,0 +1,318 @@
+//! The artifacts of one attempt: taken from its container when it has ended, and handed over to the API.
+//!
+//! A result is never withheld because of artifacts. What cannot be taken in a minute or handed over in ten, or before the
+//! API would end the run for taking too long, is given up, and a note says what and why.
+
+mod spool;
+mod take;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+use tstr_shared::artifacts::{ArtifactNote, ArtifactPattern, Blob, Collected, CollectedFile, ContentHash, NoteWhy};
+use tstr_shared::error::ErrorCode;
+use tstr_shared::lease::{Fence, LeasedRun};
+
+use self::take::{Notes, Taking};
+use super::Shared;
+use super::report::Log;
+use crate::control::{BlobData, ControlError};
+use crate::lease::{Lease, Signal};
+
+/// How long copying out of a container may take.
+const TAKING: Duration = Duration::from_secs(60);
+/// After so long of it the API is told, so that it does not end the run meanwhile.
+const ANNOUNCED_AFTER: Duration = Duration::from_secs(5);
+/// How much time the API gives from when it is told (T11).
+const GIVEN: Duration = Duration::from_secs(15 * 60);
+/// How long handing over may take, one content of it, and saying at the end what was handed over.
+const HANDOVER: Duration = Duration::from_secs(600);
+const ONE_CONTENT: Duration = Duration::from_secs(120);
+const RECORDING: Duration = Duration::from_secs(600);
+/// How long the last may take once the worker is told to stop at once.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How many contents are sent at the same time.
+const AT_ONCE: usize = 4;
+/// How often everything is sent again because the API has lost contents meanwhile.
+const REPEATS: usize = 3;
+
+/// What was taken from a container, on the worker's disk.
+#[derive(Debug)]
+pub(super) struct Taken {
+    files: Vec<CollectedFile>,
+    contents: BTreeMap<ContentHash, BlobData>,
+    notes: Vec<ArtifactNote>,
+}
+
+/// Takes the artifacts from a container that has ended. `None` when there is nothing to say, or the lease is lost.
+pub(super) async fn collect(
+    shared: &Shared,
+    run: &LeasedRun,
+    lease: &Lease,
+    name: &str,
+    log: &mut Option<Log>,
+) -> Option<Taken> {
+    if run.artifact_limit_bytes == 0 {
+        return None;
+    }
+    let taken = AssertUnwindSafe(take(shared, run, lease, name, log)).catch_unwind().await;
+    let taken = taken.unwrap_or_else(|_| {
+        let id = run.fence.run_id;
+        error!(run.id = %id, "collecting the files of run {id} failed in a way that was not thought of");
+        let note = ArtifactNote::new(NoteWhy::Unreadable).with_detail("the worker failed while it collected them");
+        Some(Taken { files: Vec::new(), contents: BTreeMap::new(), notes: vec![note] })
+    });
+    taken.filter(|taken| !taken.files.is_empty() || !taken.notes.is_empty())
+}
+
+async fn take(shared: &Shared, run: &LeasedRun, lease: &Lease, name: &str, log: &mut Option<Log>) -> Option<Taken> {
+    let mut notes = Notes::default();
+    let mut patterns = Vec::with_capacity(run.artifact_paths.len());
+    for source in &run.artifact_paths {
+        match ArtifactPattern::parse(source) {
+            Ok(pattern) => patterns.push(pattern),
+            // The API checks them; a newer one may know more.
+            Err(fault) => {
+                notes.add(NoteWhy::NoMatch, source, 0);
+                notes.say(NoteWhy::NoMatch, &fault);
+            }
+        }
+    }
+    let mut taking = Taking::new(&shared.spool_dir, run.fence, run.artifact_limit_bytes, patterns, notes);
+    let limit = Instant::now() + TAKING;
+    let cut_short = {
+        let too_late = async {
+            let announced = async {
+                tokio::time::sleep(ANNOUNCED_AFTER).await;
+                (Instant::now(), shared.control.find_blobs(run.fence, &[]).await)
+            };
+            match tokio::time::timeout_at(by(log.as_ref(), limit), announced).await {
+                Ok((asked, Ok(_))) => extend(log, asked),
+                Ok((_, Err(error))) => shared.listener().heard(run.fence, &error),
+                Err(_) => return,
+            }
+            tokio::time::sleep_until(by(log.as_ref(), limit)).await;
+        };
+        tokio::select! {
+            biased;
+            () = taking.take(shared.engine.as_ref(), name) => None,
+            _ = lease.graver_than(Signal::Cancel) => return None,
+            () = shared.stops.stopping() => Some("the worker was stopped"),
+            () = too_late => Some("copying them took too long"),
+        }
+    };
+    if let Some(why) = cut_short {
+        taking.notes.say(NoteWhy::OutOfTime, why);
+    }
+    let Taking { files, contents, notes, .. } = taking;
+    Some(Taken { files, contents: contents.into_iter().collect(), notes: notes.into_list() })
+}
+
+/// Returns an instant, or when the end must be reported if that is sooner.
+fn by(log: Option<&Log>, at: Instant) -> Instant {
+    log.map_or(at, |log| log.at_most(at))
+}
+
+/// Notes that the API knows since `asked`, or a little later, that artifacts are being collected.
+fn extend(log: &mut Option<Log>, asked: Instant) {
+    if let Some(log) = log {
+        log.backstop_not_before(asked + GIVEN);
+    }
+}
+
+/// Hands over what was taken. Returns when the API has recorded it, or it was given up.
+pub(super) async fn hand_over(shared: &Shared, lease: &Lease, taken: Taken, log: &mut Option<Log>) {
+    let fence = lease.fence();
+    let handover = Handover { shared, fence, taken: &taken };
+    let lost = lease.graver_than(Signal::Cancel);
+    tokio::select! {
+        biased;
+        () = handover.all(log) => {}
+        _ = lost => {}
+    }
+}
+
+/// One attempt's files on their way.
+struct Handover<'a> {
+    shared: &'a Shared,
+    fence: Fence,
+    taken: &'a Taken,
+}
+
+/// What is not handed over.
+#[derive(Debug, Clone, Default)]
+struct Withheld {
+    contents: BTreeSet<ContentHash>,
+    /// What was said of the first of them.
+    why: Option<String>,
+}
+
+impl Handover<'_> {
+    async fn all(&self, log: &mut Option<Log>) {
+        let until = Instant::now() + HANDOVER;
+        for _ in 0..=REPEATS {
+            let Some(withheld) = self.send(log, until).await else { return };
+            match self.record(&self.collected(&withheld)).await {
+                Some(Ok(())) => return self.say(&withheld),
+                Some(Err(ControlError::Refused { code: Some(ErrorCode::Conflict), .. })) if Instant::now() < until => {}
+                Some(Err(ControlError::Refused { message, .. })) => {
+                    let nothing = self.nothing(&message);
+                    if self.record(&self.collected(&nothing)).await.is_some() {
+                        self.say(&nothing);
+                    }
+                    return;
+                }
+                Some(Err(error)) => return self.shared.listener().heard(self.fence, &error),
+                None => return,
+            }
+        }
+        let nothing = self.nothing("the server lost them again and again");
+        if self.record(&self.collected(&nothing)).await.is_some() {
+            self.say(&nothing);
+        }
+    }
+
+    /// Sends the contents that the API does not have; `None` when the lease is lost.
+    async fn send(&self, log: &mut Option<Log>, until: Instant) -> Option<Withheld> {
+        let blobs: Vec<Blob> = self.taken.contents.values().map(|data| data.blob).collect();
+        if blobs.is_empty() {
+            return Some(Withheld::default());
+        }
+        let asked = Instant::now();
+        let late = by(log.as_ref(), until);
+        let missing = tokio::select! {
+            biased;
+            missing = self.shared.control.find_blobs(self.fence, &blobs) => missing,
+            () = self.shared.stops.stopping() => return Some(self.nothing("the worker was stopped")),
+            () = tokio::time::sleep_until(late) => return Some(self.nothing("the server did not answer in time")),
+        };
+        let missing = match missing {
+            Ok(missing) => missing,
+            Err(ControlError::Refused { message, .. }) => return Some(self.nothing(&message)),
+            Err(error) => {
+                self.shared.listener().heard(self.fence, &error);
+                return None;
+            }
+        };
+        extend(log, asked);
+        let late = by(log.as_ref(), until);
+        let mut withheld = Withheld { contents: missing.into_iter().collect(), why: None };
+        let wanted: Vec<&BlobData> =
+            withheld.contents.iter().filter_map(|hash| self.taken.contents.get(hash)).collect();
+        let (mut wanted, mut sent) = (wanted.into_iter(), FuturesUnordered::new());
+        loop {
+            while sent.len() < AT_ONCE
+                && let Some(data) = wanted.next()
+            {
+                sent.push(self.put(data));
+            }
+            let next = tokio::select! {
+                biased;
+                next = sent.next() => next,
+                () = self.shared.stops.stopping() => {
+                    withheld.why.get_or_insert("the worker was stopped".into());
+                    None
+                }
+                () = tokio::time::sleep_until(late) => {
+                    withheld.why.get_or_insert("handing them over took too long".into());
+                    None
+                }
+            };
+            match next {
+                None => return Some(withheld),
+                Some((hash, Ok(()))) => {
+                    withheld.contents.remove(&hash);
+                }
+                Some((_, Err(Unsent::Refused(why)))) => {
+                    withheld.why.get_or_insert(why);
+                }
+                Some((_, Err(Unsent::Terminal(error)))) => {
+                    self.shared.listener().heard(self.fence, &error);
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn put(&self, data: &BlobData) -> (ContentHash, Result<(), Unsent>) {
+        let sent = tokio::time::timeout(ONE_CONTENT, self.shared.control.put_blob(self.fence, data)).await;
+        let outcome = match sent {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(terminal @ (ControlError::LeaseLost(_) | ControlError::Unauthenticated(_)))) => {
+                Err(Unsent::Terminal(terminal))
+            }
+            Ok(Err(ControlError::Refused { message, .. } | ControlError::Unavailable(message))) => {
+                Err(Unsent::Refused(message))
+            }
+            Err(_) => Err(Unsent::Refused(format!("one of them was not taken within {ONE_CONTENT:?}"))),
+        };
+        (data.blob.sha256, outcome)
+    }
+
+    /// Says to the API what was handed over; `None` when it does not answer.
+    async fn record(&self, collected: &Collected) -> Option<Result<(), ControlError>> {
+        let too_late = async {
+            self.shared.stops.stopping().await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        let run = self.fence.run_id;
+        let recorded = tokio::time::timeout(RECORDING, self.shared.control.record_artifacts(self.fence, collected));
+        let recorded = tokio::select! {
+            biased;
+            recorded = recorded => recorded.ok(),
+            () = too_late => None,
+        };
+        match &recorded {
+            None => warn!(run.id = %run, "the server did not answer what became of the files of run {run}"),
+            Some(Err(error)) => {
+                warn!(run.id = %run, error = %error, "the files of run {run} are not recorded: {error}")
+            }
+            Some(Ok(())) => {}
+        }
+        recorded
+    }
+
+    /// Returns what is recorded when these contents are not handed over.
+    fn collected(&self, withheld: &Withheld) -> Collected {
+        let (lost, files): (Vec<_>, Vec<_>) =
+            self.taken.files.iter().cloned().partition(|file| withheld.contents.contains(&file.blob.sha256));
+        let mut notes = self.taken.notes.clone();
+        if !lost.is_empty() {
+            let mut note = ArtifactNote::new(NoteWhy::NotStored);
+            for file in &lost {
+                note.add(file.path.as_str(), file.blob.bytes);
+            }
+            notes.push(note.with_detail(withheld.why.as_deref().unwrap_or("the server does not have them")));
+        }
+        Collected { files, notes }
+    }
+
+    /// Returns that nothing is handed over.
+    fn nothing(&self, why: &str) -> Withheld {
+        Withheld { contents: self.taken.contents.keys().copied().collect(), why: Some(why.to_owned()) }
+    }
+
+    fn say(&self, withheld: &Withheld) {
+        let (run, collected) = (self.fence.run_id, self.collected(withheld));
+        let (files, bytes) = (collected.files.len(), collected.bytes());
+        info!(run.id = %run, files, bytes, "run {run} left {files} files with {bytes} bytes");
+        for note in &collected.notes {
+            info!(run.id = %run, why = %note.why, "of the files of run {run}, {}", note.sentence());
+        }
+    }
+}
+
+/// Why a content was not taken.
+enum Unsent {
+    Refused(String),
+    /// No call will be answered otherwise any more.
+    Terminal(ControlError),
+}
+
+#[cfg(test)]
+mod tests;
