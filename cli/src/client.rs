@@ -188,7 +188,16 @@ impl Client {
 
     /// Opens a stream of JSON lines. One try: who reads it knows where to go on.
     pub async fn stream(&self, call: &Call) -> Outcome<Response> {
-        let request = self.http.request(call.method.clone(), self.url(call)).header(ACCEPT, JSON_LINES);
+        self.open(call, JSON_LINES).await
+    }
+
+    /// Opens a stream of bytes of any kind. One try.
+    pub async fn bytes(&self, call: &Call) -> Outcome<Response> {
+        self.open(call, "*/*").await
+    }
+
+    async fn open(&self, call: &Call, accept: &'static str) -> Outcome<Response> {
+        let request = self.http.request(call.method.clone(), self.url(call)).header(ACCEPT, accept);
         let response = tokio::time::timeout(TIMEOUT, request.send()).await;
         let response = response.map_err(|_| self.silent())?.map_err(|error| self.unreachable(&error))?;
         if response.status().is_success() { Ok(response) } else { Err(self.refused(response).await.0) }

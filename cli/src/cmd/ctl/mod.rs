@@ -1,5 +1,6 @@
 //! `tstr ctl`: the client commands. Each talks to the API alone; none knows a database or a container.
 
+mod artifact;
 mod context;
 mod explain;
 mod identity;
@@ -61,6 +62,9 @@ enum Command {
     Run(run::Command),
     /// The log of a run
     Logs(logs::LogsArgs),
+    /// The files that a run left behind: list, download
+    #[command(subcommand)]
+    Artifact(artifact::Command),
     /// What waits, and who could take it
     Queue(explain::QueueArgs),
     /// Schedules: what became of their instants, what runs next, pause, resume
@@ -226,6 +230,7 @@ async fn dispatch(args: CtlArgs, out: Door, files: Files, interrupt: Arc<Interru
         Command::Test(command) => test::run(&ctl, command).await,
         Command::Run(command) => run::run(&ctl, command).await,
         Command::Logs(args) => logs::run(&ctl, &args).await,
+        Command::Artifact(command) => artifact::run(&ctl, command).await,
         Command::Queue(args) => explain::queue(&ctl, &args).await,
         Command::Runner(command) => runner::run(&ctl, command).await,
         Command::Schedule(command) => schedule::run(&ctl, command).await,

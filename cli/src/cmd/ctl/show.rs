@@ -1,6 +1,7 @@
 //! How the things of the API look in tables.
 
 use chrono::{DateTime, Utc};
+use tstr_shared::artifacts::{Artifact, ArtifactSummary};
 use tstr_shared::concurrency::{Concurrency, ConcurrencyPolicy};
 use tstr_shared::labels::Labels;
 use tstr_shared::ledger::{LedgerEntry, LedgerOutcome};
@@ -245,6 +246,7 @@ impl Show for Run {
             ("FINISHED", at(self.finished_at)),
             ("TOOK", plain(look.took(self.started_at, self.finished_at))),
             ("LOG", plain(log)),
+            ("ARTIFACTS", plain(artifact_words(&self.artifacts))),
         ];
         if let Some(kept) = &self.kept {
             let note = kept.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
@@ -258,6 +260,36 @@ impl Show for Run {
         }
         facts.extend(self.attempts.iter().map(|attempt| ("ATTEMPT", plain(attempt_words(attempt, look)))));
         facts
+    }
+}
+
+fn artifact_words(artifacts: &ArtifactSummary) -> String {
+    let words = match artifacts.files {
+        0 => return String::new(),
+        1 => format!("1 file, {} bytes", artifacts.bytes),
+        files => format!("{files} files, {} bytes", artifacts.bytes),
+    };
+    match artifacts.removed_at {
+        Some(at) => format!("{words}; removed by retention on {}", at.date_naive()),
+        None => words,
+    }
+}
+
+impl Show for Artifact {
+    const COLUMNS: &'static [Column] =
+        &[Column::new("PATH"), Column::new("BYTES"), Column::new("TYPE"), Column::wide("SHA256")];
+
+    fn name(&self) -> String {
+        self.path.to_string()
+    }
+
+    fn row(&self, _: &Look) -> Vec<Cell> {
+        vec![
+            plain(self.path.as_str()),
+            plain(self.bytes.to_string()),
+            plain(&self.media_type),
+            plain(self.sha256.to_string()),
+        ]
     }
 }
 
@@ -439,6 +471,7 @@ impl Show for NamespaceInfo {
         Column::new("MAX RUNNING"),
         Column::new("RUNS"),
         Column::new("LOGS"),
+        Column::new("ARTIFACTS"),
         Column::wide("MAX BYTES"),
         Column::wide("RUNS KEPT"),
         Column::wide("LOGS KEPT"),
@@ -458,6 +491,7 @@ impl Show for NamespaceInfo {
             quota(self.quotas.max_running.map(Into::into)),
             plain(self.usage.runs.to_string()),
             plain(format!("{}B", self.usage.log_bytes)),
+            plain(format!("{}B", self.usage.artifact_bytes)),
             quota(self.quotas.max_bytes),
             plain(format!("{}d", self.retention.runs_days)),
             plain(format!("{}d", self.retention.logs_days)),

@@ -59,6 +59,8 @@ impl Parts {
         config.grpc_addr = args.grpc_addr;
         config.bootstrap_token_file = Some(token_file.clone());
         config.insecure_plaintext = args.insecure_plaintext;
+        let artifacts = dir.private_dir("artifacts")?;
+        config.artifacts_url = Some(format!("file://{}", artifacts.display()));
         config.max_database_size = args.max_database_size;
         // The disk is ours to watch only where the database is.
         config.database_disk = self.postgres.as_ref().map(|_| (dir.path().to_path_buf(), args.min_free));
