@@ -21,7 +21,7 @@ use tstr_shared::permission::{Scope, scopes_of};
 
 use self::raw::Raw;
 use self::table::{Reach, Row, table};
-use self::world::{Caller, Target, World};
+use self::world::{ARTIFACT, Caller, Target, World};
 
 /// An operation of the OpenAPI document.
 struct Operation {
@@ -174,6 +174,7 @@ async fn by_json(
         ("run", &target.run),
         ("runner", &target.runner),
         ("token", &target.token),
+        ("artifact", &ARTIFACT.to_owned()),
     ] {
         path = path.replace(&format!("{{{name}}}"), value);
     }

@@ -51,13 +51,14 @@ fn seal_of(bytes: &[u8]) -> StreamSeal {
     StreamSeal { bytes: bytes.len() as u64, dropped_bytes: 0, sha256: Sha256::digest(bytes).into() }
 }
 
-/// Starts, logs and ends an attempt as a worker would.
+/// Starts, logs and ends an attempt as a worker would; it leaves a file behind.
 async fn work(worker: &Worker, fence: Fence, result: RunResult) {
     worker.start(fence).await.unwrap();
     let code = outcome(result).exit_code.unwrap_or(0);
     let told = testimony(fence, code, 5);
     worker.append(fence, 0, Stream::Stdout, 0, "hello").await.unwrap();
     worker.append(fence, 1, Stream::Stderr, 0, &told).await.unwrap();
+    worker.leave(fence, &[("a.txt", "a file")]).await;
     let seal = LogSeal { stdout: seal_of(b"hello"), stderr: seal_of(told.as_bytes()), incomplete: false };
     assert_eq!(worker.finish_with(fence, outcome(result), seal).await.unwrap(), None);
 }
@@ -146,6 +147,7 @@ impl World {
                 namespace: "default".into(),
                 runs: told.usage.runs as i64,
                 log_bytes: told.usage.log_bytes as i64,
+                artifact_bytes: told.usage.artifact_bytes as i64,
             }],
             secrets: vec!["correct-horse-battery".into()],
             texts: vec![("a log".into(), "a horse".into())],
@@ -193,6 +195,7 @@ async fn the_checker_rejects_what_breaks_an_invariant_and_nothing_else() {
         ("I2: what has ended", "UPDATE attempt SET exit_code = 7 WHERE run_id = '$passed'"),
         ("I2: what has ended", "UPDATE run_end SET finished_at = finished_at + interval '1 ms' WHERE run_id = '$passed'"),
         ("I2: what has ended", "DELETE FROM log_chunk WHERE run_id = '$passed' AND stream = 1"),
+        ("I2: what has ended", "UPDATE artifact SET path = 'b.txt' WHERE run_id = '$passed'"),
         ("I2: what has ended", "DELETE FROM run_event WHERE run_id = '$passed' AND state_to = 'leased'"),
         ("I3: attempts are 1 to n", "DELETE FROM attempt WHERE run_id = '$lost' AND attempt = 1"),
         (
@@ -309,7 +312,15 @@ async fn the_checker_rejects_what_breaks_an_invariant_and_nothing_else() {
         ("I15: no namespace is given more waiting", "UPDATE namespace SET max_queued = 3"),
         ("I16: the sums of a namespace", "UPDATE usage_delta SET runs = runs + 1 WHERE runs > 0"),
         ("I16: the sums of a namespace", "UPDATE usage_delta SET log_bytes = log_bytes - 1 WHERE log_bytes > 0"),
+        (
+            "I16: the sums of a namespace",
+            "UPDATE usage_delta SET artifact_bytes = artifact_bytes + 1 WHERE artifact_bytes > 0",
+        ),
         ("I16: the sums of a namespace", "DELETE FROM run WHERE id = '$passed'"),
+        ("artifacts: the files of an attempt", "DELETE FROM artifact WHERE run_id = '$passed'"),
+        ("artifacts: the files of an attempt", "UPDATE attempt SET artifact_files = 2 WHERE run_id = '$passed'"),
+        ("artifacts: what a file has for a content", "UPDATE blob SET stored_at = NULL"),
+        ("artifacts: what a file has for a content", "UPDATE blob SET bytes = 5"),
         (
             "gates: no more runs hold a slot",
             "WITH filled AS (INSERT INTO gate (key, kind, ns_id, name, slots) VALUES ('$passed', 'cell', 1, NULL, 1))
@@ -391,6 +402,9 @@ async fn the_checker_rejects_what_breaks_an_invariant_and_nothing_else() {
     evidence.summaries[0].runs -= 1;
     evidence.summaries[0].log_bytes -= 1;
     expect(&after(&mut conn, &[], evidence).await, "I16: what is told of a namespace", "a byte too few is told of");
+    evidence.summaries[0].log_bytes += 1;
+    evidence.summaries[0].artifact_bytes += 1;
+    expect(&after(&mut conn, &[], evidence).await, "I16: what is told of a namespace", "a byte of a file too many");
     evidence.summaries.clear();
     evidence.texts.push(("an error".into(), "no correct-horse-battery here".into()));
     expect(&after(&mut conn, &[], evidence).await, "I13: no secret", "a secret in an error");

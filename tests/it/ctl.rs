@@ -1,6 +1,7 @@
 //! `tstr ctl` against the real API: tests, tokens, and who one is. Data goes to the standard output, talk to the
 //! standard error, and the exit code says what came of it.
 
+mod artifacts;
 mod runs;
 
 use std::os::unix::fs::PermissionsExt;

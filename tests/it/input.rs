@@ -75,6 +75,7 @@ async fn an_unknown_field_is_refused_wherever_it_stands() {
         "/matrix/axes",
         "/retry/on_error",
         "/limits/memory",
+        "/artifacts/path",
     ];
     refused(&stack, cases.into_iter().map(|place| (with(place, json!("x")), place)).collect()).await;
 }
@@ -106,6 +107,9 @@ async fn a_field_of_another_type_is_refused_and_null_is_no_value() {
         (with("/run_config/pull", json!("sometimes")), "/run_config/pull"),
         (with("/catch_up", json!("some")), "/catch_up"),
         (with("/priority", json!(1)), "/priority"),
+        (with("/artifacts", json!("/tstr/out")), "/artifacts"),
+        (with("/artifacts/paths", json!("/tstr/out")), "/artifacts/paths"),
+        (with("/artifacts/report", json!("maybe")), "/artifacts/report"),
         (with("/paused", json!("yes")), "/paused"),
         (with("/retry/on_fail", json!(256)), "/retry/on_fail"),
         (with("/retry/on_fail", json!(0.5)), "/retry/on_fail"),
@@ -313,6 +317,20 @@ async fn every_limit_of_a_test_is_exact() {
         ("/run_config/resources/pids", json!(1), json!(0), "/run_config/resources/pids"),
         ("/run_config/resources/pids", json!(65536), json!(65537), "/run_config/resources/pids"),
         ("/limits/log", json!("1GiB"), json!("1048577KiB"), "/limits/log"),
+        ("/limits/artifacts", json!("256MiB"), json!("262145KiB"), "/limits/artifacts"),
+        ("/artifacts/paths", json!(vec!["/a/*"; 32]), json!(vec!["/a/*"; 33]), "/artifacts/paths"),
+        (
+            "/artifacts/paths",
+            json!([format!("/a/{}", "x".repeat(509))]),
+            json!([format!("/a/{}", "x".repeat(510))]),
+            "/artifacts/paths/0",
+        ),
+        ("/artifacts/paths", json!(["/tstr/**/[a-c]{d,e}?.xml"]), json!(["tstr/a"]), "/artifacts/paths/0"),
+        ("/artifacts/paths", json!(["/tstr"]), json!(["/"]), "/artifacts/paths/0"),
+        ("/artifacts/paths", json!(["/tstr/.x"]), json!(["/tstr/../etc"]), "/artifacts/paths/0"),
+        ("/artifacts/paths", json!(["/tstr/[ab]"]), json!(["/tstr/[ab"]), "/artifacts/paths/0"),
+        ("/artifacts/paths", json!(["/tstr/{a,b}"]), json!(["/tstr/{a,b"]), "/artifacts/paths/0"),
+        ("/artifacts/paths", json!(["/tstr/*"]), json!(["/*/tstr"]), "/artifacts/paths/0"),
         ("/retry/on_fail", json!(10), json!(11), "/retry/on_fail"),
         ("/retry/on_infrastructure", json!(4), json!(5), "/retry/on_infrastructure"),
         ("/queue_deadline", json!("30d"), json!("30d1s"), "/queue_deadline"),

@@ -97,13 +97,16 @@ async fn usage_is_exact(lab: &Lab) {
     let query = "SELECT n.name, (SELECT count(*) FROM run r WHERE r.ns_id = n.id),
                         (SELECT coalesce(sum(coalesce(c.raw_bytes, octet_length(c.body))), 0)::bigint
                          FROM log_chunk c JOIN run r ON r.id = c.run_id
-                         WHERE r.ns_id = n.id AND EXISTS (SELECT FROM attempt a WHERE a.run_id = c.run_id AND a.attempt = c.attempt))
+                         WHERE r.ns_id = n.id AND EXISTS (SELECT FROM attempt a WHERE a.run_id = c.run_id AND a.attempt = c.attempt)),
+                        (SELECT coalesce(sum(f.bytes), 0)::bigint FROM artifact f JOIN run r ON r.id = f.run_id
+                         WHERE r.ns_id = n.id AND EXISTS (SELECT FROM attempt a WHERE a.run_id = f.run_id AND a.attempt = f.attempt))
                  FROM namespace n";
-    let rows: Vec<(String, i64, i64)> =
+    let rows: Vec<(String, i64, i64, i64)> =
         sqlx::query_as(query).fetch_all(&mut lab.db.connect().await).await.expect("count");
-    for (name, runs, bytes) in rows {
+    for (name, runs, bytes, files) in rows {
         let ns = Namespace::parse(&name).expect("a name");
         let stored = (runs.unsigned_abs(), bytes.unsigned_abs());
         assert_eq!(usage(lab, &ns).await, stored, "what {name} has stored");
+        assert_eq!(info(lab, &ns).await.usage.artifact_bytes, files.unsigned_abs(), "the artifacts of {name}");
     }
 }

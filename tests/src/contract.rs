@@ -1,17 +1,22 @@
 //! The use cases without the loops around them: a test moves the clock by SQL and takes the turns of the loops itself.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use tokio::sync::Mutex;
 use tstr_api::auth::Caller;
 use tstr_api::auth::keys::SigningPair;
 use tstr_api::auth::verify::Tokens;
+use tstr_api::objects::Objects;
 use tstr_api::ops::claims::{Claim, Release};
 use tstr_api::ops::{Ops, Pools};
 use tstr_api::{Config, server, turns};
+use tstr_shared::artifacts::{ArtifactNote, ArtifactPath, Blob, Collected, CollectedFile, ContentHash};
 use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::{LeaseId, RunId, RunnerId, TokenId};
 use tstr_shared::lease::{Fence, LeaseState, LeaseTimes, LeasedRun};
@@ -25,6 +30,7 @@ use tstr_shared::testdef::TestDef;
 use tstr_shared::token::Token;
 use uuid::Uuid;
 
+use crate::process::make_dir;
 use crate::{TestDb, factory};
 
 /// Replicas of the use cases on a database of their own; nothing happens in them unasked.
@@ -33,6 +39,8 @@ pub struct Lab {
     pub db: TestDb,
     /// Somebody who may do everything but execute runs.
     pub admin: Caller,
+    /// Where the contents of artifacts lie.
+    pub objects: PathBuf,
     replicas: Vec<Ops>,
     pools: Vec<Pools>,
     tokens: Tokens,
@@ -51,7 +59,8 @@ impl Lab {
         let tokens = Tokens::new(&[SigningPair::generate().expect("make a key")]);
         let conn = Mutex::new(db.connect().await);
         let admin = verified(&tokens, &[Scope::Admin], &[".*"]);
-        let mut lab = Self { db, admin, replicas: Vec::new(), pools: Vec::new(), tokens, conn };
+        let objects = make_dir("o");
+        let mut lab = Self { db, admin, objects, replicas: Vec::new(), pools: Vec::new(), tokens, conn };
         for _ in 0..replicas {
             lab.add_replica().await;
         }
@@ -62,9 +71,23 @@ impl Lab {
     /// Makes one more replica, with connections of its own.
     pub async fn add_replica(&mut self) -> usize {
         let pools = server::connect(&Config::new(self.db.dsn(), "no-key")).await.expect("connect");
-        self.replicas.push(Ops::new(pools.clone(), self.tokens.clone(), LeaseTimes::DEFAULT, b"cursors"));
+        let ops = Ops::new(pools.clone(), self.tokens.clone(), LeaseTimes::DEFAULT, b"cursors");
+        ops.keep_artifacts_in(Objects::open(&format!("file://{}", self.objects.display())).expect("a folder"));
+        self.replicas.push(ops);
         self.pools.push(pools);
         self.replicas.len() - 1
+    }
+
+    /// Makes the use cases of a server that has no place for artifacts.
+    pub fn without_artifacts(&self) -> Ops {
+        Ops::new(self.pools[0].clone(), self.tokens.clone(), LeaseTimes::DEFAULT, b"cursors")
+    }
+
+    /// Makes those of a server that keeps artifacts elsewhere.
+    pub fn with_artifacts_in(&self, objects: Objects) -> Ops {
+        let ops = self.without_artifacts();
+        ops.keep_artifacts_in(objects);
+        ops
     }
 
     /// Returns the first replica.
@@ -181,7 +204,9 @@ impl Lab {
                  'end', (SELECT jsonb_agg(to_jsonb(t)) FROM run_end t WHERE run_id = $1),
                  'attempts', (SELECT jsonb_agg(to_jsonb(t) ORDER BY attempt) FROM attempt t WHERE run_id = $1),
                  'events', (SELECT jsonb_agg(to_jsonb(t) ORDER BY at, id) FROM run_event t WHERE run_id = $1),
-                 'log', (SELECT jsonb_agg(to_jsonb(t) ORDER BY attempt, seq) FROM log_chunk t WHERE run_id = $1))",
+                 'log', (SELECT jsonb_agg(to_jsonb(t) ORDER BY attempt, seq) FROM log_chunk t WHERE run_id = $1),
+                 'artifacts', (SELECT jsonb_agg(to_jsonb(t) ORDER BY attempt, path) FROM artifact t WHERE run_id = $1),
+                 'collected', (SELECT jsonb_agg(to_jsonb(t) ORDER BY attempt) FROM collected t WHERE run_id = $1))",
             run,
         )
         .await
@@ -360,10 +385,62 @@ impl Worker {
         self.ops.append_logs(&self.caller, self.id, fence, vec![chunk]).await.map_err(|error| error.code())
     }
 
+    /// Says that artifacts are being collected; returns which of these contents are missing.
+    pub async fn find(&self, fence: Fence, contents: &[&str]) -> Result<Vec<ContentHash>, ErrorCode> {
+        let blobs = contents.iter().map(|content| blob(content.as_bytes())).collect();
+        self.ops.find_blobs(&self.caller, self.id, fence, blobs).await.map_err(|error| error.code())
+    }
+
+    /// Stores a content.
+    pub async fn put(&self, fence: Fence, content: &str) -> Result<(), ErrorCode> {
+        let pieces: Vec<&[u8]> = content.as_bytes().chunks(1 << 20).collect();
+        self.put_as(fence, blob(content.as_bytes()), &pieces).await
+    }
+
+    /// Stores a content in pieces, under the hash and the length that are said.
+    pub async fn put_as(&self, fence: Fence, said: Blob, pieces: &[&[u8]]) -> Result<(), ErrorCode> {
+        let pieces: Vec<_> = pieces.iter().map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        let pieces = futures_util::stream::iter(pieces);
+        self.ops.put_blob(&self.caller, self.id, fence, said, pieces).await.map_err(|error| error.code())
+    }
+
+    /// Records files: their paths and contents.
+    pub async fn record(&self, fence: Fence, files: &[(&str, &str)]) -> Result<(), ErrorCode> {
+        self.record_with(fence, files, Vec::new()).await
+    }
+
+    /// Records files, and what is said of others.
+    pub async fn record_with(
+        &self,
+        fence: Fence,
+        files: &[(&str, &str)],
+        notes: Vec<ArtifactNote>,
+    ) -> Result<(), ErrorCode> {
+        let file = |(path, content): &(&str, &str)| CollectedFile {
+            path: ArtifactPath::parse(path).expect("a path"),
+            blob: blob(content.as_bytes()),
+        };
+        let collected = Collected { files: files.iter().map(file).collect(), notes };
+        self.ops.record_artifacts(&self.caller, self.id, fence, collected).await.map_err(|error| error.code())
+    }
+
+    /// Stores and records files.
+    pub async fn leave(&self, fence: Fence, files: &[(&str, &str)]) {
+        for (_, content) in files {
+            self.put(fence, content).await.expect("store a content");
+        }
+        self.record(fence, files).await.expect("record the files");
+    }
+
     /// The same runner with another token.
     pub fn with(&self, caller: Caller) -> Self {
         Self { caller, ..self.clone() }
     }
+}
+
+/// Names a content.
+pub fn blob(content: &[u8]) -> Blob {
+    Blob { sha256: ContentHash(Sha256::digest(content).into()), bytes: content.len() as u64 }
 }
 
 /// An outcome that a worker may report for a result.

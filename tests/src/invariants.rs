@@ -136,6 +136,28 @@ const INVARIANTS: &[(&str, &str)] = &[
                                                   WHERE k.run_id = a.run_id AND k.attempt = a.attempt)",
     ),
     (
+        "artifacts: the files of an attempt are as many and as large as was recorded",
+        "SELECT coalesce(c.run_id, f.run_id) FROM collected c
+         FULL JOIN (SELECT run_id, attempt, count(*) AS files, sum(bytes) AS bytes FROM artifact GROUP BY run_id, attempt) f
+                ON (f.run_id, f.attempt) = (c.run_id, c.attempt)
+         WHERE (c.files, c.bytes) IS DISTINCT FROM (coalesce(f.files, 0), coalesce(f.bytes, 0))
+         UNION ALL
+         SELECT c.run_id FROM collected c
+         LEFT JOIN (SELECT run_id, attempt, artifact_files, artifact_bytes FROM attempt
+                    UNION ALL SELECT run_id, attempt, artifact_files, artifact_bytes FROM lease) a
+                ON (a.run_id, a.attempt) = (c.run_id, c.attempt)
+         WHERE (a.artifact_files, a.artifact_bytes) IS DISTINCT FROM (c.files, c.bytes)
+         UNION ALL
+         SELECT a.run_id FROM attempt a JOIN run_end e ON (e.run_id, e.attempt) = (a.run_id, a.attempt)
+         WHERE e.leased_at IS NOT NULL
+           AND (a.artifact_files, a.artifact_bytes) IS DISTINCT FROM (e.artifact_files, e.artifact_bytes)",
+    ),
+    (
+        "artifacts: what a file has for a content is stored, in its namespace",
+        "SELECT f.run_id FROM artifact f JOIN run r ON r.id = f.run_id LEFT JOIN blob b ON b.key = f.blob
+         WHERE b.stored_at IS NULL OR (b.ns_id, b.sha256, b.bytes) IS DISTINCT FROM (r.ns_id, f.sha256, f.bytes)",
+    ),
+    (
         "gates: no more runs hold a slot than there are",
         "SELECT min(r.run_id::text)::uuid FROM gated r JOIN gate g ON g.key = r.group_key
          WHERE r.group_slot IS NOT NULL GROUP BY g.key, g.slots HAVING count(*) > g.slots

@@ -7,6 +7,7 @@
 
 pub mod arena;
 pub mod balancer;
+pub mod bucket;
 pub mod checker;
 pub mod clock;
 pub mod contract;

@@ -35,6 +35,7 @@ impl Stack {
         config.bootstrap_token_file = Some(token_file.clone());
         config.no_migrate = true;
         config.lease_times = LeaseProfile::Test;
+        config.artifacts_url = Some(format!("file://{}", dir.join("artifacts").display()));
         change(&mut config);
         let mut stack = Self { db, replicas: Vec::new(), admin: String::new(), config };
         for _ in 0..replicas {
@@ -68,6 +69,12 @@ impl Stack {
     /// Returns where the gRPC API of a replica is.
     pub fn grpc_url(&self, replica: usize) -> String {
         format!("http://{}", self.replicas[replica].grpc_addr())
+    }
+
+    /// Returns the folder where the contents of artifacts lie.
+    pub fn artifacts(&self) -> std::path::PathBuf {
+        let url = self.config.artifacts_url.as_deref().unwrap_or_default();
+        url.strip_prefix("file://").expect("a folder").into()
     }
 
     /// Returns the file with the key that seals the signing keys.

@@ -9,7 +9,7 @@ use tstr_proto::v1 as pb;
 use tstr_tests::factory;
 use uuid::Uuid;
 
-use super::world::{Need, Target};
+use super::world::{ARTIFACT, Need, Target};
 
 /// How an operation comes to concern a namespace; decides what a caller reads who does not see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +70,12 @@ fn spec(name: &str) -> Option<pb::TestSpec> {
     Some(pb::TestSpec { name: name.into(), run_config: Some(run_config), ..Default::default() })
 }
 
+/// The content of the artifact that is its own path.
+fn content() -> pb::Blob {
+    let blob = tstr_tests::contract::blob(ARTIFACT.as_bytes());
+    pb::Blob { sha256: blob.sha256.0.to_vec(), bytes: blob.bytes }
+}
+
 fn fence(t: &Target) -> Option<pb::Fence> {
     Some(t.fence.into())
 }
@@ -77,7 +83,7 @@ fn fence(t: &Target) -> Option<pb::Fence> {
 /// Returns the table.
 #[rustfmt::skip]
 pub fn table() -> Vec<Row> {
-    use Need::{Finished, Lease, Nothing, OwnRun, OwnTest, OwnToken, Run, Runner, Test, Token};
+    use Need::{Artifact, Finished, Lease, Nothing, OwnRun, OwnTest, OwnToken, Run, Runner, Test, Token};
     use Reach::{Fenced, Global, Listed, Named, Object, Wished};
     vec![
         row(("get_identity", "GetIdentity"), "identity:read", Global, Nothing, nothing, |_| page::<pb::GetIdentityRequest>()),
@@ -146,6 +152,11 @@ pub fn table() -> Vec<Row> {
         row(("get_run_logs", "ReadLogs"), "runs:read", Object, Run, nothing,
             |t| pb::ReadLogsRequest { run_id: t.run.clone(), ..Default::default() }.encode_to_vec()),
 
+        row(("list_artifacts", "ListArtifacts"), "runs:read", Object, Run, nothing,
+            |t| pb::ListArtifactsRequest { run_id: t.run.clone(), attempt: 0 }.encode_to_vec()),
+        row(("get_artifact", "GetArtifact"), "runs:read", Object, Artifact, nothing,
+            |t| pb::GetArtifactRequest { run_id: t.run.clone(), path: ARTIFACT.into(), ..Default::default() }.encode_to_vec()),
+
         row(("list_runners", "ListRunners"), "runners:read", Named, Nothing, nothing,
             |t| pb::ListRunnersRequest { namespace: t.namespace.clone(), ..Default::default() }.encode_to_vec()),
         row(("get_runner", "GetRunner"), "runners:read", Object, Runner, nothing,
@@ -185,6 +196,14 @@ pub fn table() -> Vec<Row> {
                 let chunk = pb::LogChunk { seq: 0, stream: pb::Stream::Stdout.into(), offset: 0, reported_at, data: vec![b'x'], cut: 0 };
                 pb::AppendLogsRequest { runner_id: t.own_worker.clone(), fence: fence(t), chunks: vec![chunk] }.encode_to_vec()
             }),
+        row(("", "FindBlobs"), "runs:execute", Fenced, Lease, nothing,
+            |t| pb::FindBlobsRequest { runner_id: t.own_worker.clone(), fence: fence(t), blobs: vec![content()] }.encode_to_vec()),
+        row(("", "PutBlob"), "runs:execute", Fenced, Lease, nothing,
+            |t| pb::PutBlobRequest {
+                runner_id: t.own_worker.clone(), fence: fence(t), blob: Some(content()), data: ARTIFACT.into(),
+            }.encode_to_vec()),
+        row(("", "RecordArtifacts"), "runs:execute", Fenced, Lease, nothing,
+            |t| pb::RecordArtifactsRequest { runner_id: t.own_worker.clone(), fence: fence(t), ..Default::default() }.encode_to_vec()),
         row(("", "FinishRun"), "runs:execute", Fenced, Need::Started, nothing,
             |t| {
                 let outcome = pb::Outcome { result: pb::RunResult::Pass.into(), exit_code: Some(0), ..Default::default() };

@@ -11,6 +11,7 @@ use tstr_api::auth::verify::Tokens;
 use tstr_shared::ids::{LeaseId, RunId, TokenId};
 use tstr_shared::lease::Fence;
 use tstr_shared::permission::Scope;
+use tstr_shared::run::RunResult;
 use tstr_shared::selector::SelectorSources;
 use tstr_shared::token::Token;
 use tstr_tests::contract::Worker;
@@ -33,6 +34,8 @@ pub enum Need {
     OwnRun,
     /// A run that has ended.
     Finished,
+    /// A run that has left an artifact.
+    Artifact,
     /// A runner.
     Runner,
     /// A token.
@@ -63,6 +66,8 @@ pub struct Target {
     pub wished: String,
 }
 
+/// The path of an artifact, and its content.
+pub const ARTIFACT: &str = "artifact.txt";
 /// The namespace that is nowhere.
 pub const NOWHERE: &str = "nowhere";
 
@@ -96,6 +101,7 @@ struct Resident {
     worker: Worker,
     run: String,
     finished: String,
+    artifact: String,
     token: String,
 }
 
@@ -123,8 +129,14 @@ impl World {
                 .expect(201);
             world.admin.post(&tests, &factory::test("b")).await.expect(201);
             let token = world.stack.token(&[Scope::Runner], &[ns]).await;
+            let worker = world.worker(&token).await;
+            let artifact = world.admin.trigger_in(ns, "leased").await.remove(0);
+            let fence = worker.started().await;
+            worker.leave(fence, &[(ARTIFACT, ARTIFACT)]).await;
+            worker.finish(fence, RunResult::Pass).await.unwrap();
             let resident = Resident {
-                worker: world.worker(&token).await,
+                worker,
+                artifact,
                 run: world.admin.trigger_in(ns, "a").await.remove(0),
                 finished: world.admin.trigger_in(ns, "a").await.remove(0),
                 token: world.token(ns).await,
@@ -246,6 +258,7 @@ impl World {
             Need::Nothing | Need::Runner => {}
             Need::Test => target.test = "b".to_owned(),
             Need::Run => target.run.clone_from(&resident.run),
+            Need::Artifact => target.run.clone_from(&resident.artifact),
             Need::Finished => target.run.clone_from(&resident.finished),
             Need::Token => target.token.clone_from(&resident.token),
             Need::OwnTest => {

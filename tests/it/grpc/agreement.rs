@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tonic::Status;
 use tstr_proto::status::decode;
 use tstr_proto::v1 as pb;
+use tstr_shared::artifacts::{ArtifactList, ArtifactNote, NoteWhy};
 use tstr_shared::error::Problem;
 use tstr_shared::ledger::LedgerEntry;
 use tstr_shared::logs::Stream::{Stderr, Stdout};
@@ -48,7 +49,8 @@ async fn json_and_grpc_tell_the_same_of_the_same_object() {
                    "max_parallel": 2, "fail_fast": true, "soft_fail": [{"zone": "c"}]},
         "concurrency": {"policy": "queue", "group": "g", "limit": 5, "depth": 2, "overflow": "newest"},
         "cron_schedule": "*/5 1 * * 1-5", "time_zone": "America/Toronto", "catch_up": "all", "start_deadline": "1h",
-        "queue_deadline": "2h", "retry": {"on_fail": 1, "on_infrastructure": 0}, "limits": {"log": "1MiB"},
+        "queue_deadline": "2h", "retry": {"on_fail": 1, "on_infrastructure": 0}, "limits": {"log": "1MiB", "artifacts": "2MiB"},
+        "artifacts": {"paths": ["/tstr/out/*.xml"], "report": "required"},
         "at_most_once": true, "priority": "high", "paused": false
     });
     admin.register(&everything).await;
@@ -57,6 +59,10 @@ async fn json_and_grpc_tell_the_same_of_the_same_object() {
     for result in [RunResult::Fail, RunResult::Pass] {
         let fence = worker.running().await;
         worker.write(fence, &[(Stdout, b"out"), (Stderr, b"err")]).await;
+        worker.leave(fence, &[("out/a.xml", "<a/>"), ("b.txt", "text")]).await;
+        let mut note = ArtifactNote::new(NoteWhy::TooLarge).with_detail("why");
+        note.add("core", 1 << 40);
+        worker.record_with(fence, &[("out/a.xml", "<a/>"), ("b.txt", "text")], vec![note]).await.unwrap();
         worker.finish(fence, result).await.unwrap();
     }
     // The first run may not be the first claimed.
@@ -105,6 +111,14 @@ async fn json_and_grpc_tell_the_same_of_the_same_object() {
         data.list_runs(pb::ListRunsRequest { namespace: NS.into(), ..Default::default() }).await.unwrap().into_inner();
     let runs: Vec<Run> = message.runs.into_iter().map(|run| run.try_into().unwrap()).collect();
     agree(json_of(&format!("/api/v1/namespaces/{NS}/runs")).await["items"].clone(), runs);
+    for (attempt, query) in [(0, ""), (1, "?attempt=1"), (3, "?attempt=3")] {
+        let asked = pb::ListArtifactsRequest { run_id: done.clone(), attempt };
+        let message = data.list_artifacts(asked).await.unwrap().into_inner();
+        agree(
+            json_of(&format!("/api/v1/runs/{done}/artifacts{query}")).await,
+            ArtifactList::try_from(message).unwrap(),
+        );
+    }
     let message = data.get_namespace(pb::GetNamespaceRequest { namespace: NS.into() }).await.unwrap().into_inner();
     agree(
         json_of(&format!("/api/v1/namespaces/{NS}")).await,

@@ -16,6 +16,52 @@ use super::{Peer, refused};
 const NS: &str = "default";
 
 #[tokio::test]
+async fn artifacts_come_in_pieces_with_what_they_are_first() {
+    let stack = Stack::start().await;
+    let admin = stack.admin();
+    admin.register(&factory::test("a")).await;
+    let worker = Worker::register(&stack, 0, "w").await;
+    let run_id = admin.trigger("a").await.remove(0);
+    let fence = worker.running().await;
+    let large = "0123456789".repeat(300_000);
+    worker.leave(fence, &[("large.txt", &large), ("empty", "")]).await;
+    worker.finish(fence, RunResult::Pass).await.unwrap();
+    let mut data = Peer::admin(&stack).await.data();
+    let get = |path: &str, offset, length| pb::GetArtifactRequest {
+        run_id: run_id.clone(),
+        attempt: 0,
+        path: path.into(),
+        offset,
+        length,
+    };
+    for (path, offset, length, expected) in [
+        ("large.txt", 0, None, large.as_str()),
+        ("large.txt", 2_999_995, None, "56789"),
+        ("large.txt", 1_000_001, Some(4), "1234"),
+        ("large.txt", 2_999_999, Some(u64::MAX), "9"),
+        ("large.txt", 3_000_000, None, ""),
+        ("large.txt", u64::MAX, None, ""),
+        ("empty", 0, None, ""),
+    ] {
+        let mut pieces = data.get_artifact(get(path, offset, length)).await.unwrap().into_inner();
+        let first = pieces.message().await.unwrap().unwrap();
+        let artifact = first.artifact.clone().unwrap();
+        assert_eq!((artifact.path.as_str(), artifact.sha256.len()), (path, 64));
+        let (mut read, mut next) = (Vec::new(), Some(first));
+        while let Some(piece) = next {
+            assert!(piece.data.len() <= 1 << 20, "{}", piece.data.len());
+            read.extend_from_slice(&piece.data);
+            next = pieces.message().await.unwrap();
+        }
+        assert!(read == expected.as_bytes(), "{path} from {offset}: {} bytes", read.len());
+    }
+    refused(data.get_artifact(get("none", 0, None)).await, Code::NotFound, ErrorCode::NotFound);
+    refused(data.get_artifact(get("../x", 0, None)).await, Code::NotFound, ErrorCode::NotFound);
+    let problem = refused(data.get_artifact(get("", 0, None)).await, Code::InvalidArgument, ErrorCode::Invalid);
+    assert_eq!(problem.errors[0].pointer, "/path");
+}
+
+#[tokio::test]
 async fn namespaces_and_tests_are_listed_in_pages_and_read() {
     let stack = Stack::start().await;
     let admin = stack.admin();

@@ -112,6 +112,69 @@ async fn a_run_goes_over_the_wire_from_claim_to_result() {
 }
 
 #[tokio::test]
+async fn artifacts_go_over_the_wire_and_a_fault_is_told_by_its_place() {
+    let stack = Stack::start().await;
+    let admin = stack.admin();
+    admin.register(&factory::test("a")).await;
+    let mut runner = Peer::of(&stack, &[Scope::Runner], &["default"]).await.runner();
+    let wish = register("w");
+    runner.register_runner(wish.clone()).await.unwrap();
+    let id = admin.trigger("a").await.remove(0);
+    let leased = runner.claim_runs(claim(&wish.id)).await.unwrap().into_inner().runs.remove(0);
+    assert_eq!((leased.artifact_limit_bytes, leased.artifact_paths.len()), (256 << 20, 0));
+    let (runner_id, fence) = (wish.id.clone(), leased.fence);
+    let blob = |content: &[u8]| {
+        let blob = tstr_tests::contract::blob(content);
+        pb::Blob { sha256: blob.sha256.0.to_vec(), bytes: blob.bytes }
+    };
+    let find = |blobs| pb::FindBlobsRequest { runner_id: runner_id.clone(), fence: fence.clone(), blobs };
+    let missing = runner.find_blobs(find(vec![blob(b"abc"), blob(b"")])).await.unwrap().into_inner().missing;
+    assert_eq!(missing.len(), 2);
+    let first = |content: &[u8], data: &[u8]| pb::PutBlobRequest {
+        runner_id: runner_id.clone(),
+        fence: fence.clone(),
+        blob: Some(blob(content)),
+        data: data.to_vec(),
+    };
+    let more = |data: &[u8]| pb::PutBlobRequest { data: data.to_vec(), ..Default::default() };
+    let send = |messages: Vec<pb::PutBlobRequest>| tokio_stream::iter(messages);
+    for _ in 0..2 {
+        runner.put_blob(send(vec![first(b"abc", b"a"), more(b"b"), more(b"c")])).await.unwrap();
+    }
+    runner.put_blob(send(vec![first(b"", b"")])).await.unwrap();
+    let refusal = runner.put_blob(send(vec![])).await;
+    refused(refusal, Code::InvalidArgument, ErrorCode::Malformed);
+    let wrong = runner.put_blob(send(vec![first(b"abcd", b"abc")])).await;
+    assert_eq!(refused(wrong, Code::InvalidArgument, ErrorCode::Invalid).errors[0].pointer, "/blob");
+    let nameless = pb::PutBlobRequest { blob: None, ..first(b"", b"") };
+    let problem = refused(runner.put_blob(send(vec![nameless])).await, Code::InvalidArgument, ErrorCode::Invalid);
+    assert_eq!(problem.errors[0].pointer, "/blob");
+    let short = pb::Blob { sha256: vec![0; 31], bytes: 1 };
+    let problem = refused(runner.find_blobs(find(vec![short])).await, Code::InvalidArgument, ErrorCode::Invalid);
+    assert_eq!(problem.errors[0].pointer, "/blobs/0/sha256");
+
+    let file = |path: &str, content: &[u8]| pb::CollectedFile { path: path.into(), blob: Some(blob(content)) };
+    let record = |files| pb::RecordArtifactsRequest {
+        runner_id: runner_id.clone(),
+        fence: fence.clone(),
+        files,
+        notes: Vec::new(),
+    };
+    for (bad, place) in
+        [("../x", "/files/1/path"), ("/x", "/files/1/path"), ("a//b", "/files/1/path"), ("", "/files/1/path")]
+    {
+        let bad = runner.record_artifacts(record(vec![file("a", b"abc"), file(bad, b"abc")])).await;
+        assert_eq!(refused(bad, Code::InvalidArgument, ErrorCode::Invalid).errors[0].pointer, place);
+    }
+    let unknown = runner.record_artifacts(record(vec![file("a", b"unknown")])).await;
+    refused(unknown, Code::FailedPrecondition, ErrorCode::Conflict);
+    runner.record_artifacts(record(vec![file("a", b"abc"), file("e", b"")])).await.unwrap();
+    let listed = admin.get(&format!("/api/v1/runs/{id}/artifacts")).await.expect(200);
+    assert_eq!((&listed["files"], &listed["bytes"], &listed["attempt"]), (&2.into(), &3.into(), &1.into()));
+    assert_eq!(admin.get(&format!("/api/v1/runs/{id}/artifacts/a")).await.text(), "abc");
+}
+
+#[tokio::test]
 async fn a_lease_is_given_back_and_the_run_waits_again() {
     let stack = Stack::start().await;
     let admin = stack.admin();

@@ -1,6 +1,7 @@
 //! The JSON API as its clients see it: one file per resource, each with what works, what is invalid, what is forbidden
 //! and what a foreign namespace looks like.
 
+mod artifacts;
 mod idempotency;
 mod lasting;
 mod logs;

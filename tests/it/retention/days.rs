@@ -14,7 +14,7 @@ use tstr_tests::{Stack, factory};
 
 use super::*;
 
-const TABLES: [&str; 5] = ["run", "run_end", "attempt", "run_event", "log_chunk"];
+const TABLES: [&str; 7] = ["run", "run_end", "attempt", "run_event", "log_chunk", "artifact", "collected"];
 
 /// Reads the log of a run as far as it goes.
 pub async fn log_of(lab: &Lab, run: RunId) -> Result<Vec<u8>, ErrorCode> {
@@ -187,7 +187,7 @@ async fn logs_go_before_runs_and_the_api_says_so() {
     assert_eq!(admin.get(&format!("/api/v1/runs/{silent}/logs")).await.status, 200);
     assert_eq!(admin.get(&format!("/api/v1/runs/{spoken}/logs?attempt=2")).await.status, 200);
     let space = admin.get("/api/v1/namespaces/default").await.expect(200);
-    assert_eq!(space["usage"], json!({"runs": 2, "log_bytes": 0}));
+    assert_eq!(space["usage"], json!({"runs": 2, "log_bytes": 0, "artifact_bytes": 0}));
     // A retry has a log of its own.
     turns::keep_house(stack.replica(0).ops()).await.unwrap();
     let again = admin.post(&format!("/api/v1/runs/{spoken}/retry"), &json!({})).await.expect(201);
@@ -269,7 +269,14 @@ pub async fn back_by(lab: &Lab, days: i32) {
     );
     lab.execute(&moved).await.unwrap();
     lab.execute(&format!("SELECT ensure_partitions(id_day(id) - {days}, id_day(id) - {days}) FROM run")).await.unwrap();
-    for (table, id) in [("run", "id"), ("run_end", "run_id"), ("attempt", "run_id"), ("log_chunk", "run_id")] {
+    for (table, id) in [
+        ("run", "id"),
+        ("run_end", "run_id"),
+        ("attempt", "run_id"),
+        ("log_chunk", "run_id"),
+        ("artifact", "run_id"),
+        ("collected", "run_id"),
+    ] {
         lab.execute(&format!("UPDATE {table} SET {id} = moved({id})")).await.unwrap();
     }
     let earlier = ["leased_at", "started_at", "finished_at"].map(|at| format!("{at} = {at} - interval '{days} days'"));

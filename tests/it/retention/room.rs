@@ -150,7 +150,11 @@ async fn a_namespace_with_too_many_bytes_of_logs_makes_no_new_runs() {
     worker.finish(fence, RunResult::Pass).await.unwrap();
     assert_eq!(usage(&lab, &default()).await.1, 8);
     let refused = lab.ops().trigger(&lab.admin, &default(), "t", TriggerRun::default(), None).await.unwrap_err();
-    assert!(refused.message().contains("8 bytes of logs stored of at most 5 (max_bytes)"), "{}", refused.message());
+    assert!(
+        refused.message().contains("8 bytes of logs and artifacts stored of at most 5 (max_bytes)"),
+        "{}",
+        refused.message()
+    );
     max(None).await;
     tries.go_through().await;
     // Another namespace has its own.
@@ -202,7 +206,12 @@ async fn the_api_says_that_it_has_no_room_and_the_metrics_how_much_there_is() {
     assert_eq!(problem["retryable"], true);
     assert!(problem["detail"].as_str().unwrap().contains("of at most 1 bytes"), "{problem}");
     let metrics = admin.get("/metrics").await.text();
-    for name in ["tstr_database_bytes ", "tstr_storage_full ", "tstr_namespace_log_bytes{namespace=\"default\"} "] {
+    for name in [
+        "tstr_database_bytes ",
+        "tstr_storage_full ",
+        "tstr_namespace_log_bytes{namespace=\"default\"} ",
+        "tstr_namespace_artifact_bytes{namespace=\"default\"} ",
+    ] {
         assert!(metrics.contains(name), "{name} in {metrics}");
     }
     // Reading, registering and what is under way need no room.
@@ -223,7 +232,7 @@ async fn how_long_things_are_kept_is_told_and_checked() {
     let path = "/api/v1/namespaces/default";
     let told = admin.get(path).await.expect(200);
     assert_eq!(told["retention"], json!({"runs_days": 90, "logs_days": 30}));
-    assert_eq!(told["usage"], json!({"runs": 0, "log_bytes": 0}));
+    assert_eq!(told["usage"], json!({"runs": 0, "log_bytes": 0, "artifact_bytes": 0}));
     let told = admin.patch(path, &json!({"retention": {"logs_days": 7}})).await.expect(200);
     assert_eq!(told["retention"], json!({"runs_days": 90, "logs_days": 7}));
     let told = admin.patch(path, &json!({"quotas": {"max_bytes": 9}})).await.expect(200);

@@ -79,6 +79,7 @@ impl Arena {
             namespace: one["name"].as_str().expect("a name").to_owned(),
             runs: number(&one["usage"]["runs"]),
             log_bytes: number(&one["usage"]["log_bytes"]),
+            artifact_bytes: number(&one["usage"]["artifact_bytes"]),
         }));
     }
 
@@ -105,7 +106,7 @@ impl Arena {
             Known::Refused(_) | Known::Unknown => None,
         });
         for run in known.take(5) {
-            for path in ["", "/logs", "/events"] {
+            for path in ["", "/logs", "/events", "/artifacts"] {
                 let answer = stranger.get(&format!("/api/v1/runs/{run}{path}")).await;
                 if answer.status.is_success() {
                     runs.push(run);

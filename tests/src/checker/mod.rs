@@ -72,6 +72,8 @@ pub struct Summary {
     pub runs: i64,
     /// How many bytes of logs.
     pub log_bytes: i64,
+    /// How many bytes of artifacts.
+    pub artifact_bytes: i64,
 }
 
 /// What was seen from outside of the database.
@@ -148,7 +150,9 @@ async fn rows_of(conn: &mut PgConnection, runs: &[Uuid]) -> Vec<String> {
                  'attempts', (SELECT jsonb_agg(to_jsonb(t) ORDER BY attempt) FROM attempt t WHERE run_id = $1),
                  'events', (SELECT jsonb_agg(to_jsonb(t) ORDER BY at, id) FROM run_event t WHERE run_id = $1),
                  'log', (SELECT jsonb_agg(jsonb_build_array(attempt, seq, stream, start, coalesce(raw_bytes, octet_length(body)))
-                                          ORDER BY attempt, seq) FROM log_chunk t WHERE run_id = $1))",
+                                          ORDER BY attempt, seq) FROM log_chunk t WHERE run_id = $1),
+                 'artifacts', (SELECT jsonb_agg(jsonb_build_array(attempt, path, bytes, blob)) FROM artifact t WHERE run_id = $1),
+                 'collected', (SELECT jsonb_agg(to_jsonb(t) ORDER BY attempt) FROM collected t WHERE run_id = $1))",
         )
         .bind(run)
         .fetch_one(&mut *conn)

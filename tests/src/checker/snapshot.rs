@@ -18,6 +18,15 @@ const FIXED: &[(&str, &str)] = &[
                               FROM log_chunk k WHERE k.run_id = a.run_id AND k.attempt = a.attempt), ''))
          FROM attempt a",
     ),
+    (
+        "I2",
+        "SELECT 'the artifacts of attempt ' || a.attempt || ' of ' || a.run_id,
+                md5(coalesce((SELECT string_agg(f.path || ' ' || encode(f.sha256, 'hex') || ' ' || f.bytes, ',' ORDER BY f.path)
+                              FROM artifact f WHERE f.run_id = a.run_id AND f.attempt = a.attempt), '')
+                    || coalesce((SELECT c.notes::text
+                                 FROM collected c WHERE c.run_id = a.run_id AND c.attempt = a.attempt), ''))
+         FROM attempt a",
+    ),
     ("I5", "SELECT 'the creation of ' || id, md5(t::text) FROM run t"),
     (
         "I5",

@@ -72,19 +72,22 @@ const RULES: &[(&str, &str)] = &[
     ),
     (
         // A day may have sums and no run; then there is no run to be shown.
-        "I16: the sums of a namespace and a day are those of its runs and their logs",
+        "I16: the sums of a namespace and a day are those of its runs, their logs and their artifacts",
         "SELECT coalesce(k.run, '00000000-0000-0000-0000-000000000000') FROM
-             (SELECT ns_id, day, sum(runs) AS runs, sum(log_bytes) AS bytes
-              FROM (SELECT ns_id, day, runs, log_bytes FROM usage
-                    UNION ALL SELECT ns_id, day, runs, log_bytes FROM usage_delta) u
+             (SELECT ns_id, day, sum(runs) AS runs, sum(log_bytes) AS bytes, sum(artifact_bytes) AS files
+              FROM (SELECT ns_id, day, runs, log_bytes, artifact_bytes FROM usage
+                    UNION ALL SELECT ns_id, day, runs, log_bytes, artifact_bytes FROM usage_delta) u
               GROUP BY ns_id, day) s
          FULL JOIN
              (SELECT r.ns_id, id_day(r.id) AS day, count(*) AS runs, min(r.id::text)::uuid AS run,
-                     coalesce(sum((SELECT sum(stdout_bytes + stderr_bytes) FROM attempt a WHERE a.run_id = r.id)), 0) AS bytes
+                     coalesce(sum((SELECT sum(stdout_bytes + stderr_bytes) FROM attempt a WHERE a.run_id = r.id)), 0) AS bytes,
+                     coalesce(sum((SELECT sum(f.bytes) FROM artifact f JOIN attempt a USING (run_id, attempt)
+                                   WHERE f.run_id = r.id)), 0) AS files
               FROM run r GROUP BY 1, 2) k ON k.ns_id = s.ns_id AND k.day = s.day
          LEFT JOIN usage g ON g.ns_id = s.ns_id AND g.day = s.day
          WHERE coalesce(s.runs, 0) <> coalesce(k.runs, 0)
-            OR coalesce(s.bytes, 0) <> coalesce(k.bytes, 0) AND g.logs_removed_at IS NULL",
+            OR (coalesce(s.bytes, 0), coalesce(s.files, 0)) <> (coalesce(k.bytes, 0), coalesce(k.files, 0))
+               AND g.logs_removed_at IS NULL",
     ),
 ];
 
@@ -135,17 +138,19 @@ pub(super) async fn foreign(conn: &mut PgConnection, seen: &[Seen]) -> Vec<Viola
 pub(super) async fn miscounted(conn: &mut PgConnection, told: &[Summary]) -> Vec<Violation> {
     let mut wrong = Vec::new();
     for one in told {
-        let (runs, log_bytes): (i64, i64) = sqlx::query_as(
-            "SELECT count(*), coalesce(sum(b.bytes), 0)::bigint FROM run r JOIN namespace n ON n.id = r.ns_id
-             CROSS JOIN LATERAL (SELECT sum(stdout_bytes + stderr_bytes) AS bytes FROM attempt WHERE run_id = r.id) b
+        let (runs, log_bytes, artifact_bytes): (i64, i64, i64) = sqlx::query_as(
+            "SELECT count(*), coalesce(sum(b.bytes), 0)::bigint, coalesce(sum(b.files), 0)::bigint
+             FROM run r JOIN namespace n ON n.id = r.ns_id
+             CROSS JOIN LATERAL (SELECT sum(stdout_bytes + stderr_bytes) AS bytes, sum(artifact_bytes) AS files
+                                 FROM attempt WHERE run_id = r.id) b
              WHERE n.name = $1",
         )
         .bind(&one.namespace)
         .fetch_one(&mut *conn)
         .await
         .expect("count the runs");
-        if (one.runs, one.log_bytes) != (runs, log_bytes) {
-            wrong.push(format!("{one:?}, and there are {runs} runs with {log_bytes} bytes"));
+        if (one.runs, one.log_bytes, one.artifact_bytes) != (runs, log_bytes, artifact_bytes) {
+            wrong.push(format!("{one:?}, and there are {runs} runs with {log_bytes} and {artifact_bytes} bytes"));
         }
     }
     match wrong.is_empty() {
