@@ -113,6 +113,36 @@ impl Wire {
         Ok((next.next_seq, next.stdout))
     }
 
+    /// Stores a content that is small.
+    pub async fn put(&self, fence: &pb::Fence, content: &[u8]) -> Result<(), Refused> {
+        let put = pb::PutBlobRequest {
+            runner_id: self.runner.clone(),
+            fence: Some(fence.clone()),
+            blob: Some(content_of(content)),
+            data: content.to_vec(),
+        };
+        self.client.clone().put_blob(tokio_stream::iter([put])).await.map(drop).map_err(word)
+    }
+
+    /// Records files with these paths and contents.
+    pub async fn record(&self, fence: &pb::Fence, files: Vec<(String, pb::Blob)>) -> Result<(), Refused> {
+        let file = |(path, blob)| pb::CollectedFile { path, blob: Some(blob) };
+        let record = pb::RecordArtifactsRequest {
+            runner_id: self.runner.clone(),
+            fence: Some(fence.clone()),
+            files: files.into_iter().map(file).collect(),
+            notes: Vec::new(),
+        };
+        self.client.clone().record_artifacts(record).await.map(drop).map_err(word)
+    }
+
+    /// Gives a lease back.
+    pub async fn release(&self, fence: &pb::Fence) -> Result<(), Refused> {
+        let release =
+            pb::ReleaseRunRequest { runner_id: self.runner.clone(), fence: Some(fence.clone()), ..Default::default() };
+        self.client.clone().release_run(release).await.map(drop).map_err(word)
+    }
+
     /// Reports a result, with a log of these bytes on the standard output.
     pub async fn finish(&self, fence: &pb::Fence, result: pb::RunResult, log: &[u8]) -> Result<bool, Refused> {
         use sha2::{Digest, Sha256};
@@ -133,4 +163,10 @@ impl Wire {
         let answer = self.client.clone().finish_run(finish).await.map_err(word)?.into_inner();
         Ok(answer.missing_from.is_none())
     }
+}
+
+/// Names a content.
+pub fn content_of(content: &[u8]) -> pb::Blob {
+    let blob = tstr_tests::contract::blob(content);
+    pb::Blob { sha256: blob.sha256.0.to_vec(), bytes: blob.bytes }
 }

@@ -18,7 +18,7 @@ use crate::checker::{Cancel, Evidence, Snapshot, boot_nanos};
 use crate::driver::Driver;
 use crate::postgres::Postgres;
 use crate::process::{command, make_dir, run};
-use crate::replica::{Replica, token_file};
+use crate::replica::{Replica, artifacts, token_file};
 use crate::room::Room;
 use crate::runner::{Runner, Site};
 use crate::sightings::Watcher;
@@ -282,6 +282,11 @@ impl Arena {
     /// Returns the file with the administrator's token.
     pub fn token_file(&self) -> PathBuf {
         token_file(&self.dir)
+    }
+
+    /// Returns the folder with the contents of artifacts.
+    pub fn artifacts(&self) -> PathBuf {
+        artifacts(&self.dir)
     }
 
     /// Reads one JSON value.

@@ -15,6 +15,7 @@ pub mod ctl;
 pub mod db;
 pub mod driver;
 pub mod factory;
+pub mod forge;
 pub mod images;
 pub mod invariants;
 pub mod leftovers;

@@ -34,6 +34,7 @@ impl Replica {
         start.args(["api", "--json-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--lease-times", lease_times]);
         start.arg("--key-file").arg(dir.join("key")).arg("--bootstrap-token-file").arg(token_file(dir));
         start.env("TSTR_PG_DSN", dsn).env("RUST_LOG", "info");
+        start.env("TSTR_ARTIFACTS_URL", format!("file://{}", artifacts(dir).display()));
         let log = dir.join(format!("api-{}.log", uuid::Uuid::new_v4().simple()));
         let mut process = Process::start(start, log);
         let (json, grpc) = eventually("a replica serves", Duration::from_secs(30), async || {
@@ -43,6 +44,11 @@ impl Replica {
         .await;
         Self { process, json, grpc }
     }
+}
+
+/// Where replicas keep artifacts.
+pub fn artifacts(dir: &Path) -> PathBuf {
+    dir.join("artifacts")
 }
 
 /// Where the first replica writes the administrator's token.

@@ -12,7 +12,7 @@ const LIMIT: usize = 128 << 20;
 /// How long a run may take that writes so much, from its trigger to its end.
 const WITHIN: Duration = Duration::from_secs(60);
 /// The most memory that a worker or a replica may ever have had, in KiB.
-const MOST_KIB: u64 = 128 << 10;
+pub const MOST_KIB: u64 = 128 << 10;
 
 /// Returns the most memory that a process ever had, in KiB.
 fn peak(pid: u32) -> u64 {
@@ -22,7 +22,7 @@ fn peak(pid: u32) -> u64 {
 }
 
 /// Finds the program behind `setpriv`, which execs it: the process is the one that was started.
-fn peaks(arena: &mut Arena) -> Vec<(String, u64)> {
+pub fn peaks(arena: &mut Arena) -> Vec<(String, u64)> {
     let mut found = vec![("the worker".to_owned(), peak(arena.posts[0].runner().process.pid()))];
     for (index, replica) in arena.replicas.iter().flatten().enumerate() {
         found.push((format!("replica {index}"), peak(replica.process.pid())));
