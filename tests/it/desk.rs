@@ -249,3 +249,36 @@ async fn a_claim_that_is_tried_again_while_the_first_try_waits_is_given_the_runs
         sqlx::query_scalar("SELECT count(*) FROM lease").fetch_one(&mut stack.db.connect().await).await.unwrap();
     assert_eq!(held, 2, "what was wanted once is given once");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_claims_at_once_read_the_namespaces_once() {
+    const CLAIMS: usize = 5_000;
+    let stack = prepared(1).await;
+    let worker = Worker::register(&stack, 0, "w").await;
+    let mut own = stack.db.connect().await;
+    // Whoever reads this table reads all of it.
+    let mut reads = async || -> i64 {
+        own.execute("SELECT pg_stat_clear_snapshot()").await.unwrap();
+        let scans = "SELECT seq_scan + idx_scan FROM pg_stat_user_tables WHERE relname = 'namespace'";
+        sqlx::query_scalar(scans).fetch_one(&mut own).await.unwrap()
+    };
+    // What a backend has counted is told when it has been idle for ten seconds, at the latest.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let before = reads().await;
+    let mut claims = JoinSet::new();
+    for _ in 0..CLAIMS {
+        let worker = worker.clone();
+        claims.spawn(async move {
+            let (runner_id, claim_id) = (worker.id, uuid::Uuid::new_v4());
+            let claim =
+                Claim { runner_id, max: 1, wait: Duration::from_millis(10), claim_id, only_repeat: false, first: true };
+            worker.ops.claim(&worker.caller, claim).await.map(|runs| runs.len())
+        });
+    }
+    while let Some(done) = claims.join_next().await {
+        assert_eq!(done.unwrap().unwrap(), 0);
+    }
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let read = reads().await - before;
+    assert!(read < 200, "the namespaces were read {read} times");
+}

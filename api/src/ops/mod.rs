@@ -40,7 +40,7 @@ pub mod vitals;
 pub mod wake;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -57,7 +57,7 @@ pub use self::idempotency::IdempotencyKey;
 use crate::auth::Caller;
 use crate::auth::access::{Access, System};
 use crate::auth::verify::Tokens;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::objects::Objects;
 use crate::store::claims::OwnLease;
 use crate::store::namespaces::NamespaceRow;
@@ -109,6 +109,8 @@ struct Inner {
     finishes: combine::Combiners<claims::Report, Option<LogOffsets>>,
     beats: combine::Combiners<beats::Beat, Option<beats::Heartbeat>>,
     namespaces: RwLock<NamespaceCache>,
+    /// Whoever has it reads the namespaces; the others wait for what that one finds.
+    namespaces_turn: tokio::sync::Mutex<()>,
     days: Mutex<HashSet<NaiveDate>>,
     seen: Mutex<Seen>,
     clock: clock::DatabaseClock,
@@ -137,7 +139,12 @@ struct Seen {
 #[derive(Default)]
 struct NamespaceCache {
     rows: Arc<Vec<NamespaceRow>>,
+    /// From before they were read.
     read_at: Option<Instant>,
+    /// When they could not be read the last time.
+    failed_at: Option<Instant>,
+    /// How often they were changed here.
+    changes: u64,
 }
 
 /// How many starts, or ends, of runs one transaction carries at most.
@@ -166,6 +173,7 @@ impl Ops {
             finishes: combine::Combiners::new(MOST_COMBINED, COMBINED_AT_ONCE),
             beats: combine::Combiners::new(beats::MOST, COMBINED_AT_ONCE).gathering(beats::GATHER),
             namespaces: RwLock::default(),
+            namespaces_turn: tokio::sync::Mutex::default(),
             days: Mutex::default(),
             seen: Mutex::default(),
             clock: clock::DatabaseClock::default(),
@@ -200,7 +208,7 @@ impl Ops {
         let mut conn = self.db().acquire().await?;
         match store::housekeeping::check(&mut conn).await? {
             true => Ok(()),
-            false => Err(crate::error::Error::unavailable(anyhow::anyhow!("the database is read-only"))),
+            false => Err(Error::unavailable(anyhow::anyhow!("the database is read-only"))),
         }
     }
 
@@ -268,16 +276,38 @@ impl Ops {
     }
 
     async fn namespace_rows(&self, fresh: bool) -> Result<Arc<Vec<NamespaceRow>>> {
-        if let Ok(cache) = self.0.namespaces.read()
-            && !fresh
-            && cache.read_at.is_some_and(|at| at.elapsed() < NAMESPACES_FRESH)
-        {
-            return Ok(cache.rows.clone());
+        let asked = Instant::now();
+        let known = || {
+            let cache = self.0.namespaces.read().unwrap_or_else(PoisonError::into_inner);
+            let is_good = |at: Instant| if fresh { at >= asked } else { at.elapsed() < NAMESPACES_FRESH };
+            cache.read_at.is_some_and(is_good).then(|| cache.rows.clone())
+        };
+        if let Some(rows) = known() {
+            return Ok(rows);
         }
-        let mut conn = self.0.pools.beat.acquire().await?;
-        let rows = Arc::new(store::namespaces::all(&mut conn).await?);
-        if let Ok(mut cache) = self.0.namespaces.write() {
-            *cache = NamespaceCache { rows: rows.clone(), read_at: Some(Instant::now()) };
+        // Thousands may ask at once, and the connections are those that heartbeats need.
+        let _turn = self.0.namespaces_turn.lock().await;
+        if let Some(rows) = known() {
+            return Ok(rows);
+        }
+        let changes = {
+            let cache = self.0.namespaces.read().unwrap_or_else(PoisonError::into_inner);
+            // Nobody waits for as many failures as there were people before him.
+            if cache.failed_at.is_some_and(|at| at >= asked) {
+                return Err(Error::unavailable(anyhow::anyhow!("the namespaces could not be read")));
+            }
+            cache.changes
+        };
+        let began = Instant::now();
+        let read = async {
+            let mut conn = self.0.pools.beat.acquire().await?;
+            store::namespaces::all(&mut conn).await
+        };
+        let read = read.await;
+        let mut cache = self.0.namespaces.write().unwrap_or_else(PoisonError::into_inner);
+        let rows = Arc::new(read.inspect_err(|_| cache.failed_at = Some(Instant::now()))?);
+        if cache.changes == changes {
+            (cache.rows, cache.read_at) = (rows.clone(), Some(began));
         }
         Ok(rows)
     }
@@ -285,6 +315,7 @@ impl Ops {
     fn forget_namespaces(&self) {
         if let Ok(mut cache) = self.0.namespaces.write() {
             cache.read_at = None;
+            cache.changes += 1;
         }
     }
 
