@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -64,9 +64,10 @@ pub async fn run(bench: &Bench) -> Result<Found> {
     }
     let (db, own) = cores().await;
     let mib = api.resident_mib()?;
-    ensure!(claims.try_join_next().is_none(), "a claim was not answered");
-    ensure!(beats.try_join_next().is_none(), "a heartbeat was not answered");
-    let count = claims.len();
+    let (count, refused) = (claims.len(), claims.try_join_next().or_else(|| beats.try_join_next()));
+    if let Some(refused) = refused {
+        refused?.context("a claim or a heartbeat was not answered")?;
+    }
     claims.shutdown().await;
     beats.shutdown().await;
     drop(conn);
