@@ -1,5 +1,12 @@
 -- The schema that the migrations make, for reviewers. Written by ./scripts/gen; never edited.
 
+CREATE FUNCTION public.cases_of(run uuid, nth smallint) RETURNS jsonb
+    LANGUAGE plpgsql STABLE STRICT
+    AS $$
+BEGIN
+    RETURN (SELECT j.counts FROM judged j WHERE j.run_id = run AND j.attempt = nth);
+END $$;
+
 CREATE FUNCTION public.config_of(run uuid) RETURNS bigint
     LANGUAGE plpgsql STABLE STRICT
     AS $$
@@ -23,8 +30,7 @@ DECLARE
     suffix text := '_' || to_char(day, 'YYYYMMDD');
     low uuid := id_floor(day::timestamp AT TIME ZONE 'UTC');
     high uuid := id_floor((day + 1)::timestamp AT TIME ZONE 'UTC');
-    parents text[] := CASE WHEN only_logs THEN ARRAY['log_chunk', 'artifact', 'collected']
-                           ELSE ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk', 'artifact', 'collected'] END;
+    parents text[] := CASE WHEN only_logs THEN tables_of_logs() ELSE tables_of_runs() END;
     late uuid[];
     stays uuid[];
     parent text;
@@ -151,7 +157,7 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock(7478111, 1);
     FOR day IN SELECT generate_series(first, last, interval '1 day')::date LOOP
-        FOREACH parent IN ARRAY ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk', 'artifact', 'collected'] LOOP
+        FOREACH parent IN ARRAY tables_of_runs() LOOP
             child := parent || '_' || to_char(day, 'YYYYMMDD');
             CONTINUE WHEN to_regclass(child) IS NOT NULL;
             EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', child, parent);
@@ -283,6 +289,14 @@ BEGIN
     ) last;
 END $$;
 
+CREATE FUNCTION public.tables_of_logs() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY['log_chunk'::text, 'artifact'::text, 'collected'::text];
+
+CREATE FUNCTION public.tables_of_runs() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY['run'::text, 'run_end'::text, 'attempt'::text, 'run_event'::text, 'log_chunk'::text, 'artifact'::text, 'collected'::text, 'report'::text, 'report_case'::text, 'judged'::text];
+
 CREATE FUNCTION public.unfolded_storage(namespaces integer[]) RETURNS TABLE(ns_id integer, runs bigint, log_bytes bigint, artifact_bytes bigint)
     LANGUAGE plpgsql STABLE
     SET enable_seqscan TO 'off'
@@ -366,6 +380,18 @@ CREATE TABLE public.cancel_order (
     actor text NOT NULL,
     message text NOT NULL,
     ordered_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+CREATE TABLE public.case_key (
+    case_id uuid NOT NULL,
+    ns_id integer NOT NULL,
+    test_id uuid NOT NULL,
+    suite jsonb NOT NULL,
+    classname text,
+    name text NOT NULL,
+    file text,
+    own_id text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 CREATE TABLE public.class (
@@ -471,6 +497,14 @@ CREATE TABLE public.idempotency (
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
+CREATE TABLE public.judged (
+    run_id uuid NOT NULL,
+    attempt smallint NOT NULL,
+    counts jsonb,
+    body jsonb NOT NULL
+)
+PARTITION BY RANGE (run_id);
+
 CREATE TABLE public.keep (
     run_id uuid NOT NULL,
     ns_id integer NOT NULL,
@@ -571,6 +605,20 @@ CREATE TABLE public.paused_schedule (
     since timestamp with time zone NOT NULL
 );
 
+CREATE TABLE public.quarantine (
+    test_id uuid NOT NULL,
+    case_id uuid NOT NULL,
+    ns_id integer NOT NULL,
+    mode text NOT NULL,
+    owner text NOT NULL,
+    reason text NOT NULL,
+    since timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    until timestamp with time zone NOT NULL,
+    created_by text NOT NULL,
+    CONSTRAINT quarantine_mode_check CHECK ((mode = ANY (ARRAY['mute'::text, 'skip'::text]))),
+    CONSTRAINT quarantine_until_check CHECK ((until > since))
+);
+
 CREATE TABLE public.ready (
     lane integer NOT NULL,
     seq bigint NOT NULL,
@@ -591,6 +639,34 @@ CREATE SEQUENCE public.ready_seq
     NO MINVALUE
     NO MAXVALUE
     CACHE 32;
+
+CREATE TABLE public.report (
+    run_id uuid NOT NULL,
+    attempt smallint NOT NULL,
+    report smallint NOT NULL,
+    path text NOT NULL,
+    body jsonb NOT NULL
+)
+PARTITION BY RANGE (run_id);
+
+CREATE TABLE public.report_case (
+    run_id uuid NOT NULL,
+    case_id uuid NOT NULL,
+    attempt smallint NOT NULL,
+    report smallint NOT NULL,
+    place integer NOT NULL,
+    ordinal integer NOT NULL,
+    status text NOT NULL,
+    flaky boolean NOT NULL,
+    muted boolean NOT NULL,
+    failed_attempts smallint NOT NULL,
+    duration_ms bigint,
+    message text,
+    detail bytea,
+    raw_bytes integer
+)
+PARTITION BY RANGE (run_id);
+ALTER TABLE ONLY public.report_case ALTER COLUMN detail SET STORAGE EXTERNAL;
 
 CREATE TABLE public.run (
     id uuid NOT NULL,
@@ -791,6 +867,9 @@ ALTER TABLE ONLY public.blob
 ALTER TABLE ONLY public.cancel_order
     ADD CONSTRAINT cancel_order_pkey PRIMARY KEY (run_id);
 
+ALTER TABLE ONLY public.case_key
+    ADD CONSTRAINT case_key_pkey PRIMARY KEY (case_id);
+
 ALTER TABLE ONLY public.class
     ADD CONSTRAINT class_labels_key UNIQUE (ns_id, labels_hash);
 
@@ -824,6 +903,9 @@ ALTER TABLE ONLY public.gated
 ALTER TABLE ONLY public.idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (ns_id, principal, key);
 
+ALTER TABLE ONLY public.judged
+    ADD CONSTRAINT judged_pkey PRIMARY KEY (run_id, attempt);
+
 ALTER TABLE ONLY public.keep
     ADD CONSTRAINT keep_pkey PRIMARY KEY (run_id);
 
@@ -845,8 +927,17 @@ ALTER TABLE ONLY public.namespace
 ALTER TABLE ONLY public.paused_schedule
     ADD CONSTRAINT paused_schedule_pkey PRIMARY KEY (test_id);
 
+ALTER TABLE ONLY public.quarantine
+    ADD CONSTRAINT quarantine_pkey PRIMARY KEY (test_id, case_id);
+
 ALTER TABLE ONLY public.ready
     ADD CONSTRAINT ready_pkey PRIMARY KEY (lane, seq);
+
+ALTER TABLE ONLY public.report_case
+    ADD CONSTRAINT report_case_pkey PRIMARY KEY (run_id, attempt, report, place);
+
+ALTER TABLE ONLY public.report
+    ADD CONSTRAINT report_pkey PRIMARY KEY (run_id, attempt, report);
 
 ALTER TABLE ONLY public.run_end
     ADD CONSTRAINT run_end_pkey PRIMARY KEY (run_id);
@@ -887,6 +978,8 @@ CREATE UNIQUE INDEX blob_content_key ON public.blob USING btree (ns_id, sha256) 
 
 CREATE INDEX blob_unstored_idx ON public.blob USING btree (used_on) WHERE (stored_at IS NULL);
 
+CREATE INDEX case_key_test_idx ON public.case_key USING btree (test_id);
+
 CREATE INDEX config_used_idx ON public.config USING btree (used_on);
 
 CREATE UNIQUE INDEX delayed_run_key ON public.delayed USING btree (run_id);
@@ -912,6 +1005,10 @@ CREATE INDEX lease_runner_idx ON public.lease USING btree (runner_id);
 CREATE INDEX ledger_noted_idx ON public.ledger USING brin (noted_at);
 
 CREATE UNIQUE INDEX log_chunk_start_key ON ONLY public.log_chunk USING btree (run_id, attempt, stream, start);
+
+CREATE INDEX report_case_failed_idx ON ONLY public.report_case USING btree (run_id, attempt, report, place) WHERE (status = ANY (ARRAY['fail'::text, 'error'::text]));
+
+CREATE INDEX report_case_history_idx ON ONLY public.report_case USING btree (case_id, run_id);
 
 CREATE INDEX run_end_test_idx ON ONLY public.run_end USING btree (test_id, finished_at);
 

@@ -14,6 +14,7 @@ mod json;
 mod lease;
 mod ledger;
 mod logs;
+mod results;
 mod run;
 mod runner;
 mod testdef;
@@ -37,6 +38,7 @@ use uuid::Uuid;
 
 pub use artifacts::hash;
 pub use json::{json, structure};
+pub use results::{document, read_document};
 pub use runner::unfit;
 pub use words::{Word, number, word};
 

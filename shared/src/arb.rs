@@ -97,8 +97,9 @@ pub fn run_config() -> impl Strategy<Value = RunConfig> {
 /// Artifacts that a test names, valid or not.
 pub fn artifacts() -> impl Strategy<Value = Artifacts> {
     let report = prop_oneof![Just(ReportMode::Auto), Just(ReportMode::Required), Just(ReportMode::None)];
-    (vec(prop_oneof!["/w/[a-z*?]{1,6}", "\\PC{0,8}"], 0..3), report)
-        .prop_map(|(paths, report)| Artifacts { paths, report })
+    let patterns = || vec(prop_oneof!["/w/[a-z*?]{1,6}", "\\PC{0,8}"], 0..3);
+    (patterns(), report, patterns(), vec("[a-z+]{1,6}", 0..3))
+        .prop_map(|(paths, report, reports, volatile)| Artifacts { paths, report, reports, volatile })
 }
 
 /// Tests, valid or not.

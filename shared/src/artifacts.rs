@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use self::media::{OPAQUE, is_text, media_type};
 pub use self::pattern::{ArtifactPattern, Root, roots};
 use crate::error::Invalid;
+use crate::report::{Volatile, may_be_report};
 use crate::run::words;
 use crate::size::Bytes;
 
@@ -49,6 +50,16 @@ pub struct Artifacts {
     pub paths: Vec<String>,
     /// Whether a test report is looked for among the files.
     pub report: ReportMode,
+    /// Which files are reports: patterns as in `paths`, for files of any name; a file in the folder for artifacts is
+    /// `/tstr/artifacts/…`. Without them reports are found by their names and their first bytes. At most 32.
+    #[cfg_attr(feature = "schema", schemars(length(max = 32), inner(length(max = 512))))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reports: Vec<String>,
+    /// What changes from run to run in the names of cases, such as random parameters: regular expressions; what they match
+    /// is left out of a case's identity. At most 20.
+    #[cfg_attr(feature = "schema", schemars(length(max = 20), inner(length(max = 1024))))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volatile: Vec<String>,
 }
 
 impl Artifacts {
@@ -61,12 +72,37 @@ impl Artifacts {
         if self.paths.len() > Self::MAX_PATHS {
             invalid.add("/paths", format!("{} patterns, at most {} are allowed", self.paths.len(), Self::MAX_PATHS));
         }
-        for (i, path) in self.paths.iter().enumerate() {
-            if let Err(fault) = ArtifactPattern::parse(path) {
-                invalid.add(format!("/paths/{i}"), fault);
+        if self.reports.len() > Self::MAX_PATHS {
+            let message = format!("{} patterns, at most {} are allowed", self.reports.len(), Self::MAX_PATHS);
+            invalid.add("/reports", message);
+        }
+        for (field, patterns) in [("paths", &self.paths), ("reports", &self.reports)] {
+            for (i, pattern) in patterns.iter().enumerate() {
+                if let Err(fault) = ArtifactPattern::parse(pattern) {
+                    invalid.add(format!("/{field}/{i}"), fault);
+                }
             }
         }
+        if self.report == ReportMode::None && !self.reports.is_empty() {
+            invalid.add("/reports", "no report is read: report is 'none'");
+        }
+        if let Err(fault) = Volatile::parse(&self.volatile) {
+            invalid.add("/volatile", fault);
+        }
         invalid.into_result()
+    }
+
+    /// Tells whether a file at this path among the artifacts may be a report, by its name alone.
+    pub fn may_be_report(&self, path: &ArtifactPath) -> bool {
+        if self.report == ReportMode::None {
+            return false;
+        }
+        if self.reports.is_empty() {
+            return may_be_report(path.as_str());
+        }
+        let patterns = self.reports.iter().filter_map(|source| ArtifactPattern::parse(source).ok());
+        let places = [format!("{FOLDER}/{path}"), format!("/{path}")];
+        patterns.into_iter().any(|pattern| places.iter().any(|place| pattern.matches(place)))
     }
 
     /// Tells whether this says nothing but what holds anyway.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{LeaseId, RunId};
+use crate::artifacts::ReportMode;
 use crate::labels::Labels;
 use crate::namespace::Namespace;
 use crate::testdef::RunConfig;
@@ -91,6 +92,8 @@ pub struct LeasedRun {
     pub artifact_limit_bytes: u64,
     /// Which files are kept beside those in the folder for artifacts: patterns ([`crate::artifacts::ArtifactPattern`]).
     pub artifact_paths: Vec<String>,
+    /// Whether its end is ruled on by the test reports among them; `none` on an older server.
+    pub report: ReportMode,
 }
 
 /// What a heartbeat says about one lease.

@@ -47,6 +47,7 @@ pub mod output;
 pub mod page;
 pub mod permission;
 pub mod report;
+pub mod results;
 pub mod run;
 pub mod runner;
 pub mod schedule;

@@ -37,7 +37,7 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 pub use case::{Attachment, Case, CaseAttempt, CaseKey, CaseStatus, Excerpt, Finding, Hint, Property, Repeat, Suite};
-pub use detect::{DETECT_BYTES, ReportKind, detect, sniff};
+pub use detect::{DETECT_BYTES, ReportKind, detect, may_be_report, sniff};
 pub use identity::{CaseId, Volatile};
 pub use limits::Limits;
 pub use note::{Note, NoteCode, NoteLevel, Position};
@@ -71,6 +71,15 @@ impl Format {
             Self::Tap => "tap",
             Self::JsonLines => "json_lines",
         }
+    }
+}
+
+impl std::str::FromStr for Format {
+    type Err = String;
+    fn from_str(word: &str) -> Result<Self, String> {
+        let all = [Self::Junit, Self::Ctrf, Self::Tap, Self::JsonLines];
+        let found = all.into_iter().find(|format| format.word() == word);
+        found.ok_or_else(|| format!("'{word}' is none of junit, ctrf, tap, json_lines"))
     }
 }
 

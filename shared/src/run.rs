@@ -11,6 +11,7 @@ use crate::ids::{MatrixId, RunId, RunnerId, TestId};
 use crate::labels::Labels;
 use crate::logs::LogSummary;
 use crate::namespace::Namespace;
+use crate::results::CaseCounts;
 use crate::testdef::{Priority, RunConfig};
 
 macro_rules! words {
@@ -111,6 +112,8 @@ words!(
         ServerBackstop = "server_backstop",
         /// No runner took it before its queue deadline.
         QueueExpired = "queue_expired",
+        /// A report is required, and there is none that can be read as a whole.
+        ReportInvalid = "report_invalid",
     }
 );
 
@@ -278,6 +281,9 @@ pub struct Run {
     /// The files that the latest attempt left behind.
     #[serde(default)]
     pub artifacts: ArtifactSummary,
+    /// How many cases the reports of the latest attempt have; absent when no report was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cases: Option<CaseCounts>,
     /// Who pinned it, and why; absent when retention may remove it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,

@@ -421,7 +421,7 @@ impl Worker {
             blob: blob(content.as_bytes()),
         };
         let collected = Collected { files: files.iter().map(file).collect(), notes };
-        self.ops.record_artifacts(&self.caller, self.id, fence, collected).await.map_err(|error| error.code())
+        self.ops.record_artifacts(&self.caller, self.id, fence, collected).await.map(drop).map_err(|error| error.code())
     }
 
     /// Stores and records files.

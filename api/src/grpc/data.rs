@@ -4,13 +4,15 @@ use std::pin::Pin;
 
 use futures_util::{Stream, StreamExt, stream};
 use tonic::{Request, Status, async_trait};
-use tstr_proto::convert::{labels, narrow, number, page, text, time, word};
+use tstr_proto::convert::{document, labels, narrow, number, page, required, text, time, word};
 use tstr_proto::v1 as pb;
 use tstr_proto::v1::data_service_server::DataService;
 use tstr_shared::artifacts::ArtifactPath;
 use tstr_shared::error::Invalid;
 use tstr_shared::labels::Labels;
 use tstr_shared::logs::TailLines;
+use tstr_shared::report::Format;
+use tstr_shared::results::CaseFilter;
 use tstr_shared::run::RunFilter;
 use tstr_shared::testdef::check_name;
 
@@ -146,6 +148,56 @@ impl DataService for Service {
         .await
     }
 
+    async fn get_results(&self, request: Request<pb::GetResultsRequest>) -> Answer<pb::GetResultsResponse> {
+        answer(request, async |caller, req| {
+            let results = self.ops.results(&caller, run(&req.run_id)?, attempt(req.attempt)?).await?;
+            Ok(pb::GetResultsResponse { results: Some(document(&results)) })
+        })
+        .await
+    }
+
+    async fn list_run_cases(&self, request: Request<pb::ListRunCasesRequest>) -> Answer<pb::ListRunCasesResponse> {
+        answer(request, async |caller, mut req| {
+            let page = page(req.page_size, std::mem::take(&mut req.page_token))?;
+            let run = run(&req.run_id)?;
+            let cases = self.ops.list_run_cases(&caller, run, case_filter(req)?, page).await?;
+            Ok(pb::ListRunCasesResponse {
+                next_page_token: cases.next_page_token.unwrap_or_default(),
+                cases: cases.items.into_iter().map(Into::into).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn get_run_case(&self, request: Request<pb::GetRunCaseRequest>) -> Answer<pb::GetRunCaseResponse> {
+        answer(request, async |caller, req| {
+            let case = address("case", "/case_id", &req.case_id, |id| id.parse().ok())?;
+            let details = self.ops.get_run_case(&caller, run(&req.run_id)?, attempt(req.attempt)?, case).await?;
+            Ok(pb::GetRunCaseResponse { cases: details.iter().map(document).collect() })
+        })
+        .await
+    }
+
+    type ExportReportStream = Pin<Box<dyn Stream<Item = Result<pb::ExportReportResponse, Status>> + Send>>;
+
+    async fn export_report(&self, request: Request<pb::ExportReportRequest>) -> Answer<Self::ExportReportStream> {
+        let trace_id = trace_id(request.extensions());
+        answer(request, async |caller, req| {
+            let format = match text(req.format) {
+                Some(word) => word.parse().map_err(|fault: String| Invalid::one("/format", fault))?,
+                None => Format::Junit,
+            };
+            let run = run(&req.run_id)?;
+            let pieces = self.ops.export_report(&caller, run, attempt(req.attempt)?, format).await?;
+            let pieces = pieces.map(move |piece| match piece {
+                Ok(data) => Ok(pb::ExportReportResponse { data: data.into() }),
+                Err(error) => Err(status(&error, &trace_id)),
+            });
+            Ok(Box::pin(pieces) as Self::ExportReportStream)
+        })
+        .await
+    }
+
     async fn list_queue(&self, request: Request<pb::ListQueueRequest>) -> Answer<pb::ListQueueResponse> {
         answer(request, async |caller, req| {
             let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, req.page_token)?);
@@ -186,6 +238,19 @@ impl TryFrom<pb::ListTestsRequest> for TestFilter {
 /// Reads which attempt is wanted; the latest when it is 0.
 fn attempt(number: u32) -> Result<Option<u16>, Invalid> {
     Some(number).filter(|number| *number != 0).map(|number| narrow("/attempt", number)).transpose()
+}
+
+fn case_filter(message: pb::ListRunCasesRequest) -> Result<CaseFilter, Invalid> {
+    let status = |(i, number): (usize, i32)| {
+        let place = format!("/statuses/{i}");
+        required(&place, word(&place, number)?)
+    };
+    Ok(CaseFilter {
+        attempt: attempt(message.attempt)?,
+        statuses: message.statuses.into_iter().enumerate().map(status).collect::<Result<_, _>>()?,
+        text: text(message.q),
+        flaky: message.flaky,
+    })
 }
 
 fn run_filter(message: pb::ListRunsRequest) -> Result<RunFilter, Invalid> {

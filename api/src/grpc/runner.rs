@@ -88,8 +88,18 @@ impl RunnerService for Service {
         answer(request, async |caller, req| {
             let (runner, fence) = (id("/runner_id", &req.runner_id)?, required_part("/fence", req.fence)?);
             let collected = Collected { files: parts("/files", req.files)?, notes: parts("/notes", req.notes)? };
-            self.ops.record_artifacts(&caller, runner, fence, collected).await?;
-            Ok(pb::RecordArtifactsResponse {})
+            let may_have_reports = self.ops.record_artifacts(&caller, runner, fence, collected).await?;
+            Ok(pb::RecordArtifactsResponse { may_have_reports })
+        })
+        .await
+    }
+
+    async fn read_reports(&self, request: Request<pb::ReadReportsRequest>) -> Answer<pb::ReadReportsResponse> {
+        answer(request, async |caller, req| {
+            let (runner, fence) = (id("/runner_id", &req.runner_id)?, required_part("/fence", req.fence)?);
+            let outcome = required_part("/outcome", req.outcome)?;
+            let outcome = self.ops.read_reports(&caller, runner, fence, outcome).await?;
+            Ok(pb::ReadReportsResponse { outcome: Some(outcome.into()) })
         })
         .await
     }

@@ -28,6 +28,7 @@ mod metrics;
 mod namespaces;
 pub mod openapi;
 mod range;
+mod results;
 mod runners;
 mod runs;
 mod schemas;
@@ -91,6 +92,7 @@ fn routes() -> ApiRouter<App> {
         .merge(explain::routes())
         .merge(logs::routes())
         .merge(artifacts::routes())
+        .merge(results::routes())
         .merge(runners::routes())
         .merge(tokens::routes())
         .merge(openapi::routes());

@@ -33,13 +33,14 @@ pub struct Opened {
 
 impl Ops {
     /// Records which files an attempt has left behind, in place of what was recorded before. The contents must be stored.
+    /// Tells whether some of them may be test reports.
     pub async fn record_artifacts(
         &self,
         caller: &Caller,
         runner: RunnerId,
         fence: Fence,
         collected: Collected,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let access = self.reach::<RunsExecute>(caller).await?;
         collected.validate()?;
         let lease = own_lease(caller, &access, runner, fence);
@@ -64,7 +65,7 @@ impl Ops {
         }
         store::artifacts::replace(&mut tx, &access, fence, &collected, &keys).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(collected.files.iter().any(|file| recording.artifacts.may_be_report(&file.path)))
     }
 
     /// Lists the artifacts of an attempt, the latest without one.

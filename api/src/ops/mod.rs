@@ -26,6 +26,8 @@ mod namespaces;
 pub mod placement;
 mod pulse;
 mod reads;
+mod reports;
+mod results;
 pub mod recovery;
 pub mod retention;
 pub mod runners;
@@ -123,6 +125,8 @@ struct Inner {
     objects: OnceLock<Objects>,
     /// The turns to upload their contents.
     uploads: Semaphore,
+    /// The turns to read reports.
+    readings: Semaphore,
     /// How far the contents were looked at.
     blob_walk: Mutex<Uuid>,
     /// Wakes the loop that carries out ordered cancels.
@@ -184,6 +188,7 @@ impl Ops {
             pace: scheduling::Pace::default(),
             objects: OnceLock::new(),
             uploads: Semaphore::new(blobs::UPLOADS_AT_ONCE),
+            readings: Semaphore::new(reports::READINGS_AT_ONCE),
             blob_walk: Mutex::default(),
             orders: tokio::sync::Notify::new(),
         }))

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
-use tstr_shared::artifacts::{Artifact, ArtifactNote, ArtifactPath, Collected, media_type};
+use tstr_shared::artifacts::{Artifact, ArtifactNote, ArtifactPath, Artifacts, Collected, media_type};
 use tstr_shared::ids::RunId;
 use tstr_shared::lease::Fence;
 use tstr_shared::permission::{RunsExecute, RunsRead};
@@ -16,12 +16,14 @@ use crate::auth::access::Access;
 use crate::error::{Error, Result};
 
 /// A lease whose artifacts are recorded.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Recording {
     /// Its namespace.
     pub ns_id: i32,
     /// How many bytes of files are kept of the attempt.
     pub limit: u64,
+    /// Which of them are reports.
+    pub artifacts: Artifacts,
 }
 
 /// Notes on a lease what is recorded of its artifacts, which holds it until the transaction ends; `None` when its fence is
@@ -50,8 +52,8 @@ pub async fn note_on_lease(
     let Some(noted) = noted.fetch_optional(&mut *conn).await? else { return Ok(None) };
     let body =
         sqlx::query_scalar!(r#"SELECT body AS "body: Json<ConfigBody>" FROM config WHERE id = $1"#, noted.config_id);
-    let limit = body.fetch_one(conn).await?.0.artifact_limit;
-    Ok(Some(Recording { ns_id: noted.ns_id, limit }))
+    let body = body.fetch_one(conn).await?.0;
+    Ok(Some(Recording { ns_id: noted.ns_id, limit: body.artifact_limit, artifacts: body.artifacts }))
 }
 
 /// Puts the files of an attempt in place of those that were recorded before; `blobs` are the keys of their contents, in the

@@ -60,6 +60,7 @@ pub fn leased(fence: Fence, ttl: Duration, namespace: &str, labels: Labels, body
         log_tail_bytes: tail_bytes(body.log_limit),
         artifact_limit_bytes: body.artifact_limit,
         artifact_paths: body.artifacts.paths,
+        report: body.artifacts.report,
     })
 }
 

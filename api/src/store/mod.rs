@@ -28,6 +28,8 @@ pub mod namespaces;
 pub mod orders;
 pub mod packing;
 pub mod queue;
+pub mod reports;
+pub mod results;
 pub mod retention;
 pub mod runners;
 pub mod runs;

@@ -8,6 +8,7 @@ use tstr_shared::labels::Labels;
 use tstr_shared::logs::LogStatus;
 use tstr_shared::namespace::Namespace;
 use tstr_shared::permission::{RunsRead, RunsWrite};
+use tstr_shared::results::CaseCounts;
 use tstr_shared::run::{Attempt, Kept, Reason, Run, RunEvent, RunFilter, RunResult, RunState, Trigger};
 use tstr_shared::testdef::Priority;
 
@@ -58,6 +59,7 @@ struct RunRow {
     artifact_files: Option<i32>,
     artifact_bytes: Option<i64>,
     artifacts_removed_at: Option<DateTime<Utc>>,
+    cases: Option<Json<CaseCounts>>,
 }
 
 /// Puts together what is told of the files that were kept.
@@ -107,6 +109,7 @@ impl RunRow {
                 self.log_removed_at,
             ),
             artifacts: artifacts(self.artifact_files, self.artifact_bytes, self.artifacts_removed_at),
+            cases: self.cases.map(|cases| cases.0),
             kept,
         })
     }
@@ -146,6 +149,8 @@ macro_rules! run_query {
                        WHERE e.artifact_files > 0 AND u.ns_id = r.ns_id AND u.day = id_day(r.id)
                          AND u.logs_removed_at IS NOT NULL AND NOT has_collected(r.id, e.attempt))
                           AS "artifacts_removed_at?",
+                      CASE WHEN coalesce(l.artifact_files, e.artifact_files) > 0 OR r.trigger = 'upload'
+                           THEN cases_of(r.id, coalesce(l.attempt, e.attempt)) END AS "cases?: Json<CaseCounts>",
                       p.kept_at AS "kept_at?", p.kept_by AS "kept_by?", p.note AS "kept_note?"
                FROM run r
                JOIN namespace n ON n.id = r.ns_id

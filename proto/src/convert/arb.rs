@@ -10,7 +10,7 @@ use proptest::option;
 use proptest::prelude::*;
 use tstr_shared::arb;
 use tstr_shared::artifacts::{
-    Artifact, ArtifactList, ArtifactNote, ArtifactPath, ArtifactSummary, Blob, CollectedFile, ContentHash, NoteWhy,
+    Artifact, ArtifactList, ArtifactNote, ArtifactPath, ArtifactSummary, Blob, CollectedFile, ContentHash, NoteWhy, ReportMode,
 };
 use tstr_shared::duration::Seconds;
 use tstr_shared::explain::{
@@ -22,6 +22,8 @@ use tstr_shared::ledger::{LedgerEntry, LedgerOutcome, LedgerReason};
 use tstr_shared::logs::{LogChunk, LogCut, LogOffsets, LogSeal, LogStatus, LogSummary, Stream, StreamSeal};
 use tstr_shared::namespace::{Namespace, NamespaceInfo, NewNamespace, Quotas, Retention, Usage};
 use tstr_shared::permission::Scope;
+use tstr_shared::report::{CaseId, CaseKey, CaseStatus};
+use tstr_shared::results::{CaseCounts, CaseResult};
 use tstr_shared::run::{Attempt, Kept, Outcome, Reason, Run, RunEvent, RunResult, RunState, Trigger};
 use tstr_shared::runner::{NewRunner, Runner, RunnerAbout, RunnerState, Unfit};
 use tstr_shared::testdef::{NewTestDef, Priority, RunConfig, TestDef};
@@ -136,13 +138,13 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
     let words = (one_of(RunState::ALL), one_of(&Priority::ALL), one_of(Trigger::ALL), any::<(bool, bool, u16)>());
     let times = (instant(), instant(), option::of(instant()), option::of(instant()), option::of(instant()));
     let latest =
-        (option::of(id()), said(), option::of(outcome()), vec(attempt(), 0..3), (log(), summary()), option::of(kept()));
+        (option::of(id()), said(), option::of(outcome()), vec(attempt(), 0..3), (log(), summary(), option::of(case_counts())), option::of(kept()));
     (names, labels, run_config(), words, times, latest).prop_map(|(names, labels, run_config, words, times, latest)| {
         let (id, namespace, test_id, test_name, matrix_id) = names;
         let (cell, labels, annotations) = labels;
         let (state, priority, trigger, (flaky, cancel_requested, attempt)) = words;
         let (scheduled_at, created_at, leased_at, started_at, finished_at) = times;
-        let (runner_id, runner_name, outcome, attempts, (log, artifacts), kept) = latest;
+        let (runner_id, runner_name, outcome, attempts, (log, artifacts, cases), kept) = latest;
         Run {
             id,
             namespace,
@@ -174,7 +176,47 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
             finished_at,
             log,
             artifacts,
+            cases,
             kept,
+        }
+    })
+}
+
+fn case_counts() -> impl Strategy<Value = CaseCounts> {
+    any::<[u64; 7]>().prop_map(|[cases, passed, failed, errors, skipped, flaky, muted]| CaseCounts {
+        cases,
+        passed,
+        failed,
+        errors,
+        skipped,
+        flaky,
+        muted,
+    })
+}
+
+fn text_of_case() -> impl Strategy<Value = Option<String>> {
+    option::of("\\PC{1,9}")
+}
+
+pub(super) fn case_result() -> impl Strategy<Value = CaseResult> {
+    let key = (vec("\\PC{0,9}", 0..3), text_of_case(), "\\PC{0,9}", text_of_case(), text_of_case());
+    let place = (any::<u128>(), any::<u16>(), any::<u32>(), any::<u32>());
+    let told = (one_of(&CaseStatus::ALL), any::<(bool, bool, u16)>(), option::of(any::<u64>()), text_of_case());
+    (key, place, told).prop_map(|(key, (id, report, place, ordinal), told)| {
+        let (suite, classname, name, file, test_id) = key;
+        let (status, (flaky, muted, failed_attempts), duration_ms, message) = told;
+        CaseResult {
+            case_id: CaseId(Uuid::from_u128(id)),
+            key: CaseKey { suite, classname, name, file, test_id },
+            report,
+            place,
+            ordinal,
+            status,
+            flaky,
+            muted,
+            failed_attempts,
+            duration_ms,
+            message,
         }
     })
 }
@@ -276,9 +318,10 @@ pub(super) fn lease_times() -> impl Strategy<Value = LeaseTimes> {
 }
 
 pub(super) fn leased_run() -> impl Strategy<Value = LeasedRun> {
-    let limits = (any::<(u64, u64, u64)>(), vec("\\PC{0,9}", 0..3));
+    let report = prop_oneof![Just(ReportMode::Auto), Just(ReportMode::Required), Just(ReportMode::None)];
+    let limits = (any::<(u64, u64, u64)>(), vec("\\PC{0,9}", 0..3), report);
     (fence(), duration(), namespace(), "\\PC{0,9}", arb::labels(), arb::labels(), run_config(), limits).prop_map(
-        |(fence, ttl, namespace, test_name, cell, labels, run_config, (limits, artifact_paths))| {
+        |(fence, ttl, namespace, test_name, cell, labels, run_config, (limits, artifact_paths, report))| {
             let (log_limit_bytes, log_tail_bytes, artifact_limit_bytes) = limits;
             LeasedRun {
                 fence,
@@ -292,6 +335,7 @@ pub(super) fn leased_run() -> impl Strategy<Value = LeasedRun> {
                 log_tail_bytes,
                 artifact_limit_bytes,
                 artifact_paths,
+                report,
             }
         },
     )

@@ -25,14 +25,16 @@ fn path(place: &str, text: &str) -> Result<ArtifactPath, Invalid> {
 
 impl From<Artifacts> for pb::Artifacts {
     fn from(artifacts: Artifacts) -> Self {
-        Self { paths: artifacts.paths, report: number(artifacts.report) }
+        let Artifacts { paths, report, reports, volatile } = artifacts;
+        Self { paths, report: number(report), reports, volatile }
     }
 }
 
 impl TryFrom<pb::Artifacts> for Artifacts {
     type Error = Invalid;
     fn try_from(message: pb::Artifacts) -> Result<Self, Invalid> {
-        Ok(Self { paths: message.paths, report: word("/report", message.report)?.unwrap_or_default() })
+        let pb::Artifacts { paths, report, reports, volatile } = message;
+        Ok(Self { paths, report: word("/report", report)?.unwrap_or_default(), reports, volatile })
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use tstr_shared::artifacts::ReportMode;
 use tstr_shared::error::Invalid;
 use tstr_shared::lease::{Fence, LeaseTimes, LeasedRun};
 
-use super::{id, labels, map, millis, namespace, narrow, required_part};
+use super::{id, labels, map, millis, namespace, narrow, number, required_part, word};
 use crate::v1 as pb;
 
 impl From<Fence> for pb::Fence {
@@ -63,6 +64,7 @@ impl From<LeasedRun> for pb::LeasedRun {
             log_tail_bytes: run.log_tail_bytes,
             artifact_limit_bytes: run.artifact_limit_bytes,
             artifact_paths: run.artifact_paths,
+            report: number(run.report),
         }
     }
 }
@@ -82,6 +84,7 @@ impl TryFrom<pb::LeasedRun> for LeasedRun {
             log_tail_bytes: message.log_tail_bytes,
             artifact_limit_bytes: message.artifact_limit_bytes,
             artifact_paths: message.artifact_paths,
+            report: word("/report", message.report)?.unwrap_or(ReportMode::None),
         })
     }
 }

@@ -91,6 +91,7 @@ impl From<Run> for pb::Run {
             finished_at: run.finished_at.map(time),
             log: Some(run.log.into()),
             artifacts: Some(run.artifacts.into()),
+            cases: run.cases.map(Into::into),
             kept: run.kept.map(Into::into),
         }
     }
@@ -130,6 +131,7 @@ impl TryFrom<pb::Run> for Run {
             finished_at: optional_instant("/finished_at", message.finished_at)?,
             log: required_part("/log", message.log)?,
             artifacts: summary(message.artifacts)?,
+            cases: message.cases.map(Into::into),
             kept: message.kept.map(TryInto::try_into).transpose()?,
         })
     }

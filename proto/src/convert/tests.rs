@@ -49,6 +49,7 @@ mod round_trip {
         fence: Fence;
         lease_times: LeaseTimes;
         leased_run: LeasedRun;
+        case_result: CaseResult;
         chunk: LogChunk;
         offsets: LogOffsets;
         seal: LogSeal;

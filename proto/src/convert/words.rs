@@ -8,6 +8,7 @@ use tstr_shared::lease::LeaseState;
 use tstr_shared::ledger::{LedgerOutcome, LedgerReason};
 use tstr_shared::logs::{LogStatus, Stream};
 use tstr_shared::permission::Scope;
+use tstr_shared::report::CaseStatus;
 use tstr_shared::run::{Reason, RunResult, RunState, Trigger};
 use tstr_shared::runner::RunnerState;
 use tstr_shared::schedule::CatchUp;
@@ -95,6 +96,7 @@ numbers! {
     RunResult { Pass, Fail, Error, TimedOut, Cancelled }
     Stream { Stdout, Stderr }
     LeaseState { Held, CancelRequested, Gone }
+    CaseStatus { Pass, Fail, Error, Skip }
 }
 
 /// A value of the domain that stands on the wire as a text, the same as in JSON.

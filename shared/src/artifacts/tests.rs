@@ -122,7 +122,7 @@ fn what_is_copied_begins_at_the_folder_for_artifacts_and_no_folder_is_copied_twi
 
 #[test]
 fn a_test_names_32_patterns_and_each_fault_has_its_place() {
-    let of = |paths: Vec<String>| Artifacts { paths, report: ReportMode::Auto };
+    let of = |paths: Vec<String>| Artifacts { paths, ..Artifacts::default() };
     assert!(of(vec!["/w/x".into(); 32]).validate().is_ok());
     let faults = of(vec!["/w/x".into(), "x".into()]).validate().unwrap_err();
     assert_eq!(faults.errors[0].pointer, "/paths/1");

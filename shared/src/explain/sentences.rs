@@ -91,6 +91,7 @@ fn reason_words(reason: Reason, image: Option<&str>) -> String {
         Reason::NeverStarted => "five leases ended without the container being started",
         Reason::ServerBackstop => "the worker went on beyond timeout and grace, so the server ended it",
         Reason::QueueExpired => "no runner took it before its queue deadline",
+        Reason::ReportInvalid => "a test report is required, and there is none that could be read as a whole",
     };
     words.to_owned()
 }

@@ -36,6 +36,17 @@ pub fn detect(path: &str, head: &[u8]) -> Option<ReportKind> {
     }
 }
 
+/// Tells whether [`detect`] could find cases in a file of this name.
+pub fn may_be_report(path: &str) -> bool {
+    let Some(name) = Path::new(path).file_name().and_then(|name| name.to_str()) else { return false };
+    let name = name.to_ascii_lowercase();
+    match name.rsplit_once('.') {
+        Some((_, "xml" | "tap")) => true,
+        Some((_, "json")) => name.contains("ctrf"),
+        _ => false,
+    }
+}
+
 /// Tells what a file is by its first bytes alone, for one that somebody named as a report.
 pub fn sniff(head: &[u8]) -> Option<Format> {
     let head = narrow(head);

@@ -1,6 +1,7 @@
 //! The identity of a case: the same from run to run, whatever the cell, and different for different cases.
 
 use std::fmt;
+use std::str::FromStr;
 
 use regex::{NoExpand, Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,19 @@ pub struct CaseId(pub Uuid);
 impl CaseId {
     /// The id of no case.
     pub const NIL: Self = Self(Uuid::nil());
+}
+
+impl From<Uuid> for CaseId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
+impl FromStr for CaseId {
+    type Err = uuid::Error;
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        text.parse().map(Self)
+    }
 }
 
 impl fmt::Display for CaseId {

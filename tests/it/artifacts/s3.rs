@@ -35,7 +35,7 @@ async fn contents_are_written_read_in_part_and_removed() {
         |path: &str, content: &[u8]| CollectedFile { path: ArtifactPath::parse(path).unwrap(), blob: blob(content) };
     let all = vec![file("l", &large), file("s", b"small"), file("e", b"")];
     let collected = Collected { files: all, notes: vec![] };
-    ops.record_artifacts(&worker.caller, worker.id, fence, collected).await.unwrap();
+    let _ = ops.record_artifacts(&worker.caller, worker.id, fence, collected).await.unwrap();
     worker.finish(fence, RunResult::Pass).await.unwrap();
     let bytes = async |path: &str, part: std::ops::Range<u64>| {
         let path = ArtifactPath::parse(path).unwrap();

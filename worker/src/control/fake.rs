@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
-use tstr_shared::artifacts::{Blob, Collected, ContentHash};
+use tstr_shared::artifacts::{Artifacts, Blob, Collected, ContentHash};
 use tstr_shared::error::ErrorCode;
 use tstr_shared::lease::{Fence, LeaseState, LeaseTimes, LeasedRun};
 use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, Stream};
@@ -45,6 +45,9 @@ struct State {
     keeps_no_artifacts: bool,
     hangs_on_puts: bool,
     loses_blobs: u32,
+    reports_read: u32,
+    /// What reading reports is answered; the outcome itself unless said.
+    ruling: Option<Result<Outcome, String>>,
     away: bool,
     draining: bool,
     refuses_token: bool,
@@ -123,6 +126,16 @@ impl FakeControl {
     /// Loses the contents that it has when artifacts are next recorded, so many times.
     pub fn lose_blobs(&self, times: u32) {
         self.change(|state| state.loses_blobs = times);
+    }
+
+    /// Answers this to whoever lets reports be read.
+    pub fn rules(&self, ruling: Result<Outcome, String>) {
+        self.change(|state| state.ruling = Some(ruling));
+    }
+
+    /// Returns how often reports were to be read.
+    pub fn reports_read(&self) -> u32 {
+        self.state.lock().unwrap().reports_read
     }
 
     /// Returns what was recorded of the artifacts of an attempt.
@@ -340,7 +353,7 @@ impl ControlPlane for FakeControl {
         .await
     }
 
-    async fn record_artifacts(&self, fence: Fence, collected: &Collected) -> Result<(), ControlError> {
+    async fn record_artifacts(&self, fence: Fence, collected: &Collected) -> Result<bool, ControlError> {
         let is_whole = self
             .answer(Some(fence), |state| {
                 assert!(!state.finished.contains_key(&fence), "artifacts are recorded before the end");
@@ -358,7 +371,25 @@ impl ControlPlane for FakeControl {
             .await?;
         self.changed.notify_waiters();
         let message = "contents are missing".to_owned();
-        if is_whole { Ok(()) } else { Err(ControlError::Refused { code: Some(ErrorCode::Conflict), message }) }
+        match is_whole {
+            true => Ok(collected.files.iter().any(|file| Artifacts::default().may_be_report(&file.path))),
+            false => Err(ControlError::Refused { code: Some(ErrorCode::Conflict), message }),
+        }
+    }
+
+    async fn read_reports(&self, fence: Fence, outcome: &Outcome) -> Result<Outcome, ControlError> {
+        let ruled = self
+            .answer(Some(fence), |state| {
+                assert!(!state.finished.contains_key(&fence), "reports are read before the end");
+                state.reports_read += 1;
+                state.ruling.clone()
+            })
+            .await?;
+        match ruled {
+            None => Ok(outcome.clone()),
+            Some(Ok(ruled)) => Ok(ruled),
+            Some(Err(message)) => Err(ControlError::Refused { code: None, message }),
+        }
     }
 
     async fn finish(

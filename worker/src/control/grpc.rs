@@ -31,6 +31,8 @@ use super::{Backoff, Beat, BlobData, Claim, ControlError, ControlPlane, Registra
 const CALL: Duration = Duration::from_secs(10);
 /// How long a call that carries much may take.
 const BULK: Duration = Duration::from_secs(30);
+/// How long reading reports may take until it is asked for again.
+const READING: Duration = Duration::from_secs(240);
 /// How long a content may take, and as much again for each 256 KiB of it.
 const PUT: Duration = Duration::from_secs(30);
 const PUT_EACH: u64 = 256 << 10;
@@ -271,7 +273,7 @@ impl ControlPlane for GrpcControl {
         .map(|_| ())
     }
 
-    async fn record_artifacts(&self, fence: Fence, collected: &Collected) -> Result<(), ControlError> {
+    async fn record_artifacts(&self, fence: Fence, collected: &Collected) -> Result<bool, ControlError> {
         let message = pb::RecordArtifactsRequest {
             runner_id: self.runner(),
             fence: Some(fence.into()),
@@ -282,7 +284,23 @@ impl ControlPlane for GrpcControl {
             client.record_artifacts(request).await
         })
         .await
-        .map(|_| ())
+        .map(|answer| answer.may_have_reports)
+    }
+
+    async fn read_reports(&self, fence: Fence, outcome: &Outcome) -> Result<Outcome, ControlError> {
+        let message = pb::ReadReportsRequest {
+            runner_id: self.runner(),
+            fence: Some(fence.into()),
+            outcome: Some(outcome.clone().into()),
+        };
+        let answer = self
+            .until_answered("read reports", message, READING, |mut client, request| async move {
+                client.read_reports(request).await
+            })
+            .await?;
+        let ruled = answer.outcome.ok_or_else(|| "no outcome".to_owned());
+        let ruled = ruled.and_then(|ruled| Outcome::try_from(ruled).map_err(|fault| fault.to_string()));
+        ruled.map_err(|fault| ControlError::Refused { code: None, message: format!("its answer is none: {fault}") })
     }
 
     async fn finish(

@@ -115,8 +115,12 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// Stores a content.
     async fn put_blob(&self, fence: Fence, data: &BlobData) -> Result<(), ControlError>;
 
-    /// Records which files an attempt has left behind; refused as a conflict while a content is missing.
-    async fn record_artifacts(&self, fence: Fence, collected: &Collected) -> Result<(), ControlError>;
+    /// Records which files an attempt has left behind; refused as a conflict while a content is missing. Tells whether some
+    /// of them may be test reports.
+    async fn record_artifacts(&self, fence: Fence, collected: &Collected) -> Result<bool, ControlError>;
+
+    /// Lets the reports among the artifacts be read; answers the outcome that they make of this one.
+    async fn read_reports(&self, fence: Fence, outcome: &Outcome) -> Result<Outcome, ControlError>;
 
     /// Records how an attempt ended; when log bytes are missing it records nothing and says from where to send.
     async fn finish(&self, fence: Fence, outcome: &Outcome, seal: &LogSeal)

@@ -9,6 +9,7 @@ mod logs;
 mod output;
 mod prepare;
 mod report;
+mod reports;
 mod result;
 mod watch;
 
@@ -140,9 +141,14 @@ pub(crate) async fn execute(shared: Arc<Shared>, run: LeasedRun, lease: Lease) {
                 false => None,
             };
             let reported = async {
-                if let Some(taken) = taken {
-                    artifacts::hand_over(&shared, &lease, taken, &mut log).await;
-                }
+                let may_have_reports = match taken {
+                    Some(taken) => artifacts::hand_over(&shared, &lease, taken, &mut log).await,
+                    None => false,
+                };
+                let outcome = match ended {
+                    true => reports::ruled(&shared, &run, &lease, outcome, may_have_reports, log.as_ref()).await,
+                    false => outcome,
+                };
                 report.finish(outcome, log).await;
             };
             // The container has ended, so its removal need not hold up the result.

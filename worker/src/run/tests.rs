@@ -1,5 +1,6 @@
 //! One run against a scripted engine and a scripted API, with the time stopped.
 
+use tstr_shared::artifacts::ReportMode;
 use tstr_shared::ids::{LeaseId, RunId};
 use tstr_shared::labels::Labels;
 use tstr_shared::lease::LeaseTimes;
@@ -34,6 +35,7 @@ pub(crate) fn leased(image: &str) -> LeasedRun {
         log_tail_bytes: 1 << 18,
         artifact_limit_bytes: 1 << 28,
         artifact_paths: Vec::new(),
+        report: ReportMode::Auto,
     }
 }
 

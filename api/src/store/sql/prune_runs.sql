@@ -35,6 +35,15 @@ collections AS (
     WHERE c.run_id = o.id AND c.run_id >= $2 AND c.run_id < $3
     RETURNING c.run_id, c.attempt
 ),
+cases AS (
+    DELETE FROM report_case c USING over o WHERE c.run_id = o.id AND c.run_id >= $2 AND c.run_id < $3
+),
+reports AS (
+    DELETE FROM report p USING over o WHERE p.run_id = o.id AND p.run_id >= $2 AND p.run_id < $3
+),
+judgements AS (
+    DELETE FROM judged j USING over o WHERE j.run_id = o.id AND j.run_id >= $2 AND j.run_id < $3
+),
 events AS (
     DELETE FROM run_event v USING over o WHERE v.run_id = o.id AND v.run_id >= $2 AND v.run_id < $3
 ),

@@ -125,15 +125,16 @@ fn extend(log: &mut Option<Log>, asked: Instant) {
     }
 }
 
-/// Hands over what was taken. Returns when the API has recorded it, or it was given up.
-pub(super) async fn hand_over(shared: &Shared, lease: &Lease, taken: Taken, log: &mut Option<Log>) {
+/// Hands over what was taken. Returns when the API has recorded it, or it was given up; tells whether test reports may be
+/// among it.
+pub(super) async fn hand_over(shared: &Shared, lease: &Lease, taken: Taken, log: &mut Option<Log>) -> bool {
     let fence = lease.fence();
     let handover = Handover { shared, fence, taken: &taken };
     let lost = lease.graver_than(Signal::Cancel);
     tokio::select! {
         biased;
-        () = handover.all(log) => {}
-        _ = lost => {}
+        may_have_reports = handover.all(log) => may_have_reports,
+        _ = lost => false,
     }
 }
 
@@ -153,28 +154,34 @@ struct Withheld {
 }
 
 impl Handover<'_> {
-    async fn all(&self, log: &mut Option<Log>) {
+    async fn all(&self, log: &mut Option<Log>) -> bool {
         let until = Instant::now() + HANDOVER;
         for _ in 0..=REPEATS {
-            let Some(withheld) = self.send(log, until).await else { return };
+            let Some(withheld) = self.send(log, until).await else { return false };
             match self.record(&self.collected(&withheld)).await {
-                Some(Ok(())) => return self.say(&withheld),
-                Some(Err(ControlError::Refused { code: Some(ErrorCode::Conflict), .. })) if Instant::now() < until => {}
-                Some(Err(ControlError::Refused { message, .. })) => {
-                    let nothing = self.nothing(&message);
-                    if self.record(&self.collected(&nothing)).await.is_some() {
-                        self.say(&nothing);
-                    }
-                    return;
+                Some(Ok(may_have_reports)) => {
+                    self.say(&withheld);
+                    return may_have_reports;
                 }
-                Some(Err(error)) => return self.shared.listener().heard(self.fence, &error),
-                None => return,
+                Some(Err(ControlError::Refused { code: Some(ErrorCode::Conflict), .. })) if Instant::now() < until => {}
+                Some(Err(ControlError::Refused { message, .. })) => return self.record_nothing(&message).await,
+                Some(Err(error)) => {
+                    self.shared.listener().heard(self.fence, &error);
+                    return false;
+                }
+                None => return false,
             }
         }
-        let nothing = self.nothing("the server lost them again and again");
+        self.record_nothing("the server lost them again and again").await
+    }
+
+    /// Records that nothing was handed over, and why; there are no reports then.
+    async fn record_nothing(&self, why: &str) -> bool {
+        let nothing = self.nothing(why);
         if self.record(&self.collected(&nothing)).await.is_some() {
             self.say(&nothing);
         }
+        false
     }
 
     /// Sends the contents that the API does not have; `None` when the lease is lost.
@@ -255,7 +262,7 @@ impl Handover<'_> {
     }
 
     /// Says to the API what was handed over; `None` when it does not answer.
-    async fn record(&self, collected: &Collected) -> Option<Result<(), ControlError>> {
+    async fn record(&self, collected: &Collected) -> Option<Result<bool, ControlError>> {
         let too_late = async {
             self.shared.stops.stopping().await;
             tokio::time::sleep(LAST_WORDS).await;
@@ -272,7 +279,7 @@ impl Handover<'_> {
             Some(Err(error)) => {
                 warn!(run.id = %run, error = %error, "the files of run {run} are not recorded: {error}")
             }
-            Some(Ok(())) => {}
+            Some(Ok(_)) => {}
         }
         recorded
     }
