@@ -61,7 +61,9 @@ CREATE INDEX report_case_failed_idx ON report_case (run_id, attempt, report, pla
 CREATE TABLE judged (
     run_id  uuid NOT NULL,
     attempt smallint NOT NULL,
-    -- How many cases there are of each kind.
+    -- What the attempt counts as.
+    result  text NOT NULL,
+    -- How many cases there are of each kind; null without a report.
     counts  jsonb,
     body    jsonb NOT NULL,
     CONSTRAINT judged_pkey PRIMARY KEY (run_id, attempt)

@@ -500,6 +500,7 @@ CREATE TABLE public.idempotency (
 CREATE TABLE public.judged (
     run_id uuid NOT NULL,
     attempt smallint NOT NULL,
+    result text NOT NULL,
     counts jsonb,
     body jsonb NOT NULL
 )

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{LeaseId, RunId};
 use crate::artifacts::ReportMode;
+use crate::ids::{LeaseId, RunId};
 use crate::labels::Labels;
 use crate::namespace::Namespace;
 use crate::testdef::RunConfig;

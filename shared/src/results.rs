@@ -246,25 +246,15 @@ pub struct Ruled {
 /// Only a container that ended by itself is ruled on: an error, a timeout or a cancellation stays what it is. Where a
 /// report is required and there is none, or one that cannot be read as a whole, the result is an error of the reason
 /// `report_invalid`: nobody knows what was tested.
-pub fn rule(
-    outcome: Outcome,
-    mode: ReportMode,
-    told: &Told,
-    list: &List<'_, CaseId>,
-    now: DateTime<Utc>,
-) -> Ruled {
+pub fn rule(outcome: Outcome, mode: ReportMode, told: &Told, list: &List<'_, CaseId>, now: DateTime<Utc>) -> Ruled {
     if !matches!(outcome.result, RunResult::Pass | RunResult::Fail) {
         return Ruled { outcome, ruling: (!told.reports.is_empty()).then_some(Ruling::NotByCases) };
     }
     if mode == ReportMode::Required
         && let Some(fault) = told.fault()
     {
-        let invalid = Outcome {
-            result: RunResult::Error,
-            reason: Some(Reason::ReportInvalid),
-            message: Some(fault),
-            ..outcome
-        };
+        let invalid =
+            Outcome { result: RunResult::Error, reason: Some(Reason::ReportInvalid), message: Some(fault), ..outcome };
         return Ruled { outcome: invalid, ruling: None };
     }
     if told.reports.is_empty() {

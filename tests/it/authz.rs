@@ -175,6 +175,7 @@ async fn by_json(
         ("runner", &target.runner),
         ("token", &target.token),
         ("artifact", &ARTIFACT.to_owned()),
+        ("case", &target.case),
     ] {
         path = path.replace(&format!("{{{name}}}"), value);
     }

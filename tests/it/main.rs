@@ -27,6 +27,7 @@ mod pooler;
 mod pull;
 mod queue;
 mod replicas;
+mod reports;
 mod retention;
 mod scheduler;
 mod silence;

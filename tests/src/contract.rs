@@ -424,6 +424,20 @@ impl Worker {
         self.ops.record_artifacts(&self.caller, self.id, fence, collected).await.map(drop).map_err(|error| error.code())
     }
 
+    /// Lets the reports among the recorded files be read; returns what they make of an outcome.
+    pub async fn ruled(&self, fence: Fence, outcome: Outcome) -> Result<Outcome, ErrorCode> {
+        self.ops.read_reports(&self.caller, self.id, fence, outcome).await.map_err(|error| error.code())
+    }
+
+    /// Ends an attempt that leaves files, as a worker does; returns what was reported.
+    pub async fn end_with(&self, fence: Fence, result: RunResult, files: &[(&str, &str)]) -> Outcome {
+        self.leave(fence, files).await;
+        let ruled = self.ruled(fence, outcome(result)).await.expect("read the reports");
+        let missing = self.finish_with(fence, ruled.clone(), LogSeal::default()).await.expect("finish");
+        assert_eq!(missing, None);
+        ruled
+    }
+
     /// Stores and records files.
     pub async fn leave(&self, fence: Fence, files: &[(&str, &str)]) {
         for (_, content) in files {

@@ -49,8 +49,9 @@ it, `errors` names each faulty field by a JSON pointer, `retryable` says whether
 **Permissions.** `x-permission` of an operation names what the token needs. What a token may not see is answered as \
 if it did not exist.";
 
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 8] = [
     ("tests", "What runs: container images with a schedule, a matrix and labels."),
+    ("results", "What the test reports of runs say: reports, cases, failures."),
     ("runs", "Executions of tests: trigger, watch, cancel, and read their logs and artifacts."),
     ("runners", "Where runs execute."),
     ("namespaces", "Who tests belong to, and what they may use."),

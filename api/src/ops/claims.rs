@@ -145,6 +145,13 @@ impl Ops {
         check_outcome(&outcome)?;
         seals::check(&seal)?;
         self.own_runner(&access, runner).await?;
+        if contradicts(&outcome) {
+            let mut conn = self.db().acquire().await?;
+            if !store::reports::is_ruled(&mut conn, &access, fence, outcome.result).await? {
+                let sentence = "without reports that say otherwise a pass has exit code 0, and a fail another";
+                return Err(Invalid::one("/outcome/exit_code", sentence).into());
+            }
+        }
         self.0.ends.take(fence);
         let lease = own_lease(caller, &access, runner, fence);
         let (ops, combiner) = (self.clone(), self.0.finishes.of(access.namespaces()));
@@ -289,15 +296,21 @@ fn check_outcome(outcome: &Outcome) -> Result<()> {
     if outcome.result == RunResult::Error && outcome.reason.is_none() {
         invalid.add("/outcome/reason", "an error needs a reason");
     }
-    if outcome.result == RunResult::Pass && outcome.exit_code != Some(0) {
-        invalid.add("/outcome/exit_code", "a pass has exit code 0");
-    }
-    if outcome.result == RunResult::Fail && outcome.exit_code.is_none_or(|code| code == 0) {
-        invalid.add("/outcome/exit_code", "a fail has an exit code other than 0");
+    if matches!(outcome.result, RunResult::Pass | RunResult::Fail) && outcome.exit_code.is_none() {
+        invalid.add("/outcome/exit_code", "a pass and a fail have an exit code");
     }
     check_text(&mut invalid, "/outcome/message", outcome.message.as_deref(), 4096);
     check_text(&mut invalid, "/outcome/image_digest", outcome.image_digest.as_deref(), 256);
     Ok(invalid.into_result()?)
+}
+
+/// Tells whether a result is another than the exit code says.
+fn contradicts(outcome: &Outcome) -> bool {
+    match outcome.result {
+        RunResult::Pass => outcome.exit_code != Some(0),
+        RunResult::Fail => outcome.exit_code == Some(0),
+        RunResult::Error | RunResult::TimedOut | RunResult::Cancelled => false,
+    }
 }
 
 /// Refuses a text that is too long, or that the database cannot hold.

@@ -192,7 +192,7 @@ impl<'a, P: WritesReports> Intake<'a, P> {
         let partial = reading.config.run_config.env.0.contains_key(FAILED_CASES);
         let Told { reports, unread, .. } = told;
         let results = Results { attempt: of.attempt, reports, cases, ruling: ruled.ruling, unread, partial };
-        store::reports::judge(conn, access, of.run, &results).await?;
+        store::reports::judge(conn, access, of.run, ruled.outcome.result, &results).await?;
         Ok(ruled.outcome)
     }
 }
@@ -242,4 +242,3 @@ impl<P: WritesReports> Cases<'_, '_, P> {
         Ok(())
     }
 }
-

@@ -105,9 +105,7 @@ impl Ops {
         let written = Written::default();
         let writer = Some(Writer::new(format, written.clone(), &header).map_err(Error::internal)?);
         let export = Export { ops: self.clone(), caller: caller.clone(), access, of, after: None, writer, written };
-        Ok(stream::try_unfold(export, |mut export| async {
-            Ok(export.next().await?.map(|piece| (piece, export)))
-        }))
+        Ok(stream::try_unfold(export, |mut export| async { Ok(export.next().await?.map(|piece| (piece, export))) }))
     }
 
     async fn results_of(&self, caller: &Caller, run: RunId, attempt: Option<u16>) -> Result<(Access<RunsRead>, Of)> {

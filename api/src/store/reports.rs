@@ -9,11 +9,11 @@ use sqlx::types::Json;
 use tstr_shared::analysis::quarantine::{Entry, Mode};
 use tstr_shared::artifacts::ArtifactPath;
 use tstr_shared::ids::{RunId, TestId};
+use tstr_shared::lease::Fence;
 use tstr_shared::permission::{RunsExecute, RunsWrite};
-use tstr_shared::report::{
-    Attachment, Case, CaseAttempt, CaseId, CaseKey, CaseStatus, Excerpt, Property, Repeat,
-};
+use tstr_shared::report::{Attachment, Case, CaseAttempt, CaseId, CaseKey, CaseStatus, Excerpt, Property, Repeat};
 use tstr_shared::results::{CaseCounts, MAX_FIRST_WORDS, ReadReport, Results};
+use tstr_shared::run::RunResult;
 
 use super::Conn;
 use super::artifacts::Of;
@@ -43,11 +43,7 @@ pub struct Reading {
 }
 
 /// Finds the attempt of a lease; `None` when its fence is not current, or its runner is not the caller's.
-pub async fn of_lease(
-    conn: &mut Conn,
-    access: &Access<RunsExecute>,
-    lease: &OwnLease,
-) -> Result<Option<Reading>> {
+pub async fn of_lease(conn: &mut Conn, access: &Access<RunsExecute>, lease: &OwnLease) -> Result<Option<Reading>> {
     let row = sqlx::query!(
         r#"SELECT l.ns_id, r.test_id AS "test_id: TestId", c.body AS "body: Json<ConfigBody>", clock_timestamp() AS "now!"
            FROM lease l
@@ -83,20 +79,20 @@ pub async fn hold_lease(conn: &mut Conn, access: &Access<RunsExecute>, lease: &O
 
 /// Waits until nobody else reads the reports of a run, and takes away what was read of the attempt before.
 pub async fn begin<P: WritesReports>(conn: &mut Conn, _: &Access<P>, of: Of) -> Result<()> {
-    sqlx::query!("SELECT pg_advisory_xact_lock(7478116, hashtext($1::uuid::text))", of.run.0).fetch_one(&mut *conn).await?;
+    sqlx::query!("SELECT pg_advisory_xact_lock(7478116, hashtext($1::uuid::text))", of.run.0)
+        .fetch_one(&mut *conn)
+        .await?;
     let (run, attempt) = (of.run.0, of.attempt as i16);
-    sqlx::query!("DELETE FROM report_case WHERE run_id = $1 AND attempt = $2", run, attempt).execute(&mut *conn).await?;
+    sqlx::query!("DELETE FROM report_case WHERE run_id = $1 AND attempt = $2", run, attempt)
+        .execute(&mut *conn)
+        .await?;
     sqlx::query!("DELETE FROM report WHERE run_id = $1 AND attempt = $2", run, attempt).execute(&mut *conn).await?;
     sqlx::query!("DELETE FROM judged WHERE run_id = $1 AND attempt = $2", run, attempt).execute(conn).await?;
     Ok(())
 }
 
 /// Lists the files of an attempt with their sizes, and the objects that hold their contents, by their paths.
-pub async fn files(
-    conn: &mut Conn,
-    access: &Access<RunsExecute>,
-    of: Of,
-) -> Result<Vec<(ArtifactPath, u64, BlobKey)>> {
+pub async fn files(conn: &mut Conn, access: &Access<RunsExecute>, of: Of) -> Result<Vec<(ArtifactPath, u64, BlobKey)>> {
     let rows = sqlx::query!(
         r#"SELECT a.path, a.sha256, a.bytes, b.key, b.ns_id
            FROM artifact a JOIN blob b ON b.key = a.blob
@@ -259,7 +255,11 @@ impl CaseRow {
 /// Returns the first words of the first finding that the last attempt has.
 fn first_words(case: &Case) -> Option<String> {
     let finding = case.findings().first()?;
-    let text = finding.message.as_deref().or(finding.text.as_ref().map(|text| text.text.as_str())).or(finding.kind.as_deref())?;
+    let text = finding
+        .message
+        .as_deref()
+        .or(finding.text.as_ref().map(|text| text.text.as_str()))
+        .or(finding.kind.as_deref())?;
     let words: String = text.trim().chars().take(MAX_FIRST_WORDS).collect();
     Some(words).filter(|words| !words.is_empty())
 }
@@ -275,7 +275,8 @@ pub async fn add_keys<P: WritesReports>(
     let mut rows: Vec<&CaseRow> = rows.iter().collect();
     rows.sort_by_key(|row| row.id);
     rows.dedup_by_key(|row| row.id);
-    let texts = |part: fn(&CaseKey) -> &Option<String>| rows.iter().map(|row| part(&row.key).clone()).collect::<Vec<_>>();
+    let texts =
+        |part: fn(&CaseKey) -> &Option<String>| rows.iter().map(|row| part(&row.key).clone()).collect::<Vec<_>>();
     sqlx::query!(
         r#"INSERT INTO case_key (case_id, ns_id, test_id, suite, classname, name, file, own_id)
            SELECT u.case_id, $1, $2, u.suite, u.classname, u.name, u.file, u.own_id
@@ -451,20 +452,36 @@ pub async fn tally<P: WritesReports>(conn: &mut Conn, _: &Access<P>, of: Of) -> 
     Ok((failed, counts))
 }
 
-/// Records what was made of an attempt by its reports.
-pub async fn judge<P: WritesReports>(conn: &mut Conn, _: &Access<P>, run: RunId, results: &Results) -> Result<()> {
+/// Tells whether this is what the reports made of an attempt.
+pub async fn is_ruled(conn: &mut Conn, _: &Access<RunsExecute>, fence: Fence, result: RunResult) -> Result<bool> {
+    let ruled = sqlx::query_scalar!(
+        r#"SELECT result AS "result: RunResult" FROM judged WHERE run_id = $1 AND attempt = $2"#,
+        fence.run_id.0,
+        fence.attempt as i16
+    );
+    Ok(ruled.fetch_optional(conn).await? == Some(result))
+}
+
+/// Records what was made of an attempt by its reports: its result, and why.
+pub async fn judge<P: WritesReports>(
+    conn: &mut Conn,
+    _: &Access<P>,
+    run: RunId,
+    result: RunResult,
+    results: &Results,
+) -> Result<()> {
     // The reports have rows of their own.
     let mut body = results.clone();
     body.reports.clear();
     sqlx::query!(
-        "INSERT INTO judged (run_id, attempt, counts, body) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO judged (run_id, attempt, result, counts, body) VALUES ($1, $2, $3, $4, $5)",
         run.0,
         results.attempt as i16,
-        Json(results.cases) as _,
+        result.word(),
+        results.cases.map(Json) as _,
         Json(body) as _
     )
     .execute(conn)
     .await?;
     Ok(())
 }
-

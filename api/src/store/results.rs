@@ -235,4 +235,3 @@ pub async fn whole(
     );
     Ok(rows.fetch_all(conn).await?.into_iter().map(Into::into).collect())
 }
-

@@ -10,7 +10,8 @@ use proptest::option;
 use proptest::prelude::*;
 use tstr_shared::arb;
 use tstr_shared::artifacts::{
-    Artifact, ArtifactList, ArtifactNote, ArtifactPath, ArtifactSummary, Blob, CollectedFile, ContentHash, NoteWhy, ReportMode,
+    Artifact, ArtifactList, ArtifactNote, ArtifactPath, ArtifactSummary, Blob, CollectedFile, ContentHash, NoteWhy,
+    ReportMode,
 };
 use tstr_shared::duration::Seconds;
 use tstr_shared::explain::{
@@ -137,8 +138,14 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
     let labels = (arb::labels(), arb::labels(), arb::labels());
     let words = (one_of(RunState::ALL), one_of(&Priority::ALL), one_of(Trigger::ALL), any::<(bool, bool, u16)>());
     let times = (instant(), instant(), option::of(instant()), option::of(instant()), option::of(instant()));
-    let latest =
-        (option::of(id()), said(), option::of(outcome()), vec(attempt(), 0..3), (log(), summary(), option::of(case_counts())), option::of(kept()));
+    let latest = (
+        option::of(id()),
+        said(),
+        option::of(outcome()),
+        vec(attempt(), 0..3),
+        (log(), summary(), option::of(case_counts())),
+        option::of(kept()),
+    );
     (names, labels, run_config(), words, times, latest).prop_map(|(names, labels, run_config, words, times, latest)| {
         let (id, namespace, test_id, test_name, matrix_id) = names;
         let (cell, labels, annotations) = labels;

@@ -1,3 +1,5 @@
+//! What reports make of an outcome.
+
 use chrono::TimeDelta;
 use uuid::Uuid;
 
@@ -54,7 +56,12 @@ fn muted(n: u128) -> Entry<CaseId> {
     }
 }
 
-fn ruled(outcome: Outcome, mode: ReportMode, told: &Told, list: &[Entry<CaseId>]) -> (RunResult, Option<Reason>, String) {
+fn ruled(
+    outcome: Outcome,
+    mode: ReportMode,
+    told: &Told,
+    list: &[Entry<CaseId>],
+) -> (RunResult, Option<Reason>, String) {
     let Outcome { result, reason, message, .. } = rule(outcome, mode, told, &List::Known(list), now()).outcome;
     (result, reason, message.unwrap_or_default())
 }
@@ -82,7 +89,11 @@ fn muted_cases_excuse_a_failure_and_say_so() {
     assert_eq!(ruled(outcome(RunResult::Fail, 1), ReportMode::Auto, &told(&[1, 3], 3), &list).0, RunResult::Fail);
     let unread = UnreadReport { path: "b.xml".into(), why: "too large".into() };
     let cut = Told { unread: vec![unread], ..told(&[1], 0) };
-    assert_eq!(ruled(outcome(RunResult::Fail, 1), ReportMode::Auto, &cut, &list).0, RunResult::Fail, "not all is known");
+    assert_eq!(
+        ruled(outcome(RunResult::Fail, 1), ReportMode::Auto, &cut, &list).0,
+        RunResult::Fail,
+        "not all is known"
+    );
     let unknown = rule(outcome(RunResult::Fail, 1), ReportMode::Auto, &told(&[1], 0), &List::Unknown, now());
     assert_eq!((unknown.outcome.result, unknown.ruling), (RunResult::Fail, Some(Ruling::ListUnknown)));
 }
@@ -110,7 +121,10 @@ fn what_is_given_up_has_failed() {
         let mut given_up = told(&[], 2);
         given_up.reports[0].note_counts.insert(code, 1);
         let (result, _, message) = ruled(outcome(RunResult::Pass, 0), ReportMode::Required, &given_up, &[]);
-        assert_eq!((result, message.as_str()), (RunResult::Fail, "the container exited 0, but its report tells of 1 error"));
+        assert_eq!(
+            (result, message.as_str()),
+            (RunResult::Fail, "the container exited 0, but its report tells of 1 error")
+        );
     }
 }
 

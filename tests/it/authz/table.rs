@@ -157,6 +157,15 @@ pub fn table() -> Vec<Row> {
         row(("get_artifact", "GetArtifact"), "runs:read", Object, Artifact, nothing,
             |t| pb::GetArtifactRequest { run_id: t.run.clone(), path: ARTIFACT.into(), ..Default::default() }.encode_to_vec()),
 
+        row(("get_results", "GetResults"), "runs:read", Object, Run, nothing,
+            |t| pb::GetResultsRequest { run_id: t.run.clone(), attempt: 0 }.encode_to_vec()),
+        row(("list_run_cases", "ListRunCases"), "runs:read", Object, Run, nothing,
+            |t| pb::ListRunCasesRequest { run_id: t.run.clone(), ..Default::default() }.encode_to_vec()),
+        row(("get_run_case", "GetRunCase"), "runs:read", Object, Artifact, nothing,
+            |t| pb::GetRunCaseRequest { run_id: t.run.clone(), case_id: t.case.clone(), attempt: 0 }.encode_to_vec()),
+        row(("export_report", "ExportReport"), "runs:read", Object, Artifact, nothing,
+            |t| pb::ExportReportRequest { run_id: t.run.clone(), ..Default::default() }.encode_to_vec()),
+
         row(("list_runners", "ListRunners"), "runners:read", Named, Nothing, nothing,
             |t| pb::ListRunnersRequest { namespace: t.namespace.clone(), ..Default::default() }.encode_to_vec()),
         row(("get_runner", "GetRunner"), "runners:read", Object, Runner, nothing,
@@ -204,6 +213,11 @@ pub fn table() -> Vec<Row> {
             }.encode_to_vec()),
         row(("", "RecordArtifacts"), "runs:execute", Fenced, Lease, nothing,
             |t| pb::RecordArtifactsRequest { runner_id: t.own_worker.clone(), fence: fence(t), ..Default::default() }.encode_to_vec()),
+        row(("", "ReadReports"), "runs:execute", Fenced, Lease, nothing,
+            |t| {
+                let outcome = pb::Outcome { result: pb::RunResult::Pass.into(), exit_code: Some(0), ..Default::default() };
+                pb::ReadReportsRequest { runner_id: t.own_worker.clone(), fence: fence(t), outcome: Some(outcome) }.encode_to_vec()
+            }),
         row(("", "FinishRun"), "runs:execute", Fenced, Need::Started, nothing,
             |t| {
                 let outcome = pb::Outcome { result: pb::RunResult::Pass.into(), exit_code: Some(0), ..Default::default() };

@@ -34,7 +34,7 @@ pub enum Need {
     OwnRun,
     /// A run that has ended.
     Finished,
-    /// A run that has left an artifact.
+    /// A run that has left an artifact, and a report with a case.
     Artifact,
     /// A runner.
     Runner,
@@ -54,6 +54,8 @@ pub struct Target {
     pub test: String,
     pub run: String,
     pub runner: String,
+    /// A case of the run that has left an artifact.
+    pub case: String,
     pub token: String,
     pub fence: Fence,
     /// The caller's worker where it serves the namespace, else the one that does.
@@ -68,6 +70,8 @@ pub struct Target {
 
 /// The path of an artifact, and its content.
 pub const ARTIFACT: &str = "artifact.txt";
+/// A test report of one case.
+const REPORT: &str = "<testsuite><testcase classname='c' name='n'/></testsuite>";
 /// The namespace that is nowhere.
 pub const NOWHERE: &str = "nowhere";
 
@@ -102,6 +106,7 @@ struct Resident {
     run: String,
     finished: String,
     artifact: String,
+    case: String,
     token: String,
 }
 
@@ -132,11 +137,13 @@ impl World {
             let worker = world.worker(&token).await;
             let artifact = world.admin.trigger_in(ns, "leased").await.remove(0);
             let fence = worker.started().await;
-            worker.leave(fence, &[(ARTIFACT, ARTIFACT)]).await;
-            worker.finish(fence, RunResult::Pass).await.unwrap();
+            worker.end_with(fence, RunResult::Pass, &[(ARTIFACT, ARTIFACT), ("junit.xml", REPORT)]).await;
+            let cases = world.admin.get(&format!("/api/v1/runs/{artifact}/cases")).await.expect(200);
+            let case = cases["items"][0]["case_id"].as_str().unwrap().to_owned();
             let resident = Resident {
                 worker,
                 artifact,
+                case,
                 run: world.admin.trigger_in(ns, "a").await.remove(0),
                 finished: world.admin.trigger_in(ns, "a").await.remove(0),
                 token: world.token(ns).await,
@@ -246,6 +253,7 @@ impl World {
             test: "a".to_owned(),
             run: nobody.to_string(),
             runner: resident.map_or(nobody, |resident| resident.worker.id.0).to_string(),
+            case: nobody.to_string(),
             token: nobody.to_string(),
             fence: Fence { run_id: RunId(nobody), attempt: 1, lease_id: LeaseId(Uuid::new_v4()) },
             worker,
@@ -258,7 +266,10 @@ impl World {
             Need::Nothing | Need::Runner => {}
             Need::Test => target.test = "b".to_owned(),
             Need::Run => target.run.clone_from(&resident.run),
-            Need::Artifact => target.run.clone_from(&resident.artifact),
+            Need::Artifact => {
+                target.run.clone_from(&resident.artifact);
+                target.case.clone_from(&resident.case);
+            }
             Need::Finished => target.run.clone_from(&resident.finished),
             Need::Token => target.token.clone_from(&resident.token),
             Need::OwnTest => {

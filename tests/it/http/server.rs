@@ -256,7 +256,8 @@ async fn an_unknown_parameter_is_refused_by_name_at_every_address() {
     let mut asked = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
         let path = path.replace("{namespace}", "default").replace("{test}", "a");
-        let path = ["{run}", "{runner}", "{token}"].iter().fold(path, |path, id| path.replace(id, super::NOBODY));
+        let path =
+            ["{run}", "{runner}", "{token}", "{case}"].iter().fold(path, |path, id| path.replace(id, super::NOBODY));
         for method in item.as_object().unwrap().keys() {
             let method: Method = method.to_uppercase().parse().unwrap();
             let answer = admin.send(admin.request(method.clone(), &format!("{path}?surprise=1"))).await;

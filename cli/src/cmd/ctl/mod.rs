@@ -8,6 +8,7 @@ mod interrupt;
 mod logs;
 mod namespace;
 mod parse;
+mod results;
 mod run;
 mod runner;
 mod schedule;
@@ -65,6 +66,11 @@ enum Command {
     /// The files that a run left behind: list, download
     #[command(subcommand)]
     Artifact(artifact::Command),
+    /// What the test reports of a run say
+    Results(results::ResultsArgs),
+    /// Cases of test reports: list, get
+    #[command(subcommand)]
+    Case(results::CaseCommand),
     /// What waits, and who could take it
     Queue(explain::QueueArgs),
     /// Schedules: what became of their instants, what runs next, pause, resume
@@ -115,6 +121,12 @@ pub struct Much {
     /// All items
     #[arg(long, conflicts_with = "limit")]
     all: bool,
+}
+
+impl Default for Much {
+    fn default() -> Self {
+        Self { limit: 100, all: false }
+    }
 }
 
 impl Much {
@@ -206,6 +218,8 @@ fn end(out: Door, outcome: Outcome<Exit>) -> Exit {
 fn format(flag: Option<Format>, files: &Files) -> Outcome<Format> {
     let named = match (flag, env("TSTR_OUTPUT")) {
         (Some(format), _) => Some(format),
+        // Inside of a test the variable names the file for result data.
+        (None, Some(word)) if word.starts_with('/') => None,
         (None, Some(word)) => {
             let format = <Format as clap::ValueEnum>::from_str(&word, false);
             Some(format.map_err(|_| Failure::usage(format!("TSTR_OUTPUT: '{word}' is no format")))?)
@@ -231,6 +245,8 @@ async fn dispatch(args: CtlArgs, out: Door, files: Files, interrupt: Arc<Interru
         Command::Run(command) => run::run(&ctl, command).await,
         Command::Logs(args) => logs::run(&ctl, &args).await,
         Command::Artifact(command) => artifact::run(&ctl, command).await,
+        Command::Results(args) => results::results(&ctl, &args).await,
+        Command::Case(command) => results::case(&ctl, command).await,
         Command::Queue(args) => explain::queue(&ctl, &args).await,
         Command::Runner(command) => runner::run(&ctl, command).await,
         Command::Schedule(command) => schedule::run(&ctl, command).await,
