@@ -16,6 +16,7 @@ mod ledger;
 mod logs;
 mod run;
 mod runner;
+mod summary;
 mod testdef;
 mod words;
 

@@ -32,6 +32,7 @@ mod scheduler;
 mod silence;
 mod spread;
 mod standby;
+mod summary;
 mod timeline;
 mod transitions;
 mod up;

@@ -32,6 +32,7 @@ mod runners;
 mod runs;
 mod schemas;
 mod serve;
+mod summary;
 mod testdefs;
 mod tokens;
 
@@ -91,6 +92,7 @@ fn routes() -> ApiRouter<App> {
         .merge(explain::routes())
         .merge(logs::routes())
         .merge(artifacts::routes())
+        .merge(summary::routes())
         .merge(runners::routes())
         .merge(tokens::routes())
         .merge(openapi::routes());

@@ -11,6 +11,7 @@ use tstr_shared::permission::Scope;
 use tstr_shared::run::{Reason, RunResult, RunState, Trigger};
 use tstr_shared::runner::RunnerState;
 use tstr_shared::schedule::CatchUp;
+use tstr_shared::summary::Interval;
 use tstr_shared::testdef::{Change, Network, Priority, Pull};
 
 use crate::v1 as pb;
@@ -95,6 +96,7 @@ numbers! {
     RunResult { Pass, Fail, Error, TimedOut, Cancelled }
     Stream { Stdout, Stderr }
     LeaseState { Held, CancelRequested, Gone }
+    Interval { Hour, Day, Week }
 }
 
 /// A value of the domain that stands on the wire as a text, the same as in JSON.

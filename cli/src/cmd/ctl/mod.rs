@@ -12,6 +12,7 @@ mod run;
 mod runner;
 mod schedule;
 mod show;
+mod summary;
 mod test;
 mod token;
 mod validate;
@@ -67,6 +68,8 @@ enum Command {
     Artifact(artifact::Command),
     /// What waits, and who could take it
     Queue(explain::QueueArgs),
+    /// How the runs went: over time, and by test, runner and label
+    Summary(summary::SummaryArgs),
     /// Schedules: what became of their instants, what runs next, pause, resume
     #[command(subcommand)]
     Schedule(schedule::Command),
@@ -232,6 +235,7 @@ async fn dispatch(args: CtlArgs, out: Door, files: Files, interrupt: Arc<Interru
         Command::Logs(args) => logs::run(&ctl, &args).await,
         Command::Artifact(command) => artifact::run(&ctl, command).await,
         Command::Queue(args) => explain::queue(&ctl, &args).await,
+        Command::Summary(args) => summary::run(&ctl, args).await,
         Command::Runner(command) => runner::run(&ctl, command).await,
         Command::Schedule(command) => schedule::run(&ctl, command).await,
         Command::Token(command) => token::run(&ctl, command).await,
