@@ -17,6 +17,7 @@ mod logs;
 mod results;
 mod run;
 mod runner;
+mod summary;
 mod testdef;
 mod words;
 

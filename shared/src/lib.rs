@@ -23,6 +23,7 @@
 //! | **artifact** | a file that an attempt leaves behind ([`artifacts::Artifact`]); its content is a **blob** |
 //! | **ledger** | what became of every instant of a schedule ([`ledger::LedgerEntry`]) |
 //! | **report**, **case** | what a test framework wrote about its tests; one of those tests ([`report`]) |
+//! | **summary** | how the runs of a namespace went, from sums by the hour and the day that are kept up to date ([`summary`]) |
 //! | **result data** | values that a test hands over beside its result ([`output`]) |
 //! | **placement class** | the interned pair of namespace and labels; matching is done once per runner and class |
 #![deny(missing_docs)]
@@ -53,5 +54,6 @@ pub mod runner;
 pub mod schedule;
 pub mod selector;
 pub mod size;
+pub mod summary;
 pub mod testdef;
 pub mod token;

@@ -33,6 +33,7 @@ mod scheduler;
 mod silence;
 mod spread;
 mod standby;
+mod summary;
 mod timeline;
 mod transitions;
 mod up;

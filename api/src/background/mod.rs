@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::access::Access;
 use crate::error::Result;
-use crate::ops::Ops;
+use crate::ops::{Ops, digest};
 
 /// How many batches of a schedule a replica makes at once: while PostgreSQL writes one, the next is thought out.
 const SCHEDULERS: usize = 2;
@@ -104,6 +104,10 @@ pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken, no_sche
     spawn.every("usage", Duration::from_secs(5), async |ops| {
         ops.fold_usage(&Access::system("usage")).await?;
         Ok(Next::Later)
+    });
+    spawn.every("digest", Duration::from_secs(1), async |ops| {
+        let taken = ops.digest(&Access::system("digest")).await?;
+        Ok(if taken >= digest::BATCH as usize { Next::Now } else { Next::Later })
     });
     spawn.every("storage", STORAGE_EVERY, async |ops| {
         ops.look_at_storage(&Access::system("storage")).await?;

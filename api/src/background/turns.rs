@@ -71,6 +71,11 @@ pub async fn fold_usage(ops: &Ops) -> Result<i64> {
     ops.fold_usage(&Access::system("usage")).await
 }
 
+/// Takes in runs that have ended, once; returns how many.
+pub async fn digest(ops: &Ops) -> Result<usize> {
+    ops.digest(&Access::system("digest")).await
+}
+
 /// Looks whether there is room for more runs.
 pub async fn look_at_storage(ops: &Ops) -> Result<Fill> {
     ops.look_at_storage(&Access::system("storage")).await

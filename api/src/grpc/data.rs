@@ -14,6 +14,7 @@ use tstr_shared::logs::TailLines;
 use tstr_shared::report::Format;
 use tstr_shared::results::CaseFilter;
 use tstr_shared::run::RunFilter;
+use tstr_shared::summary::SummaryFilter;
 use tstr_shared::testdef::check_name;
 
 use super::{Answer, Service, address, answer, namespace, run, runner, status, test, trace_id, wait};
@@ -202,6 +203,18 @@ impl DataService for Service {
         answer(request, async |caller, req| {
             let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, req.page_token)?);
             Ok(self.ops.list_queue(&caller, &ns, page).await?.into())
+        })
+        .await
+    }
+
+    async fn get_summary(&self, request: Request<pb::GetSummaryRequest>) -> Answer<pb::GetSummaryResponse> {
+        answer(request, async |caller, req| {
+            let ns = namespace(&req.namespace)?;
+            let filter = SummaryFilter::try_from(req)?;
+            if let Some(name) = &filter.test {
+                check_name(name).map_err(|fault| Invalid::one("/test", fault))?;
+            }
+            Ok(self.ops.get_summary(&caller, &ns, filter).await?.into())
         })
         .await
     }

@@ -33,6 +33,7 @@ mod runners;
 mod runs;
 mod schemas;
 mod serve;
+mod summary;
 mod testdefs;
 mod tokens;
 
@@ -93,6 +94,7 @@ fn routes() -> ApiRouter<App> {
         .merge(logs::routes())
         .merge(artifacts::routes())
         .merge(results::routes())
+        .merge(summary::routes())
         .merge(runners::routes())
         .merge(tokens::routes())
         .merge(openapi::routes());

@@ -194,6 +194,10 @@ impl Ops {
         }
         let step = match store::retention::drop_day(&mut tx, access, day, part, today).await? {
             Fate::Dropped => {
+                if part == Part::Runs {
+                    let all: Vec<i32> = keepings.iter().map(|one| one.ns_id).collect();
+                    store::rollups::note_removed(&mut tx, access, day, &all).await?;
+                }
                 tx.commit().await?;
                 tracing::info!(%day, ?part, "the day {day} is dropped");
                 return Ok(Step::Done(Retained { days: 1, ..Retained::default() }));
@@ -245,6 +249,9 @@ impl Ops {
             if batch.is_none() && part == Part::Logs && open == 0 {
                 let again = (late > 0).then_some(today + Duration::days(1));
                 store::retention::note_swept(&mut tx, access, day, ns_id, again).await?;
+            }
+            if part == Part::Runs && batch.is_some_and(|batch| batch.removed > 0) {
+                store::rollups::note_removed(&mut tx, access, day, &[ns_id]).await?;
             }
             tx.commit().await?;
             let Some(batch) = batch else { return Ok(done) };

@@ -6,13 +6,15 @@
 //!
 //! Lock order, where a transaction takes several: namespace advisory lock, `schedule`, `test`, `class`, `config`, `lease`,
 //! `ready`, `delayed`, `gated`, `gate`, `blob` by its key, history. Retention takes its turn, then the day, then the sum of
-//! what is stored. Whoever holds a `gate` waits for no row of those before it.
+//! what is stored; whoever counts sums anew holds the digest's lock, and then the day. Whoever holds a `gate` waits for no row of
+//! those before it.
 
 pub mod artifacts;
 pub mod beats;
 pub mod blobs;
 pub mod claims;
 mod conn;
+pub mod digest;
 pub mod ends;
 pub mod error;
 pub mod explain;
@@ -31,6 +33,7 @@ pub mod queue;
 pub mod reports;
 pub mod results;
 pub mod retention;
+pub mod rollups;
 pub mod runners;
 pub mod runs;
 pub mod schedules;

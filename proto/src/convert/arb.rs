@@ -2,6 +2,8 @@
 //!
 //! They leave out what the wire cannot tell apart: empty texts from absent ones, and the 0 that means a default.
 
+mod summaries;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -32,6 +34,8 @@ use tstr_shared::token::{Identity, IssuedToken, NewToken, Token};
 use uuid::Uuid;
 
 use super::SECONDS;
+
+pub(super) use summaries::{rebuilt, summary_filter, summary_of_runs};
 
 pub(super) fn instant() -> impl Strategy<Value = DateTime<Utc>> {
     (SECONDS, 0..1_000_000_000u32).prop_map(|(seconds, nanos)| DateTime::from_timestamp(seconds, nanos).unwrap())

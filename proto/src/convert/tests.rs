@@ -64,6 +64,9 @@ mod round_trip {
         namespace_info: Namespace;
         explanation: ExplainRunResponse;
         queue_class: QueueClass;
+        summary_filter: GetSummaryRequest;
+        summary_of_runs: GetSummaryResponse;
+        rebuilt: RebuildSummaryResponse;
         blob: Blob;
         collected_file: CollectedFile;
         artifact_note: ArtifactNote;

@@ -12,6 +12,7 @@ use tstr_shared::report::CaseStatus;
 use tstr_shared::run::{Reason, RunResult, RunState, Trigger};
 use tstr_shared::runner::RunnerState;
 use tstr_shared::schedule::CatchUp;
+use tstr_shared::summary::Interval;
 use tstr_shared::testdef::{Change, Network, Priority, Pull};
 
 use crate::v1 as pb;
@@ -97,6 +98,7 @@ numbers! {
     Stream { Stdout, Stderr }
     LeaseState { Held, CancelRequested, Gone }
     CaseStatus { Pass, Fail, Error, Skip }
+    Interval { Hour, Day, Week }
 }
 
 /// A value of the domain that stands on the wire as a text, the same as in JSON.

@@ -42,6 +42,10 @@ ended AS (
                          log_bytes, log_dropped)
     SELECT id, ns_id, test_id, class_id, clock_timestamp(), attempt, 'cancelled', message, false, 'complete', 0, 0
     FROM gone
+    RETURNING run_id
+),
+noticed AS (
+    INSERT INTO undigested (run_id) SELECT run_id FROM ended
 ),
 noted AS (
     INSERT INTO run_event (run_id, state_from, state_to, attempt, result, actor)

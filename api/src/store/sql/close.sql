@@ -99,6 +99,10 @@ ended AS (
            j.log_status, k.bytes, k.dropped, k.detail, j.artifact_files, j.artifact_bytes
     FROM judged j JOIN kept k USING (run_id)
     WHERE j.verdict IS NOT NULL
+    RETURNING run_id
+),
+noticed AS (
+    INSERT INTO undigested (run_id) SELECT run_id FROM ended
 ),
 -- The slots of a run are its own until it has ended: waiting for another attempt it keeps them.
 freed AS (

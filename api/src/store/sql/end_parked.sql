@@ -17,6 +17,10 @@ ended AS (
     FROM gone g
     JOIN asked a USING (run_id)
     CROSS JOIN LATERAL (SELECT id, ns_id, test_id, class_id FROM run WHERE id = g.run_id OFFSET 0) r
+    RETURNING run_id
+),
+noticed AS (
+    INSERT INTO undigested (run_id) SELECT run_id FROM ended
 ),
 noted AS (
     INSERT INTO run_event (run_id, state_from, state_to, attempt, result, reason, actor)

@@ -13,6 +13,10 @@ ended AS (
     SELECT r.id, r.ns_id, r.test_id, r.class_id, clock_timestamp(), g.attempt, 'error', 'queue_expired',
            'no runner took the run within ' || r.queue_secs || 's', false, 'complete', 0, 0
     FROM gone g JOIN run r ON r.id = g.run_id
+    RETURNING run_id
+),
+noticed AS (
+    INSERT INTO undigested (run_id) SELECT run_id FROM ended
 ),
 freed AS (
     DELETE FROM gated WHERE run_id = ANY(ARRAY(SELECT run_id FROM gone))

@@ -13,6 +13,7 @@ mod run;
 mod runner;
 mod schedule;
 mod show;
+mod summary;
 mod test;
 mod token;
 mod validate;
@@ -73,6 +74,8 @@ enum Command {
     Case(results::CaseCommand),
     /// What waits, and who could take it
     Queue(explain::QueueArgs),
+    /// How the runs went: over time, and by test, runner and label
+    Summary(summary::SummaryArgs),
     /// Schedules: what became of their instants, what runs next, pause, resume
     #[command(subcommand)]
     Schedule(schedule::Command),
@@ -248,6 +251,7 @@ async fn dispatch(args: CtlArgs, out: Door, files: Files, interrupt: Arc<Interru
         Command::Results(args) => results::results(&ctl, &args).await,
         Command::Case(command) => results::case(&ctl, command).await,
         Command::Queue(args) => explain::queue(&ctl, &args).await,
+        Command::Summary(args) => summary::run(&ctl, args).await,
         Command::Runner(command) => runner::run(&ctl, command).await,
         Command::Schedule(command) => schedule::run(&ctl, command).await,
         Command::Token(command) => token::run(&ctl, command).await,

@@ -1,0 +1,259 @@
+//! Summaries: read from the sums, whatever the number of runs.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Duration, Utc};
+use tstr_shared::analysis::quantile::Sketch;
+use tstr_shared::ids::{RunnerId, TestId};
+use tstr_shared::namespace::Namespace;
+use tstr_shared::permission::RunsRead;
+use tstr_shared::summary::{
+    Figures, Interval, MAX_LABELS, MAX_TESTS, RunCounts, Span, Spread, Summary, SummaryFilter, SummaryInterval,
+    SummaryLabel, SummaryRunner, SummaryTest,
+};
+use uuid::Uuid;
+
+use super::Ops;
+use crate::auth::Caller;
+use crate::auth::access::Access;
+use crate::error::{Error, Result};
+use crate::store::digest::Freshness;
+use crate::store::rollups::{Counted, Dim, Grain, Piece, Sums};
+use crate::store::{self, Conn};
+
+impl Ops {
+    /// Says how the runs of a namespace went.
+    pub async fn get_summary(&self, caller: &Caller, ns: &Namespace, filter: SummaryFilter) -> Result<Summary> {
+        let access = self.enter::<RunsRead>(caller, ns).await?;
+        let (access, filter) = (&access, &filter);
+        self.read(|mut tx| async move {
+            // All of it is of one instant.
+            store::rollups::begin_reading(&mut tx).await?;
+            let fresh = store::digest::freshness(&mut tx, access).await?;
+            let span = filter.span(fresh.now)?;
+            let summary = match &filter.test {
+                Some(test) => of_test(&mut tx, access, span, fresh, test).await?,
+                None => of_all(&mut tx, access, span, fresh).await?,
+            };
+            tx.commit().await?;
+            Ok(summary)
+        })
+        .await
+    }
+}
+
+async fn of_all(conn: &mut Conn, access: &Access<RunsRead>, span: Span, fresh: Freshness) -> Result<Summary> {
+    let piece = Piece { grain: grain_of(span), from: span.from, to: span.to };
+    let sums = store::rollups::of_all(conn, access, piece).await?;
+    let (intervals, totals) = intervals(span, sums);
+    let pieces = pieces(span, fresh.now);
+    let tests = store::rollups::by_key(conn, access, Dim::Test, &pieces, MAX_TESTS).await?;
+    let runners = store::rollups::by_key(conn, access, Dim::Runner, &pieces, MAX_TESTS).await?;
+    let labels = store::rollups::by_key(conn, access, Dim::Label, &pieces, MAX_LABELS).await?;
+    Ok(Summary {
+        tests_more: more(&tests),
+        runners_more: more(&runners),
+        labels_more: more(&labels),
+        tests: tests_of(conn, access, &pieces, tests).await?,
+        runners: runners_of(conn, access, span, fresh.now, runners).await?,
+        labels: labels.into_iter().filter_map(label).collect(),
+        ..summary(span, fresh, totals, intervals)
+    })
+}
+
+async fn of_test(
+    conn: &mut Conn,
+    access: &Access<RunsRead>,
+    span: Span,
+    fresh: Freshness,
+    test: &str,
+) -> Result<Summary> {
+    let found = store::testdefs::find(conn, access, test, false).await?.map(|found| found.id);
+    // An id also names a test that was deleted.
+    let id = found.or_else(|| test.parse().ok()).ok_or_else(|| Error::not_found("test"))?;
+    let name = store::rollups::test_names(conn, access, &[id.0]).await?.remove(&id.0);
+    let name = name.ok_or_else(|| Error::not_found("test"))?;
+    let times: Vec<DateTime<Utc>> = match span.interval {
+        Interval::Hour | Interval::Day => span.starts().collect(),
+        Interval::Week => Span { interval: Interval::Day, ..span }.starts().collect(),
+    };
+    let sums = store::rollups::of_test(conn, access, id, grain_of(span), &times).await?;
+    let (intervals, totals) = intervals(span, sums);
+    let tests = match totals.counts.runs {
+        0 => Vec::new(),
+        _ => vec![SummaryTest { test_id: id, test_name: name, figures: totals }],
+    };
+    Ok(Summary { tests, ..summary(span, fresh, totals, intervals) })
+}
+
+fn summary(span: Span, fresh: Freshness, totals: Figures, intervals: Vec<SummaryInterval>) -> Summary {
+    Summary {
+        interval: span.interval,
+        from: span.from,
+        to: span.to,
+        as_of: fresh.behind.unwrap_or(fresh.now),
+        is_current: fresh.behind.is_none(),
+        totals,
+        intervals,
+        tests: Vec::new(),
+        tests_more: 0,
+        runners: Vec::new(),
+        runners_more: 0,
+        labels: Vec::new(),
+        labels_more: 0,
+    }
+}
+
+/// Which sums make the intervals.
+fn grain_of(span: Span) -> Grain {
+    match span.interval {
+        Interval::Hour => Grain::Hour,
+        Interval::Day | Interval::Week => Grain::Day,
+    }
+}
+
+/// Cuts a time into few sums: whole days, and the hours before and behind them.
+fn pieces(span: Span, now: DateTime<Utc>) -> Vec<Piece> {
+    let (first, last) = (Interval::Day.ceil(span.from), Interval::Day.floor(span.to));
+    // What is left of today lies ahead, and nothing is scheduled for it yet that has finished.
+    let last = if span.to >= Interval::Hour.ceil(now) { Interval::Day.ceil(span.to) } else { last };
+    let hours = |from, to| Piece { grain: Grain::Hour, from, to };
+    let pieces = match first <= last {
+        true => vec![
+            hours(span.from, first),
+            Piece { grain: Grain::Day, from: first, to: last },
+            hours(last, span.to.max(last)),
+        ],
+        false => vec![hours(span.from, span.to)],
+    };
+    pieces.into_iter().filter(|piece| piece.from < piece.to).collect()
+}
+
+/// Puts sums into the intervals that they are in; those without any are there as well.
+fn intervals(span: Span, sums: Vec<(DateTime<Utc>, Sums)>) -> (Vec<SummaryInterval>, Figures) {
+    let (mut total, mut by_start) = (Sums::default(), BTreeMap::<DateTime<Utc>, Sums>::new());
+    for (at, sums) in sums {
+        total.add(&sums);
+        by_start.entry(span.interval.floor(at)).or_default().add(&sums);
+    }
+    let interval = |start| SummaryInterval { start, figures: by_start.get(&start).map(figures).unwrap_or_default() };
+    (span.starts().map(interval).collect(), figures(&total))
+}
+
+fn counts(sums: &Sums) -> RunCounts {
+    RunCounts {
+        runs: sums.runs().unsigned_abs(),
+        pass: sums.pass.unsigned_abs(),
+        fail: sums.fail.unsigned_abs(),
+        error: sums.error.unsigned_abs(),
+        timed_out: sums.timed_out.unsigned_abs(),
+        cancelled: sums.cancelled.unsigned_abs(),
+        flaky: sums.flaky.unsigned_abs(),
+        attempts: sums.attempts.unsigned_abs(),
+    }
+}
+
+fn figures(sums: &Sums) -> Figures {
+    Figures {
+        counts: counts(sums),
+        wait: spread(&sums.waits, sums.wait_ms),
+        duration: spread(&sums.durations, sums.duration_ms),
+    }
+}
+
+fn spread(sketch: &Sketch, sum_ms: i64) -> Option<Spread> {
+    let quantile = |q| sketch.quantile(q).map(|ms| ms.round() as u64);
+    let count = sketch.count();
+    Some(Spread {
+        count,
+        mean_ms: sum_ms.unsigned_abs().checked_div(count)?,
+        p50_ms: quantile(0.5)?,
+        p95_ms: quantile(0.95)?,
+    })
+}
+
+fn more(counted: &[Counted]) -> u64 {
+    counted.first().map_or(0, |first| first.keys.unsigned_abs().saturating_sub(counted.len() as u64))
+}
+
+async fn tests_of(
+    conn: &mut Conn,
+    access: &Access<RunsRead>,
+    pieces: &[Piece],
+    counted: Vec<Counted>,
+) -> Result<Vec<SummaryTest>> {
+    let keys: Vec<String> = counted.iter().map(|one| one.key.clone()).collect();
+    let ids: Vec<Uuid> = keys.iter().filter_map(|key| key.parse().ok()).collect();
+    let mut names = store::rollups::test_names(conn, access, &ids).await?;
+    let mut sketches = store::rollups::sketches(conn, access, pieces, &keys).await?;
+    let test = |one: Counted| {
+        let (waits, durations) = sketches.remove(&one.key).unwrap_or_default();
+        let test_id: TestId = one.key.parse().ok()?;
+        let test_name = names.remove(&test_id.0).unwrap_or_default();
+        Some(SummaryTest { test_id, test_name, figures: figures(&Sums { waits, durations, ..one.sums }) })
+    };
+    Ok(counted.into_iter().filter_map(test).collect())
+}
+
+async fn runners_of(
+    conn: &mut Conn,
+    access: &Access<RunsRead>,
+    span: Span,
+    now: DateTime<Utc>,
+    counted: Vec<Counted>,
+) -> Result<Vec<SummaryRunner>> {
+    let ids: Vec<RunnerId> = counted.iter().filter_map(|one| one.key.parse().ok()).collect();
+    let mut names = store::rollups::runner_names(conn, access, &ids).await?;
+    let until = span.to.min(now).max(span.from + Duration::milliseconds(1));
+    let whole = (until - span.from).num_milliseconds();
+    let runner = |one: Counted| {
+        let runner_id: RunnerId = one.key.parse().ok()?;
+        let (runner_name, slots) = names.remove(&runner_id).unwrap_or_default();
+        let slots = slots.unsigned_abs();
+        let busy_ms = one.sums.busy_ms.unsigned_abs();
+        let utilisation = if slots == 0 { 0.0 } else { busy_ms as f64 / (whole as f64 * f64::from(slots)) };
+        Some(SummaryRunner { runner_id, runner_name, slots, counts: counts(&one.sums), busy_ms, utilisation })
+    };
+    Ok(counted.into_iter().filter_map(runner).collect())
+}
+
+fn label(one: Counted) -> Option<SummaryLabel> {
+    let (key, value) = one.key.split_once('=')?;
+    Some(SummaryLabel { key: key.to_owned(), value: value.to_owned(), counts: counts(&one.sums) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn cut(interval: Interval, from: &str, to: &str, now: &str) -> Vec<(Grain, DateTime<Utc>, DateTime<Utc>)> {
+        let span = Span { interval, from: at(from), to: at(to) };
+        pieces(span, at(now)).into_iter().map(|piece| (piece.grain, piece.from, piece.to)).collect()
+    }
+
+    #[test]
+    fn a_time_is_cut_into_days_and_the_hours_around_them() {
+        let (a, b, c) = ("2026-03-01T22:00:00Z", "2026-03-02T00:00:00Z", "2026-03-04T00:00:00Z");
+        let (d, later) = ("2026-03-04T05:00:00Z", "2026-03-09T00:00:00Z");
+        assert_eq!(
+            cut(Interval::Hour, a, d, later),
+            [(Grain::Hour, at(a), at(b)), (Grain::Day, at(b), at(c)), (Grain::Hour, at(c), at(d))]
+        );
+        assert_eq!(cut(Interval::Day, b, c, later), [(Grain::Day, at(b), at(c))]);
+        assert_eq!(cut(Interval::Hour, c, d, later), [(Grain::Hour, at(c), at(d))]);
+        let short = "2026-03-01T23:00:00Z";
+        assert_eq!(cut(Interval::Hour, a, short, later), [(Grain::Hour, at(a), at(short))]);
+    }
+
+    #[test]
+    fn of_today_the_whole_day_is_read() {
+        let (from, to, now) = ("2026-03-03T00:00:00Z", "2026-03-04T05:00:00Z", "2026-03-04T04:30:00Z");
+        let whole = [(Grain::Day, at(from), at("2026-03-05T00:00:00Z"))];
+        assert_eq!(cut(Interval::Hour, from, to, now), whole);
+        assert_eq!(cut(Interval::Hour, "2026-03-04T01:00:00Z", to, now)[0].0, Grain::Hour);
+    }
+}
