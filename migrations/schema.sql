@@ -24,7 +24,8 @@ DECLARE
     low uuid := id_floor(day::timestamp AT TIME ZONE 'UTC');
     high uuid := id_floor((day + 1)::timestamp AT TIME ZONE 'UTC');
     parents text[] := CASE WHEN only_logs THEN ARRAY['log_chunk', 'artifact', 'collected']
-                           ELSE ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk', 'artifact', 'collected'] END;
+                           ELSE ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk', 'artifact', 'collected',
+                                      'output'] END;
     late uuid[];
     stays uuid[];
     parent text;
@@ -151,7 +152,8 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock(7478111, 1);
     FOR day IN SELECT generate_series(first, last, interval '1 day')::date LOOP
-        FOREACH parent IN ARRAY ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk', 'artifact', 'collected'] LOOP
+        FOREACH parent IN ARRAY ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk', 'artifact', 'collected',
+                                      'output'] LOOP
             child := parent || '_' || to_char(day, 'YYYYMMDD');
             CONTINUE WHEN to_regclass(child) IS NOT NULL;
             EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', child, parent);
@@ -566,6 +568,17 @@ ALTER TABLE public.namespace ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.output (
+    run_id uuid NOT NULL,
+    attempt smallint NOT NULL,
+    data jsonb NOT NULL,
+    metrics jsonb NOT NULL,
+    notes jsonb NOT NULL,
+    summary text,
+    summary_cut boolean NOT NULL
+)
+PARTITION BY RANGE (run_id);
+
 CREATE TABLE public.paused_schedule (
     test_id uuid NOT NULL,
     since timestamp with time zone NOT NULL
@@ -841,6 +854,9 @@ ALTER TABLE ONLY public.namespace
 
 ALTER TABLE ONLY public.namespace
     ADD CONSTRAINT namespace_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.output
+    ADD CONSTRAINT output_pkey PRIMARY KEY (run_id, attempt);
 
 ALTER TABLE ONLY public.paused_schedule
     ADD CONSTRAINT paused_schedule_pkey PRIMARY KEY (test_id);

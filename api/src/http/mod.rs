@@ -27,6 +27,7 @@ mod logs;
 mod metrics;
 mod namespaces;
 pub mod openapi;
+mod outputs;
 mod range;
 mod runners;
 mod runs;
@@ -91,6 +92,7 @@ fn routes() -> ApiRouter<App> {
         .merge(explain::routes())
         .merge(logs::routes())
         .merge(artifacts::routes())
+        .merge(outputs::routes())
         .merge(runners::routes())
         .merge(tokens::routes())
         .merge(openapi::routes());

@@ -35,6 +35,9 @@ collections AS (
     WHERE c.run_id = o.id AND c.run_id >= $2 AND c.run_id < $3
     RETURNING c.run_id, c.attempt
 ),
+outputs AS (
+    DELETE FROM output t USING over o WHERE t.run_id = o.id AND t.run_id >= $2 AND t.run_id < $3
+),
 events AS (
     DELETE FROM run_event v USING over o WHERE v.run_id = o.id AND v.run_id >= $2 AND v.run_id < $3
 ),
