@@ -17,6 +17,7 @@ use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::RunnerId;
 use tstr_shared::lease::{Fence, LeaseState, LeaseTimes, LeasedRun};
 use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal};
+use tstr_shared::output::Output;
 use tstr_shared::run::{Outcome, Reason};
 use tstr_shared::runner::{NewRunner, Unfit};
 use uuid::Uuid;
@@ -117,6 +118,9 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// Records which files an attempt has left behind; refused as a conflict while a content is missing.
     async fn record_artifacts(&self, fence: Fence, collected: &Collected) -> Result<(), ControlError>;
+
+    /// Records what an attempt said about itself.
+    async fn record_output(&self, fence: Fence, output: &Output) -> Result<(), ControlError>;
 
     /// Records how an attempt ended; when log bytes are missing it records nothing and says from where to send.
     async fn finish(&self, fence: Fence, outcome: &Outcome, seal: &LogSeal)
