@@ -199,11 +199,8 @@ fn output_note() -> impl Strategy<Value = OutputNote> {
 
 fn metric() -> impl Strategy<Value = Metric> {
     let word = || "[a-z ]{1,5}";
-    (word(), btree_map(word(), word(), 0..3), word(), any::<i32>()).prop_map(|(measurement, tags, field, value)| Metric {
-        measurement,
-        tags,
-        field,
-        value: f64::from(value) / 8.0,
+    (word(), btree_map(word(), word(), 0..3), word(), any::<i32>()).prop_map(|(measurement, tags, field, value)| {
+        Metric { measurement, tags, field, value: f64::from(value) / 8.0 }
     })
 }
 

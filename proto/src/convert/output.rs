@@ -88,9 +88,6 @@ impl From<AttemptOutput> for pb::GetRunOutputResponse {
 impl TryFrom<pb::GetRunOutputResponse> for AttemptOutput {
     type Error = Invalid;
     fn try_from(message: pb::GetRunOutputResponse) -> Result<Self, Invalid> {
-        Ok(Self {
-            attempt: narrow("/attempt", message.attempt)?,
-            output: required_part("/output", message.output)?,
-        })
+        Ok(Self { attempt: narrow("/attempt", message.attempt)?, output: required_part("/output", message.output)? })
     }
 }

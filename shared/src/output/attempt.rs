@@ -105,11 +105,9 @@ impl Output {
         let mut output = Self::default();
         let file = parts.output.map(|file| values::parse_of(&file.bytes, file.size)).unwrap_or_default();
         let mut room = MAX_OUTPUT_BYTES;
-        for (source, data) in [
-            (OutputSource::Output, file),
-            (OutputSource::Stdout, parts.stdout),
-            (OutputSource::Stderr, parts.stderr),
-        ] {
+        for (source, data) in
+            [(OutputSource::Output, file), (OutputSource::Stdout, parts.stdout), (OutputSource::Stderr, parts.stderr)]
+        {
             output.take_data(source, data, &mut room);
         }
         if let Some(file) = parts.metrics {
@@ -274,7 +272,9 @@ fn weight(value: &Value) -> usize {
         Value::Number(number) => number.to_string().len(),
         Value::String(text) => text_weight(text),
         Value::Array(items) => 2 + items.iter().map(|item| weight(item) + 1).sum::<usize>(),
-        Value::Object(fields) => 2 + fields.iter().map(|(key, item)| text_weight(key) + weight(item) + 4).sum::<usize>(),
+        Value::Object(fields) => {
+            2 + fields.iter().map(|(key, item)| text_weight(key) + weight(item) + 4).sum::<usize>()
+        }
     }
 }
 

@@ -157,6 +157,9 @@ pub fn table() -> Vec<Row> {
         row(("get_artifact", "GetArtifact"), "runs:read", Object, Artifact, nothing,
             |t| pb::GetArtifactRequest { run_id: t.run.clone(), path: ARTIFACT.into(), ..Default::default() }.encode_to_vec()),
 
+        row(("get_run_output", "GetRunOutput"), "runs:read", Object, Run, nothing,
+            |t| pb::GetRunOutputRequest { run_id: t.run.clone(), attempt: 0 }.encode_to_vec()),
+
         row(("list_runners", "ListRunners"), "runners:read", Named, Nothing, nothing,
             |t| pb::ListRunnersRequest { namespace: t.namespace.clone(), ..Default::default() }.encode_to_vec()),
         row(("get_runner", "GetRunner"), "runners:read", Object, Runner, nothing,
@@ -204,6 +207,8 @@ pub fn table() -> Vec<Row> {
             }.encode_to_vec()),
         row(("", "RecordArtifacts"), "runs:execute", Fenced, Lease, nothing,
             |t| pb::RecordArtifactsRequest { runner_id: t.own_worker.clone(), fence: fence(t), ..Default::default() }.encode_to_vec()),
+        row(("", "RecordOutput"), "runs:execute", Fenced, Lease, nothing,
+            |t| pb::RecordOutputRequest { runner_id: t.own_worker.clone(), fence: fence(t), output: Some(pb::Output::default()) }.encode_to_vec()),
         row(("", "FinishRun"), "runs:execute", Fenced, Need::Started, nothing,
             |t| {
                 let outcome = pb::Outcome { result: pb::RunResult::Pass.into(), exit_code: Some(0), ..Default::default() };

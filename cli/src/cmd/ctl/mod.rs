@@ -10,6 +10,7 @@ mod namespace;
 mod parse;
 mod run;
 mod runner;
+mod said;
 mod schedule;
 mod show;
 mod test;

@@ -13,7 +13,8 @@ use tokio_util::io::StreamReader;
 use tracing::{info, warn};
 use tstr_shared::lease::Fence;
 use tstr_shared::output::{
-    File, MAX_OUTPUT_BYTES, METRICS_FILE, OUTPUT_FILE, Output, OutputNote, OutputSource, Parts, ResultData, SUMMARY_FILE,
+    File, MAX_OUTPUT_BYTES, METRICS_FILE, OUTPUT_FILE, Output, OutputNote, OutputSource, Parts, ResultData,
+    SUMMARY_FILE,
 };
 
 use super::Shared;

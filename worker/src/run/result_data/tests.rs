@@ -132,7 +132,11 @@ async fn files_that_are_too_long_are_cut_and_said() {
     assert_eq!(output.data.keys().collect::<Vec<_>>(), ["a"]);
     assert_eq!((output.summary.map(|summary| summary.len()), output.summary_cut), (Some(1 << 20), true));
     let size = long.len().to_string();
-    assert!(output.notes.len() == 2 && output.notes.iter().all(|note| note.message.contains(&size)), "{:?}", output.notes);
+    assert!(
+        output.notes.len() == 2 && output.notes.iter().all(|note| note.message.contains(&size)),
+        "{:?}",
+        output.notes
+    );
     bench.stop().await;
 }
 
