@@ -14,6 +14,12 @@ BEGIN
     RETURN (SELECT r.config_id FROM run r WHERE r.id = config_of.run);
 END $$;
 
+CREATE FUNCTION public.digested_before() RETURNS xid8
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT CASE WHEN before <= pg_snapshot_xmin(pg_current_snapshot()) THEN before ELSE '0' END FROM digested
+$$;
+
 CREATE FUNCTION public.drop_day(day date, only_logs boolean) RETURNS text
     LANGUAGE sql
     AS $$
@@ -295,7 +301,44 @@ CREATE FUNCTION public.tables_of_logs() RETURNS text[]
 
 CREATE FUNCTION public.tables_of_runs() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ARRAY['run'::text, 'run_end'::text, 'attempt'::text, 'run_event'::text, 'log_chunk'::text, 'artifact'::text, 'collected'::text, 'report'::text, 'report_case'::text, 'judged'::text];
+    RETURN ARRAY['run'::text, 'run_end'::text, 'attempt'::text, 'run_event'::text, 'log_chunk'::text, 'artifact'::text, 'collected'::text, 'report'::text, 'report_case'::text, 'judged'::text, 'output'::text];
+
+CREATE FUNCTION public.take_undigested(most integer) RETURNS SETOF uuid
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+DECLARE
+    since xid8;
+    ended xid8;
+    last  xid8;
+    taken uuid[];
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(7478111, 5) THEN
+        RETURN;
+    END IF;
+    -- All transactions before this one have ended, so the statement after this one sees all that they wrote.
+    SELECT digested_before(), pg_snapshot_xmin(pg_current_snapshot()) INTO since, ended;
+    WITH gone AS (
+        DELETE FROM undigested
+        WHERE ctid = ANY(ARRAY(SELECT u.ctid FROM undigested u WHERE u.txid >= since ORDER BY u.txid LIMIT most))
+        RETURNING run_id, txid
+    )
+    SELECT array_agg(run_id), max(txid) INTO taken, last FROM gone;
+    -- Where some are left, they are of the last transaction that was taken or of later ones.
+    UPDATE digested d SET before = CASE WHEN cardinality(taken) >= most THEN least(last, ended) ELSE ended END
+    WHERE taken IS NOT NULL OR d.before > ended;
+    RETURN QUERY SELECT unnest(taken);
+END $$;
+
+CREATE FUNCTION public.undigested_runs(most integer) RETURNS SETOF uuid
+    LANGUAGE plpgsql STABLE
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY SELECT u.run_id FROM undigested u WHERE u.txid >= digested_before() ORDER BY u.txid LIMIT most;
+END $$;
 
 CREATE FUNCTION public.unfolded_storage(namespaces integer[]) RETURNS TABLE(ns_id integer, runs bigint, log_bytes bigint, artifact_bytes bigint)
     LANGUAGE plpgsql STABLE
@@ -457,6 +500,12 @@ CREATE TABLE public.delayed (
     queue_secs integer NOT NULL
 );
 
+CREATE TABLE public.digested (
+    the_only_row boolean DEFAULT true NOT NULL,
+    before xid8 NOT NULL,
+    CONSTRAINT digested_row_check CHECK (the_only_row)
+);
+
 CREATE TABLE public.gate (
     key uuid NOT NULL,
     kind text NOT NULL,
@@ -601,6 +650,17 @@ ALTER TABLE public.namespace ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.output (
+    run_id uuid NOT NULL,
+    attempt smallint NOT NULL,
+    data jsonb NOT NULL,
+    metrics jsonb NOT NULL,
+    notes jsonb NOT NULL,
+    summary text,
+    summary_cut boolean NOT NULL
+)
+PARTITION BY RANGE (run_id);
+
 CREATE TABLE public.paused_schedule (
     test_id uuid NOT NULL,
     since timestamp with time zone NOT NULL
@@ -668,6 +728,27 @@ CREATE TABLE public.report_case (
 )
 PARTITION BY RANGE (run_id);
 ALTER TABLE ONLY public.report_case ALTER COLUMN detail SET STORAGE EXTERNAL;
+
+CREATE TABLE public.rollup (
+    ns_id integer NOT NULL,
+    dim smallint NOT NULL,
+    grain smallint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C",
+    pass bigint NOT NULL,
+    fail bigint NOT NULL,
+    error bigint NOT NULL,
+    timed_out bigint NOT NULL,
+    cancelled bigint NOT NULL,
+    flaky bigint NOT NULL,
+    attempts bigint NOT NULL,
+    wait_ms bigint NOT NULL,
+    duration_ms bigint NOT NULL,
+    busy_ms bigint NOT NULL,
+    waits bytea NOT NULL,
+    durations bytea NOT NULL
+)
+WITH (fillfactor='60', autovacuum_vacuum_scale_factor='0.05', autovacuum_vacuum_cost_delay='0');
 
 CREATE TABLE public.run (
     id uuid NOT NULL,
@@ -785,6 +866,11 @@ CREATE VIEW public.runs AS
      LEFT JOIN public.lease l ON ((l.run_id = r.id)))
      LEFT JOIN public.run_end e ON ((e.run_id = r.id)));
 
+CREATE TABLE public.runs_removed (
+    ns_id integer NOT NULL,
+    before date NOT NULL
+);
+
 CREATE TABLE public.schedule (
     test_id uuid NOT NULL,
     next_at timestamp with time zone NOT NULL
@@ -828,6 +914,12 @@ CREATE TABLE public.token (
     CONSTRAINT token_expiry_check CHECK ((expires_at > created_at)),
     CONSTRAINT token_scopes_check CHECK (((scopes <@ ARRAY['admin'::text, 'control'::text, 'data'::text, 'runner'::text]) AND (cardinality(scopes) > 0)))
 );
+
+CREATE TABLE public.undigested (
+    run_id uuid NOT NULL,
+    txid xid8 DEFAULT pg_current_xact_id() NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
 
 CREATE TABLE public.usage (
     ns_id integer NOT NULL,
@@ -889,6 +981,9 @@ ALTER TABLE ONLY public.config
 ALTER TABLE ONLY public.delayed
     ADD CONSTRAINT delayed_pkey PRIMARY KEY (due, run_id);
 
+ALTER TABLE ONLY public.digested
+    ADD CONSTRAINT digested_pkey PRIMARY KEY (the_only_row);
+
 ALTER TABLE ONLY public.gate
     ADD CONSTRAINT gate_pkey PRIMARY KEY (key);
 
@@ -925,6 +1020,9 @@ ALTER TABLE ONLY public.namespace
 ALTER TABLE ONLY public.namespace
     ADD CONSTRAINT namespace_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.output
+    ADD CONSTRAINT output_pkey PRIMARY KEY (run_id, attempt);
+
 ALTER TABLE ONLY public.paused_schedule
     ADD CONSTRAINT paused_schedule_pkey PRIMARY KEY (test_id);
 
@@ -940,6 +1038,9 @@ ALTER TABLE ONLY public.report_case
 ALTER TABLE ONLY public.report
     ADD CONSTRAINT report_pkey PRIMARY KEY (run_id, attempt, report);
 
+ALTER TABLE ONLY public.rollup
+    ADD CONSTRAINT rollup_pkey PRIMARY KEY (ns_id, dim, grain, at, key);
+
 ALTER TABLE ONLY public.run_end
     ADD CONSTRAINT run_end_pkey PRIMARY KEY (run_id);
 
@@ -951,6 +1052,9 @@ ALTER TABLE ONLY public.run
 
 ALTER TABLE ONLY public.runner
     ADD CONSTRAINT runner_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.runs_removed
+    ADD CONSTRAINT runs_removed_pkey PRIMARY KEY (ns_id);
 
 ALTER TABLE ONLY public.schedule
     ADD CONSTRAINT schedule_pkey PRIMARY KEY (test_id);
@@ -1024,6 +1128,8 @@ CREATE INDEX schedule_next_idx ON public.schedule USING btree (next_at);
 CREATE UNIQUE INDEX test_ns_name_key ON public.test USING btree (ns_id, name) WHERE (deleted_at IS NULL);
 
 CREATE INDEX token_revoked_idx ON public.token USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
+
+CREATE INDEX undigested_txid_idx ON public.undigested USING btree (txid);
 
 CREATE INDEX usage_day_idx ON public.usage USING btree (day);
 

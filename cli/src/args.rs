@@ -141,6 +141,8 @@ mod tests {
             "tstr ctl run list --kept=false",
             "tstr ctl run events ID",
             "tstr ctl run explain ID",
+            "tstr ctl run output ID",
+            "tstr ctl run output ID --summary --attempt 1",
             "tstr ctl queue --all -o wide",
             "tstr ctl queue --why ID",
             "tstr ctl summary",

@@ -14,6 +14,7 @@ mod json;
 mod lease;
 mod ledger;
 mod logs;
+mod output;
 mod results;
 mod run;
 mod runner;

@@ -2,16 +2,24 @@
 //!
 //! A test writes files (`TSTR_OUTPUT`: [`values`], `TSTR_METRICS`: [`metrics`]) or, in the way of the original tstr,
 //! records into its output ([`records`]). The parsers take any bytes, keep what they understand, and say in notes what
-//! they do not and what was too much. Attempts are never merged.
+//! they do not and what was too much. [`Output`] puts together what an attempt said; attempts are never merged.
 
+mod attempt;
 pub mod metrics;
 pub mod records;
 pub mod values;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use self::attempt::{
+    AttemptOutput, File, MAX_METRICS_BYTES, MAX_SUMMARY_BYTES, METRICS_FILE, Metric, OUTPUT_FILE, Output, Parts,
+    SUMMARY_FILE,
+};
+use crate::run::words;
 
 /// The most bytes of result data of an attempt: keys and values as they were written; what comes later is not read.
 pub const MAX_OUTPUT_BYTES: usize = 1 << 20;
@@ -22,10 +30,29 @@ pub const MAX_KEY: usize = 128;
 /// The most notes about one file or stream; the rest is counted in the last one.
 pub const MAX_OUTPUT_NOTES: usize = 100;
 
+words!(
+    /// Where something of what an attempt said about itself was found.
+    OutputSource {
+        /// The file of result data, `TSTR_OUTPUT`.
+        Output = "output",
+        /// The file of metrics, `TSTR_METRICS`.
+        Metrics = "metrics",
+        /// The summary, `TSTR_SUMMARY`.
+        Summary = "summary",
+        /// Records in the standard output.
+        Stdout = "stdout",
+        /// Records in the standard error.
+        Stderr = "stderr",
+    }
+);
+
 /// Something about result data that the one who wrote the test should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OutputNote {
+    /// What it is about; absent while only one source is looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<OutputSource>,
     /// What was found.
     pub message: String,
     /// The line, from 1; absent where it says nothing, and for records.
@@ -62,18 +89,6 @@ impl ResultData {
         }
         self.values.insert(key.to_owned(), storable(value));
     }
-
-    /// Takes over what another source of the same attempt said; its values win.
-    ///
-    /// For a test that writes both a file and records: the file is put over the records.
-    pub fn extend(&mut self, other: Self) {
-        for (key, value) in other.values {
-            self.put(&key, value, None);
-        }
-        for OutputNote { message, line } in other.notes {
-            note(&mut self.notes, message, line);
-        }
-    }
 }
 
 /// Tells whether a text is a key: `[A-Za-z_][A-Za-z0-9_.-]{0,127}`.
@@ -97,12 +112,23 @@ fn storable(value: Value) -> Value {
     }
 }
 
+/// Returns what is read of a file that may be too long, or cut already: its first lines.
+fn whole_lines<'a>(bytes: &'a [u8], size: u64, notes: &mut Vec<OutputNote>) -> &'a [u8] {
+    let kept = &bytes[..bytes.len().min(MAX_OUTPUT_BYTES)];
+    if kept.len() as u64 >= size {
+        return kept;
+    }
+    let end = kept.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+    note(notes, format!("the file has {size} bytes, of which {end} are read: at most {MAX_OUTPUT_BYTES} are"), None);
+    &kept[..end]
+}
+
 fn note(notes: &mut Vec<OutputNote>, message: impl Into<String>, line: Option<u64>) {
     if notes.len() < MAX_OUTPUT_NOTES {
-        notes.push(OutputNote { message: message.into(), line });
+        notes.push(OutputNote { source: None, message: message.into(), line });
     } else if let Some(last) = notes.last_mut() {
         let before = last.message.strip_prefix("and ").and_then(|rest| rest.split(' ').next()?.parse::<u64>().ok());
-        *last = OutputNote { message: format!("and {} more notes", before.unwrap_or(1) + 1), line: None };
+        *last = OutputNote { source: None, message: format!("and {} more notes", before.unwrap_or(1) + 1), line: None };
     }
 }
 

@@ -1,5 +1,6 @@
 //! Runs and attempts: their states, how they may follow each other, and how they end.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -11,6 +12,7 @@ use crate::ids::{MatrixId, RunId, RunnerId, TestId};
 use crate::labels::Labels;
 use crate::logs::LogSummary;
 use crate::namespace::Namespace;
+use crate::output::OutputNote;
 use crate::results::CaseCounts;
 use crate::testdef::{Priority, RunConfig};
 
@@ -284,6 +286,12 @@ pub struct Run {
     /// How many cases the reports of the latest attempt have; absent when no report was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cases: Option<CaseCounts>,
+    /// The result data of the latest attempt: values under their keys. Lists leave this out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub result_data: BTreeMap<String, serde_json::Value>,
+    /// What of the latest attempt's result data, metrics and summary was not understood or not kept. Lists leave this out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub output_notes: Vec<OutputNote>,
     /// Who pinned it, and why; absent when retention may remove it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,

@@ -13,6 +13,7 @@ use tstr_api::turns;
 use tstr_shared::ids::RunId;
 use tstr_shared::lease::Fence;
 use tstr_shared::logs::{LogSeal, Stream, StreamSeal};
+use tstr_shared::output::Output;
 use tstr_shared::run::{Reason, RunResult, TriggerRun};
 use tstr_tests::checker::{
     self, Asked, Cancel, Evidence, Expected, History, Known, Seen, Snapshot, Span, Summary, Violation, boot_nanos,
@@ -59,6 +60,8 @@ async fn work(worker: &Worker, fence: Fence, result: RunResult) {
     worker.append(fence, 0, Stream::Stdout, 0, "hello").await.unwrap();
     worker.append(fence, 1, Stream::Stderr, 0, &told).await.unwrap();
     worker.leave(fence, &[("a.txt", "a file")]).await;
+    let said = Output { data: [("k".to_owned(), 1.into())].into(), ..Output::default() };
+    worker.say(fence, &said).await.unwrap();
     let seal = LogSeal { stdout: seal_of(b"hello"), stderr: seal_of(told.as_bytes()), incomplete: false };
     assert_eq!(worker.finish_with(fence, outcome(result), seal).await.unwrap(), None);
 }
@@ -195,6 +198,7 @@ async fn the_checker_rejects_what_breaks_an_invariant_and_nothing_else() {
         ("I2: what has ended", "UPDATE attempt SET exit_code = 7 WHERE run_id = '$passed'"),
         ("I2: what has ended", "UPDATE run_end SET finished_at = finished_at + interval '1 ms' WHERE run_id = '$passed'"),
         ("I2: what has ended", "DELETE FROM log_chunk WHERE run_id = '$passed' AND stream = 1"),
+        ("I2: what has ended", "UPDATE output SET summary = 'x' WHERE run_id = '$passed'"),
         ("I2: what has ended", "UPDATE artifact SET path = 'b.txt' WHERE run_id = '$passed'"),
         ("I2: what has ended", "DELETE FROM run_event WHERE run_id = '$passed' AND state_to = 'leased'"),
         ("I3: attempts are 1 to n", "DELETE FROM attempt WHERE run_id = '$lost' AND attempt = 1"),

@@ -2,6 +2,7 @@
 //! standard error, and the exit code says what came of it.
 
 mod artifacts;
+mod outputs;
 mod runs;
 
 use std::os::unix::fs::PermissionsExt;

@@ -21,6 +21,7 @@ mod logs;
 mod migrations;
 mod model;
 mod openapi;
+mod outputs;
 mod plans;
 mod podman;
 mod pooler;

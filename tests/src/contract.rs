@@ -22,6 +22,7 @@ use tstr_shared::ids::{LeaseId, RunId, RunnerId, TokenId};
 use tstr_shared::lease::{Fence, LeaseState, LeaseTimes, LeasedRun};
 use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, Stream};
 use tstr_shared::namespace::{Namespace, NamespaceSettings, NewNamespace, Quotas, Retention};
+use tstr_shared::output::Output;
 use tstr_shared::permission::Scope;
 use tstr_shared::run::{Outcome, Reason, Run, RunResult, TriggerRun};
 use tstr_shared::runner::{NewRunner, RunnerAbout};
@@ -206,7 +207,8 @@ impl Lab {
                  'events', (SELECT jsonb_agg(to_jsonb(t) ORDER BY at, id) FROM run_event t WHERE run_id = $1),
                  'log', (SELECT jsonb_agg(to_jsonb(t) ORDER BY attempt, seq) FROM log_chunk t WHERE run_id = $1),
                  'artifacts', (SELECT jsonb_agg(to_jsonb(t) ORDER BY attempt, path) FROM artifact t WHERE run_id = $1),
-                 'collected', (SELECT jsonb_agg(to_jsonb(t) ORDER BY attempt) FROM collected t WHERE run_id = $1))",
+                 'collected', (SELECT jsonb_agg(to_jsonb(t) ORDER BY attempt) FROM collected t WHERE run_id = $1),
+                 'output', (SELECT jsonb_agg(to_jsonb(t) ORDER BY attempt) FROM output t WHERE run_id = $1))",
             run,
         )
         .await
@@ -436,6 +438,12 @@ impl Worker {
         let missing = self.finish_with(fence, ruled.clone(), LogSeal::default()).await.expect("finish");
         assert_eq!(missing, None);
         ruled
+    }
+
+    /// Records what an attempt says about itself.
+    pub async fn say(&self, fence: Fence, output: &Output) -> Result<(), ErrorCode> {
+        let said = self.ops.record_output(&self.caller, self.id, fence, output.clone()).await;
+        said.map_err(|error| error.code())
     }
 
     /// Stores and records files.

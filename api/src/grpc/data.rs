@@ -199,6 +199,13 @@ impl DataService for Service {
         .await
     }
 
+    async fn get_run_output(&self, request: Request<pb::GetRunOutputRequest>) -> Answer<pb::GetRunOutputResponse> {
+        answer(request, async |caller, req| {
+            Ok(self.ops.run_output(&caller, run(&req.run_id)?, attempt(req.attempt)?).await?.into())
+        })
+        .await
+    }
+
     async fn list_queue(&self, request: Request<pb::ListQueueRequest>) -> Answer<pb::ListQueueResponse> {
         answer(request, async |caller, req| {
             let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, req.page_token)?);

@@ -104,6 +104,15 @@ impl RunnerService for Service {
         .await
     }
 
+    async fn record_output(&self, request: Request<pb::RecordOutputRequest>) -> Answer<pb::RecordOutputResponse> {
+        answer(request, async |caller, req| {
+            let (runner, fence) = (id("/runner_id", &req.runner_id)?, required_part("/fence", req.fence)?);
+            self.ops.record_output(&caller, runner, fence, required_part("/output", req.output)?).await?;
+            Ok(pb::RecordOutputResponse {})
+        })
+        .await
+    }
+
     async fn finish_run(&self, request: Request<pb::FinishRunRequest>) -> Answer<pb::FinishRunResponse> {
         answer(request, async |caller, req| {
             let (runner, fence) = (id("/runner_id", &req.runner_id)?, required_part("/fence", req.fence)?);

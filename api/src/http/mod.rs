@@ -27,6 +27,7 @@ mod logs;
 mod metrics;
 mod namespaces;
 pub mod openapi;
+mod outputs;
 mod range;
 mod results;
 mod runners;
@@ -95,6 +96,7 @@ fn routes() -> ApiRouter<App> {
         .merge(artifacts::routes())
         .merge(results::routes())
         .merge(summary::routes())
+        .merge(outputs::routes())
         .merge(runners::routes())
         .merge(tokens::routes())
         .merge(openapi::routes());

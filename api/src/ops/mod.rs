@@ -24,6 +24,7 @@ mod ledger;
 mod log_tail;
 pub mod logs;
 mod namespaces;
+mod outputs;
 pub mod placement;
 mod pulse;
 mod reads;

@@ -133,7 +133,12 @@ impl Ops {
                 None => hour = Interval::Day.floor(hour) + Duration::days(1),
             }
         }
-        tracing::info!(days = done.days, runs = done.runs, "{} days of the summary of {ns} are counted anew", done.days);
+        tracing::info!(
+            days = done.days,
+            runs = done.runs,
+            "{} days of the summary of {ns} are counted anew",
+            done.days
+        );
         Ok(done)
     }
 

@@ -106,7 +106,8 @@ impl Ops {
     pub async fn get_run(&self, caller: &Caller, run: RunId) -> Result<Run> {
         let access = self.reach::<RunsRead>(caller).await?;
         let mut conn = self.db().acquire().await?;
-        read(&mut conn, &access, run).await
+        let found = read(&mut conn, &access, run).await?;
+        with_output(&mut conn, &access, found).await
     }
 
     /// Reads a run when it finishes, or when the time is over.
@@ -115,11 +116,16 @@ impl Ops {
         let mut changed = self.0.wake.watch_runs();
         loop {
             self.still_holds(caller)?;
-            let found = self.get_run(caller, run).await?;
-            let now = Instant::now();
-            if found.state == RunState::Finished || now >= deadline || self.0.closing.is_cancelled() {
-                return Ok(found);
-            }
+            let access = self.reach::<RunsRead>(caller).await?;
+            let now = {
+                let mut conn = self.db().acquire().await?;
+                let found = read(&mut conn, &access, run).await?;
+                let now = Instant::now();
+                if found.state == RunState::Finished || now >= deadline || self.0.closing.is_cancelled() {
+                    return with_output(&mut conn, &access, found).await;
+                }
+                now
+            };
             let look_at = deadline.min(now + LOOK_EVERY);
             loop {
                 match self.0.closing.run_until_cancelled(tokio::time::timeout_at(look_at, changed.recv())).await {
@@ -248,6 +254,14 @@ pub(super) async fn read<P: ReadsRuns>(conn: &mut Conn, access: &Access<P>, run:
         found.log = last.log.clone();
     }
     Ok(found)
+}
+
+/// Adds to a run what its latest attempt said about itself. What never started said nothing.
+async fn with_output(conn: &mut Conn, access: &Access<RunsRead>, mut run: Run) -> Result<Run> {
+    if run.started_at.is_some() {
+        (run.result_data, run.output_notes) = store::outputs::data(conn, access, run.id, run.attempt).await?;
+    }
+    Ok(run)
 }
 
 /// Brings instants that the database cannot hold to the ends of the time in which runs can be.

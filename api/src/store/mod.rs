@@ -28,6 +28,7 @@ pub mod logs;
 pub mod migrate;
 pub mod namespaces;
 pub mod orders;
+pub mod outputs;
 pub mod packing;
 pub mod queue;
 pub mod reports;

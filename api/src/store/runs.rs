@@ -1,5 +1,7 @@
 //! Runs as people see them: their state put together from the queue and from history.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use tstr_shared::artifacts::ArtifactSummary;
@@ -110,6 +112,8 @@ impl RunRow {
             ),
             artifacts: artifacts(self.artifact_files, self.artifact_bytes, self.artifacts_removed_at),
             cases: self.cases.map(|cases| cases.0),
+            result_data: BTreeMap::new(),
+            output_notes: Vec::new(),
             kept,
         })
     }

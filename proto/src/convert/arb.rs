@@ -4,10 +4,11 @@
 
 mod summaries;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use tstr_shared::arb;
@@ -24,6 +25,7 @@ use tstr_shared::lease::{Fence, LeaseTimes, LeasedRun};
 use tstr_shared::ledger::{LedgerEntry, LedgerOutcome, LedgerReason};
 use tstr_shared::logs::{LogChunk, LogCut, LogOffsets, LogSeal, LogStatus, LogSummary, Stream, StreamSeal};
 use tstr_shared::namespace::{Namespace, NamespaceInfo, NewNamespace, Quotas, Retention, Usage};
+use tstr_shared::output::{AttemptOutput, Metric, Output, OutputNote, OutputSource};
 use tstr_shared::permission::Scope;
 use tstr_shared::report::{CaseId, CaseKey, CaseStatus};
 use tstr_shared::results::{CaseCounts, CaseResult};
@@ -142,20 +144,15 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
     let labels = (arb::labels(), arb::labels(), arb::labels());
     let words = (one_of(RunState::ALL), one_of(&Priority::ALL), one_of(Trigger::ALL), any::<(bool, bool, u16)>());
     let times = (instant(), instant(), option::of(instant()), option::of(instant()), option::of(instant()));
-    let latest = (
-        option::of(id()),
-        said(),
-        option::of(outcome()),
-        vec(attempt(), 0..3),
-        (log(), summary(), option::of(case_counts())),
-        option::of(kept()),
-    );
+    let left = (log(), summary(), option::of(case_counts()), data(), vec(output_note(), 0..3));
+    let latest = (option::of(id()), said(), option::of(outcome()), vec(attempt(), 0..3), left, option::of(kept()));
     (names, labels, run_config(), words, times, latest).prop_map(|(names, labels, run_config, words, times, latest)| {
         let (id, namespace, test_id, test_name, matrix_id) = names;
         let (cell, labels, annotations) = labels;
         let (state, priority, trigger, (flaky, cancel_requested, attempt)) = words;
         let (scheduled_at, created_at, leased_at, started_at, finished_at) = times;
-        let (runner_id, runner_name, outcome, attempts, (log, artifacts, cases), kept) = latest;
+        let (runner_id, runner_name, outcome, attempts, (log, artifacts, cases, result_data, output_notes), kept) =
+            latest;
         Run {
             id,
             namespace,
@@ -188,6 +185,8 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
             log,
             artifacts,
             cases,
+            result_data,
+            output_notes,
             kept,
         }
     })
@@ -230,6 +229,37 @@ pub(super) fn case_result() -> impl Strategy<Value = CaseResult> {
             message,
         }
     })
+}
+
+fn data() -> impl Strategy<Value = BTreeMap<String, serde_json::Value>> {
+    let value = prop_oneof![
+        any::<i64>().prop_map(serde_json::Value::from),
+        "\\PC{0,9}".prop_map(serde_json::Value::from),
+        vec(any::<bool>(), 0..3).prop_map(serde_json::Value::from),
+    ];
+    btree_map("[a-z_]{1,5}", value, 0..4)
+}
+
+fn output_note() -> impl Strategy<Value = OutputNote> {
+    (option::of(one_of(OutputSource::ALL)), "\\PC{0,9}", option::of(any::<u64>()))
+        .prop_map(|(source, message, line)| OutputNote { source, message, line })
+}
+
+fn metric() -> impl Strategy<Value = Metric> {
+    let word = || "[a-z ]{1,5}";
+    (word(), btree_map(word(), word(), 0..3), word(), any::<i32>()).prop_map(|(measurement, tags, field, value)| {
+        Metric { measurement, tags, field, value: f64::from(value) / 8.0 }
+    })
+}
+
+pub(super) fn attempt_output() -> impl Strategy<Value = AttemptOutput> {
+    let summary = (option::of("\\PC{0,9}"), any::<bool>());
+    (any::<u16>(), data(), vec(metric(), 0..3), summary, vec(output_note(), 0..3)).prop_map(
+        |(attempt, data, metrics, (summary, summary_cut), notes)| AttemptOutput {
+            attempt,
+            output: Output { data, metrics, summary, summary_cut, notes },
+        },
+    )
 }
 
 fn summary() -> impl Strategy<Value = ArtifactSummary> {

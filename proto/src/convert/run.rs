@@ -5,6 +5,7 @@ use tstr_shared::page::Page;
 use tstr_shared::run::{Attempt, KeepRun, Kept, Outcome, Run, RunEvent, RunFilter, TriggerRun, Triggered};
 
 use super::artifacts::summary;
+use super::output::{data, data_text};
 use super::words::{Text, read, read_optional, write_optional};
 use super::{
     Word, id, instant, labels, map, namespace, narrow, number, optional_id, optional_instant, parts, required,
@@ -92,6 +93,8 @@ impl From<Run> for pb::Run {
             log: Some(run.log.into()),
             artifacts: Some(run.artifacts.into()),
             cases: run.cases.map(Into::into),
+            result_data: data_text(run.result_data),
+            output_notes: run.output_notes.into_iter().map(Into::into).collect(),
             kept: run.kept.map(Into::into),
         }
     }
@@ -132,6 +135,8 @@ impl TryFrom<pb::Run> for Run {
             log: required_part("/log", message.log)?,
             artifacts: summary(message.artifacts)?,
             cases: message.cases.map(Into::into),
+            result_data: data("/result_data", &message.result_data)?,
+            output_notes: parts("/output_notes", message.output_notes)?,
             kept: message.kept.map(TryInto::try_into).transpose()?,
         })
     }

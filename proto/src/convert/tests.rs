@@ -71,6 +71,7 @@ mod round_trip {
         collected_file: CollectedFile;
         artifact_note: ArtifactNote;
         artifact_list: ListArtifactsResponse;
+        attempt_output: GetRunOutputResponse;
     }
 
     #[test]

@@ -7,6 +7,7 @@ use tstr_shared::explain::{Verdict, Why};
 use tstr_shared::lease::LeaseState;
 use tstr_shared::ledger::{LedgerOutcome, LedgerReason};
 use tstr_shared::logs::{LogStatus, Stream};
+use tstr_shared::output::OutputSource;
 use tstr_shared::permission::Scope;
 use tstr_shared::report::CaseStatus;
 use tstr_shared::run::{Reason, RunResult, RunState, Trigger};
@@ -138,6 +139,13 @@ impl Text for NoteWhy {
     }
 }
 
+impl Text for OutputSource {
+    const ALL: &'static [Self] = OutputSource::ALL;
+    fn text(self) -> &'static str {
+        self.word()
+    }
+}
+
 impl Text for LedgerOutcome {
     const ALL: &'static [Self] = LedgerOutcome::ALL;
     fn text(self) -> &'static str {
@@ -213,6 +221,7 @@ mod tests {
         check::<Trigger>(|one| serde_json::to_value(one).unwrap());
         check::<Why>(|one| serde_json::to_value(one).unwrap());
         check::<Verdict>(|one| serde_json::to_value(one).unwrap());
+        check::<OutputSource>(|one| serde_json::to_value(one).unwrap());
         check::<NoteWhy>(|one| serde_json::to_value(one).unwrap());
     }
 }

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_OUTPUT_BYTES, OutputNote, note, shown};
+use super::{OutputNote, note, shown, whole_lines};
 
 /// The most series of an attempt.
 pub const MAX_SERIES: usize = 1000;
@@ -47,15 +47,13 @@ pub struct Metrics {
 
 /// Reads the file. What is beyond [`MAX_OUTPUT_BYTES`] is not read; a line that is cut there is not kept.
 pub fn parse(bytes: &[u8]) -> Metrics {
+    parse_of(bytes, bytes.len() as u64)
+}
+
+/// Reads a file of which these bytes, its first, were taken over; it has `size` of them.
+pub fn parse_of(bytes: &[u8], size: u64) -> Metrics {
     let mut metrics = Metrics::default();
-    let mut bytes = bytes;
-    if bytes.len() > MAX_OUTPUT_BYTES {
-        let end = bytes[..MAX_OUTPUT_BYTES].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-        let message =
-            format!("the file has {} bytes, of which {end} are read: at most {MAX_OUTPUT_BYTES} are", bytes.len());
-        note(&mut metrics.notes, message, None);
-        bytes = &bytes[..end];
-    }
+    let bytes = whole_lines(bytes, size, &mut metrics.notes);
     for (number, line) in (1..).zip(bytes.split(|&b| b == b'\n')) {
         let Ok(line) = std::str::from_utf8(line) else {
             note(&mut metrics.notes, "the line is no UTF-8", Some(number));
@@ -149,6 +147,11 @@ fn pair(text: &str) -> Result<(&str, &str), String> {
     }
 }
 
+/// Tells whether a text is a name of a series: 1 to 256 bytes without control characters.
+pub(super) fn is_word(word: &str) -> bool {
+    !word.is_empty() && word.len() <= MAX_WORD && !word.chars().any(char::is_control)
+}
+
 fn word(text: &str) -> Result<String, String> {
     let (mut word, mut chars) = (String::new(), text.chars().peekable());
     while let Some(c) = chars.next() {
@@ -157,7 +160,7 @@ fn word(text: &str) -> Result<String, String> {
             _ => word.push(c),
         }
     }
-    if word.is_empty() || word.len() > MAX_WORD || word.chars().any(char::is_control) {
+    if !is_word(&word) {
         return Err(format!("'{}' is no name: 1 to {MAX_WORD} bytes without control characters", shown(text)));
     }
     Ok(word)
@@ -180,6 +183,7 @@ fn parse_number(text: &str) -> Option<f64> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::MAX_OUTPUT_BYTES;
     use super::*;
 
     fn read(text: &str) -> Vec<(String, f64)> {

@@ -61,6 +61,10 @@ impl RecordParser {
         while let Some(&byte) = rest.first() {
             // Outside of records, which is nearly everywhere, only one byte matters.
             if self.state == State::Outside {
+                // The standard library looks for a byte in words of the processor, and for a place byte by byte.
+                if !rest.contains(&FS) {
+                    return;
+                }
                 let Some(at) = rest.iter().position(|&b| b == FS) else { return };
                 rest = &rest[at + 1..];
                 self.state = State::Begins;

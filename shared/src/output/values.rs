@@ -16,21 +16,19 @@
 
 use serde_json::{Map, Value};
 
-use super::{MAX_OUTPUT_BYTES, ResultData, note, shown};
+use super::{ResultData, note, shown, whole_lines};
 
 /// Reads the file. What is beyond [`MAX_OUTPUT_BYTES`] is not read; a line that is cut there is not kept.
 ///
 /// Lines end in `\n` or `\r\n`. Bytes that are not UTF-8 are replaced, with a note.
 pub fn parse(bytes: &[u8]) -> ResultData {
+    parse_of(bytes, bytes.len() as u64)
+}
+
+/// Reads a file of which these bytes, its first, were taken over; it has `size` of them.
+pub fn parse_of(bytes: &[u8], size: u64) -> ResultData {
     let mut data = ResultData::default();
-    let mut bytes = bytes;
-    if bytes.len() > MAX_OUTPUT_BYTES {
-        let end = bytes[..MAX_OUTPUT_BYTES].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-        let message =
-            format!("the file has {} bytes, of which {end} are read: at most {MAX_OUTPUT_BYTES} are", bytes.len());
-        note(&mut data.notes, message, None);
-        bytes = &bytes[..end];
-    }
+    let bytes = whole_lines(bytes, size, &mut data.notes);
     let text = String::from_utf8_lossy(bytes);
     if matches!(text, std::borrow::Cow::Owned(_)) {
         note(&mut data.notes, "bytes that are no UTF-8 were replaced", None);
@@ -103,6 +101,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    use super::super::MAX_OUTPUT_BYTES;
     use super::*;
 
     fn values(text: &str) -> Value {

@@ -169,6 +169,8 @@ pub fn table() -> Vec<Row> {
             |t| pb::GetRunCaseRequest { run_id: t.run.clone(), case_id: t.case.clone(), attempt: 0 }.encode_to_vec()),
         row(("export_report", "ExportReport"), "runs:read", Object, Artifact, nothing,
             |t| pb::ExportReportRequest { run_id: t.run.clone(), ..Default::default() }.encode_to_vec()),
+        row(("get_run_output", "GetRunOutput"), "runs:read", Object, Run, nothing,
+            |t| pb::GetRunOutputRequest { run_id: t.run.clone(), attempt: 0 }.encode_to_vec()),
 
         row(("list_runners", "ListRunners"), "runners:read", Named, Nothing, nothing,
             |t| pb::ListRunnersRequest { namespace: t.namespace.clone(), ..Default::default() }.encode_to_vec()),
@@ -222,6 +224,8 @@ pub fn table() -> Vec<Row> {
                 let outcome = pb::Outcome { result: pb::RunResult::Pass.into(), exit_code: Some(0), ..Default::default() };
                 pb::ReadReportsRequest { runner_id: t.own_worker.clone(), fence: fence(t), outcome: Some(outcome) }.encode_to_vec()
             }),
+        row(("", "RecordOutput"), "runs:execute", Fenced, Lease, nothing,
+            |t| pb::RecordOutputRequest { runner_id: t.own_worker.clone(), fence: fence(t), output: Some(pb::Output::default()) }.encode_to_vec()),
         row(("", "FinishRun"), "runs:execute", Fenced, Need::Started, nothing,
             |t| {
                 let outcome = pb::Outcome { result: pb::RunResult::Pass.into(), exit_code: Some(0), ..Default::default() };

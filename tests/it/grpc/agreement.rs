@@ -14,6 +14,7 @@ use tstr_shared::error::Problem;
 use tstr_shared::ledger::LedgerEntry;
 use tstr_shared::logs::Stream::{Stderr, Stdout};
 use tstr_shared::namespace::NamespaceInfo;
+use tstr_shared::output::AttemptOutput;
 use tstr_shared::permission::Scope;
 use tstr_shared::run::{Run, RunEvent, RunResult};
 use tstr_shared::runner::Runner;
@@ -63,6 +64,7 @@ async fn json_and_grpc_tell_the_same_of_the_same_object() {
         let mut note = ArtifactNote::new(NoteWhy::TooLarge).with_detail("why");
         note.add("core", 1 << 40);
         worker.record_with(fence, &[("out/a.xml", "<a/>"), ("b.txt", "text")], vec![note]).await.unwrap();
+        worker.say(fence, &crate::outputs::something("said")).await.unwrap();
         worker.finish(fence, result).await.unwrap();
     }
     // The first run may not be the first claimed.
@@ -118,6 +120,11 @@ async fn json_and_grpc_tell_the_same_of_the_same_object() {
             json_of(&format!("/api/v1/runs/{done}/artifacts{query}")).await,
             ArtifactList::try_from(message).unwrap(),
         );
+    }
+    for (attempt, query) in [(0, ""), (1, "?attempt=1"), (3, "?attempt=3")] {
+        let asked = pb::GetRunOutputRequest { run_id: done.clone(), attempt };
+        let message = data.get_run_output(asked).await.unwrap().into_inner();
+        agree(json_of(&format!("/api/v1/runs/{done}/output{query}")).await, AttemptOutput::try_from(message).unwrap());
     }
     let message = data.get_namespace(pb::GetNamespaceRequest { namespace: NS.into() }).await.unwrap().into_inner();
     agree(

@@ -14,7 +14,7 @@ use tstr_tests::{Stack, factory};
 
 use super::*;
 
-const TABLES: [&str; 7] = ["run", "run_end", "attempt", "run_event", "log_chunk", "artifact", "collected"];
+const TABLES: [&str; 8] = ["run", "run_end", "attempt", "run_event", "log_chunk", "artifact", "collected", "output"];
 
 /// Reads the log of a run as far as it goes.
 pub async fn log_of(lab: &Lab, run: RunId) -> Result<Vec<u8>, ErrorCode> {
@@ -276,6 +276,7 @@ pub async fn back_by(lab: &Lab, days: i32) {
         ("log_chunk", "run_id"),
         ("artifact", "run_id"),
         ("collected", "run_id"),
+        ("output", "run_id"),
     ] {
         lab.execute(&format!("UPDATE {table} SET {id} = moved({id})")).await.unwrap();
     }

@@ -152,7 +152,8 @@ async fn rows_of(conn: &mut PgConnection, runs: &[Uuid]) -> Vec<String> {
                  'log', (SELECT jsonb_agg(jsonb_build_array(attempt, seq, stream, start, coalesce(raw_bytes, octet_length(body)))
                                           ORDER BY attempt, seq) FROM log_chunk t WHERE run_id = $1),
                  'artifacts', (SELECT jsonb_agg(jsonb_build_array(attempt, path, bytes, blob)) FROM artifact t WHERE run_id = $1),
-                 'collected', (SELECT jsonb_agg(to_jsonb(t) ORDER BY attempt) FROM collected t WHERE run_id = $1))",
+                 'collected', (SELECT jsonb_agg(to_jsonb(t) ORDER BY attempt) FROM collected t WHERE run_id = $1),
+                 'output', (SELECT jsonb_agg(to_jsonb(t) ORDER BY attempt) FROM output t WHERE run_id = $1))",
         )
         .bind(run)
         .fetch_one(&mut *conn)

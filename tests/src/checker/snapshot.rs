@@ -27,6 +27,7 @@ const FIXED: &[(&str, &str)] = &[
                                  FROM collected c WHERE c.run_id = a.run_id AND c.attempt = a.attempt), ''))
          FROM attempt a",
     ),
+    ("I2", "SELECT 'the output of attempt ' || attempt || ' of ' || run_id, md5(t::text) FROM output t"),
     ("I5", "SELECT 'the creation of ' || id, md5(t::text) FROM run t"),
     (
         "I5",

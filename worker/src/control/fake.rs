@@ -11,6 +11,7 @@ use tstr_shared::artifacts::{Artifacts, Blob, Collected, ContentHash};
 use tstr_shared::error::ErrorCode;
 use tstr_shared::lease::{Fence, LeaseState, LeaseTimes, LeasedRun};
 use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal, Stream};
+use tstr_shared::output::Output;
 use tstr_shared::run::{Outcome, RunResult};
 use tstr_shared::runner::{NewRunner, Unfit};
 
@@ -42,6 +43,8 @@ struct State {
     blobs: HashMap<ContentHash, Vec<u8>>,
     collected: HashMap<Fence, Collected>,
     announced: HashSet<Fence>,
+    outputs: HashMap<Fence, Output>,
+    refuses_outputs: bool,
     keeps_no_artifacts: bool,
     hangs_on_puts: bool,
     loses_blobs: u32,
@@ -146,6 +149,16 @@ impl FakeControl {
     /// Returns a content.
     pub fn blob(&self, hash: ContentHash) -> Option<Vec<u8>> {
         self.lock().blobs.get(&hash).cloned()
+    }
+
+    /// Refuses what attempts say about themselves.
+    pub fn refuse_outputs(&self) {
+        self.change(|state| state.refuses_outputs = true);
+    }
+
+    /// Returns what an attempt said about itself.
+    pub fn output(&self, fence: Fence) -> Option<Output> {
+        self.lock().outputs.get(&fence).cloned()
     }
 
     /// Tells whether an attempt has said that it collects.
@@ -336,6 +349,21 @@ impl ControlPlane for FakeControl {
             .await?;
         let message = "this server keeps no artifacts".to_owned();
         missing.ok_or(ControlError::Refused { code: Some(ErrorCode::Conflict), message })
+    }
+
+    async fn record_output(&self, fence: Fence, output: &Output) -> Result<(), ControlError> {
+        let taken = self
+            .answer(Some(fence), |state| {
+                assert!(!state.finished.contains_key(&fence), "what is said comes before the end");
+                let is_taken = !state.refuses_outputs;
+                if is_taken {
+                    state.outputs.insert(fence, output.clone());
+                }
+                is_taken
+            })
+            .await?;
+        let refused = ControlError::Refused { code: None, message: "this server knows no such call".to_owned() };
+        if taken { Ok(()) } else { Err(refused) }
     }
 
     async fn put_blob(&self, fence: Fence, data: &BlobData) -> Result<(), ControlError> {

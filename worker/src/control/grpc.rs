@@ -22,6 +22,7 @@ use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::RunnerId;
 use tstr_shared::lease::{Fence, LeasedRun};
 use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal};
+use tstr_shared::output::Output;
 use tstr_shared::run::Outcome;
 use tstr_shared::runner::{NewRunner, Unfit};
 
@@ -301,6 +302,16 @@ impl ControlPlane for GrpcControl {
         let ruled = answer.outcome.ok_or_else(|| "no outcome".to_owned());
         let ruled = ruled.and_then(|ruled| Outcome::try_from(ruled).map_err(|fault| fault.to_string()));
         ruled.map_err(|fault| ControlError::Refused { code: None, message: format!("its answer is none: {fault}") })
+    }
+
+    async fn record_output(&self, fence: Fence, output: &Output) -> Result<(), ControlError> {
+        let (runner_id, output) = (self.runner(), Some(output.clone().into()));
+        let message = pb::RecordOutputRequest { runner_id, fence: Some(fence.into()), output };
+        self.until_answered("record output", message, BULK, |mut client, request| async move {
+            client.record_output(request).await
+        })
+        .await
+        .map(|_| ())
     }
 
     async fn finish(

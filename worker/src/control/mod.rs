@@ -17,6 +17,7 @@ use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::RunnerId;
 use tstr_shared::lease::{Fence, LeaseState, LeaseTimes, LeasedRun};
 use tstr_shared::logs::{LogChunk, LogOffsets, LogSeal};
+use tstr_shared::output::Output;
 use tstr_shared::run::{Outcome, Reason};
 use tstr_shared::runner::{NewRunner, Unfit};
 use uuid::Uuid;
@@ -121,6 +122,9 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// Lets the reports among the artifacts be read; answers the outcome that they make of this one.
     async fn read_reports(&self, fence: Fence, outcome: &Outcome) -> Result<Outcome, ControlError>;
+
+    /// Records what an attempt said about itself.
+    async fn record_output(&self, fence: Fence, output: &Output) -> Result<(), ControlError>;
 
     /// Records how an attempt ended; when log bytes are missing it records nothing and says from where to send.
     async fn finish(&self, fence: Fence, outcome: &Outcome, seal: &LogSeal)

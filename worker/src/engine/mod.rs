@@ -192,7 +192,8 @@ pub trait Engine: Send + Sync + 'static {
     async fn kill(&self, name: &str, signal: Kill) -> Result<(), EngineError>;
 
     /// Copies a file or a folder out of a container that has ended, as a tar archive in which every name begins with that
-    /// of the file or folder. `None` when it is not there, or has nothing in it.
+    /// of the file or folder. `None` when it is not there, or has nothing in it. Refused where something else stands in
+    /// place of a file of result data.
     async fn copy_out(&self, name: &str, path: &str) -> Result<Option<Archive>, EngineError>;
 
     /// Ends and removes a container and its volume.

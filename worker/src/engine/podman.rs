@@ -17,14 +17,15 @@ use podman_api::opts::{
     VolumeListFilter, VolumeListOpts,
 };
 use podman_api::{Error, Podman as Api};
-use rustix::fs::{CWD, Dir, Mode, OFlags, openat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, statat};
 use tracing::warn;
 use tstr_shared::artifacts::FOLDER;
 use tstr_shared::ids::RunnerId;
 use tstr_shared::logs::Stream;
+use tstr_shared::output::{METRICS_FILE, OUTPUT_FILE, SUMMARY_FILE};
 
 use super::libpod::Libpod;
-use super::spec::{self, Host};
+use super::spec::{self, Host, VOLUME_AT};
 use super::{
     Archive, ContainerSpec, Engine, EngineAbout, EngineError, Frame, Frames, Image, Kill, LABEL_WORKER, Phase, Process,
     Processes,
@@ -39,6 +40,18 @@ const PULL: Duration = Duration::from_secs(30 * 60);
 /// The directory for artifacts inside a container's volume.
 const ARTIFACTS: &str = "artifacts";
 
+/// The files of result data, of which each is copied by itself.
+const RESULT_FILES: [&str; 3] = [OUTPUT_FILE, METRICS_FILE, SUMMARY_FILE];
+
+/// What stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    Nothing,
+    File,
+    /// Something that is not copied.
+    Other(&'static str),
+}
+
 /// Podman, by its socket.
 #[derive(Debug)]
 pub struct Podman {
@@ -46,8 +59,8 @@ pub struct Podman {
     libpod: Libpod,
     host: OnceLock<Host>,
     pull: Duration,
-    /// Where the folders for artifacts are, by the names of the containers.
-    folders: Mutex<HashMap<String, PathBuf>>,
+    /// Where the volumes of the containers are, by the names of the containers.
+    volumes: Mutex<HashMap<String, PathBuf>>,
 }
 
 impl Podman {
@@ -55,7 +68,7 @@ impl Podman {
     pub fn new(socket: impl Into<PathBuf>) -> Self {
         let socket = socket.into();
         let (api, libpod) = (Api::unix(&socket), Libpod::new(socket));
-        Self { api, libpod, host: OnceLock::new(), pull: PULL, folders: Mutex::default() }
+        Self { api, libpod, host: OnceLock::new(), pull: PULL, volumes: Mutex::default() }
     }
 
     /// Says how long an image may take to arrive.
@@ -78,15 +91,34 @@ impl Podman {
         self.host.get().ok_or_else(|| EngineError::Refused("podman says nothing of its host".into()))
     }
 
-    fn folders(&self) -> std::sync::MutexGuard<'_, HashMap<String, PathBuf>> {
-        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
+    fn volumes(&self) -> std::sync::MutexGuard<'_, HashMap<String, PathBuf>> {
+        self.volumes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells whether the folder for artifacts of a container is known to have nothing in it. To copy nothing out of a
     /// container takes Podman most of the time of a short test.
     async fn has_no_artifacts(&self, name: &str) -> bool {
-        let Some(folder) = self.folders().get(name).cloned() else { return false };
-        tokio::task::spawn_blocking(move || is_empty(&folder).unwrap_or(false)).await.unwrap_or(false)
+        let Some(volume) = self.volumes().get(name).cloned() else { return false };
+        tokio::task::spawn_blocking(move || is_empty(&volume.join(ARTIFACTS)).unwrap_or(false)).await.unwrap_or(false)
+    }
+
+    /// Looks what stands in place of one of the files of result data; `None` when that is not known. Podman would need much
+    /// longer to say that there is nothing, and would follow a link.
+    async fn stands_at(&self, name: &str, path: &str) -> Option<Stands> {
+        let file = Some(path).filter(|path| RESULT_FILES.contains(path))?.strip_prefix(VOLUME_AT)?.strip_prefix('/')?;
+        let place = self.volumes().get(name)?.join(file);
+        tokio::task::spawn_blocking(move || match statat(CWD, &place, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
+                FileType::RegularFile => Some(Stands::File),
+                FileType::Directory => Some(Stands::Other("a folder")),
+                FileType::Symlink => Some(Stands::Other("a link")),
+                _ => Some(Stands::Other("no ordinary file")),
+            },
+            Err(rustix::io::Errno::NOENT) => Some(Stands::Nothing),
+            Err(_) => None,
+        })
+        .await
+        .ok()?
     }
 
     async fn inspect(&self, name: &str) -> Result<InspectContainerState, EngineError> {
@@ -102,11 +134,10 @@ impl Podman {
         let volume = within(ASK, self.api.volumes().create(&opts)).await?;
         // Podman gives the volume's content to the container's user when it starts (option U), so whoever that is may
         // write here. Copying through the API instead would cost 90 ms a run.
-        let place = volume.mountpoint.map(|mountpoint| Path::new(&mountpoint).join(ARTIFACTS));
-        match place {
+        match volume.mountpoint.map(PathBuf::from) {
             Some(place) => {
-                self.folders().insert(spec.name.clone(), place.clone());
-                if let Err(error) = tokio::fs::create_dir(place).await {
+                self.volumes().insert(spec.name.clone(), place.clone());
+                if let Err(error) = tokio::fs::create_dir(place.join(ARTIFACTS)).await {
                     warn!(container = spec.name, error = %error, "cannot make the directory for artifacts: {error}");
                 }
             }
@@ -289,6 +320,11 @@ impl Engine for Podman {
         if path == FOLDER && self.has_no_artifacts(name).await {
             return Ok(None);
         }
+        match self.stands_at(name, path).await {
+            Some(Stands::Nothing) => return Ok(None),
+            Some(Stands::Other(what)) => return Err(EngineError::Refused(format!("{what} stands in its place"))),
+            Some(Stands::File) | None => {}
+        }
         match self.libpod.archive(name, path, ACT).await {
             Ok(archive) => Ok(Some(archive)),
             Err(EngineError::NotFound(_)) => Ok(None),
@@ -297,7 +333,7 @@ impl Engine for Podman {
     }
 
     async fn remove(&self, name: &str) -> Result<(), EngineError> {
-        self.folders().remove(name);
+        self.volumes().remove(name);
         let opts = ContainerDeleteOpts::builder().force(true).volumes(true).timeout(0).build();
         let container = self.api.containers().get(name);
         let mut outcome = Ok(());

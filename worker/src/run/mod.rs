@@ -11,6 +11,7 @@ mod prepare;
 mod report;
 mod reports;
 mod result;
+mod result_data;
 mod watch;
 
 use std::panic::AssertUnwindSafe;
@@ -25,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 use tstr_shared::ids::RunnerId;
 use tstr_shared::lease::{Fence, LeasedRun};
+use tstr_shared::output::ResultData;
 use tstr_shared::run::{Outcome, Reason};
 use tstr_shared::testdef::Pull;
 
@@ -128,7 +130,7 @@ pub(crate) async fn execute(shared: Arc<Shared>, run: LeasedRun, lease: Lease) {
         error!(run.id = %id, "executing run {id} failed in a way that was not thought of");
         Ending::Lost(Reason::WorkerCrash, "the worker failed while it executed the run".into())
     });
-    let Left { mut log, processes, ended } = left;
+    let Left { mut log, processes, ended, records } = left;
     shared.health.ended(run.fence, sign(&ending, &shared.stops));
     let report = report::Report { shared: &shared, lease: &lease };
     match ending {
@@ -136,15 +138,28 @@ pub(crate) async fn execute(shared: Arc<Shared>, run: LeasedRun, lease: Lease) {
             let said = outcome.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
             info!(run.id = %id, run.attempt = attempt, result = %outcome.result, exit_code = outcome.exit_code, "run {id} ended: {}{said}", outcome.result);
             // Of what was never started there is nothing to take.
-            let taken = match ended {
-                true => artifacts::collect(&shared, &run, &lease, &name, &mut log).await,
-                false => None,
-            };
+            let (mut said, mut taken) = (None, None);
+            if ended {
+                let until = result_data::taken_until(log.as_ref());
+                (said, taken) = tokio::join!(
+                    result_data::collect(&shared, &lease, &name, until, records),
+                    artifacts::collect(&shared, &run, &lease, &name, &mut log),
+                );
+            }
             let reported = async {
-                let may_have_reports = match taken {
-                    Some(taken) => artifacts::hand_over(&shared, &lease, taken, &mut log).await,
-                    None => false,
+                let until = result_data::handed_over_until(log.as_ref());
+                let said = async {
+                    if let Some(said) = &said {
+                        result_data::hand_over(&shared, &lease, said, until).await;
+                    }
                 };
+                let left = async {
+                    match taken {
+                        Some(taken) => artifacts::hand_over(&shared, &lease, taken, &mut log).await,
+                        None => false,
+                    }
+                };
+                let ((), may_have_reports) = tokio::join!(said, left);
                 let outcome = match ended {
                     true => reports::ruled(&shared, &run, &lease, outcome, may_have_reports, log.as_ref()).await,
                     false => outcome,
@@ -239,6 +254,8 @@ struct Left {
     processes: Option<Processes>,
     /// Its container ran, and has ended.
     ended: bool,
+    /// The records that were found in its output, by stream.
+    records: [ResultData; 2],
 }
 
 /// The steps of one attempt.
@@ -447,6 +464,7 @@ impl Steps<'_> {
             recorder.note_loss();
         }
         let stderr = recorder.as_ref().map(|recorder| recorder.stderr_head().to_vec()).unwrap_or_default();
+        left.records = recorder.as_mut().map(Recorder::take_records).unwrap_or_default();
         if let Some(log) = &mut left.log {
             log.seal(recorder).await;
         }

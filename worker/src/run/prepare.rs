@@ -6,12 +6,11 @@ use std::time::Duration;
 use tstr_shared::artifacts::FOLDER;
 use tstr_shared::ids::RunnerId;
 use tstr_shared::lease::{Fence, LeasedRun};
+use tstr_shared::output::records::{RECORD_END, RECORD_START};
+use tstr_shared::output::{METRICS_FILE, OUTPUT_FILE, SUMMARY_FILE};
 
 use crate::engine::{ContainerSpec, Image, LABEL_ATTEMPT, LABEL_RUN, LABEL_WORKER};
 
-/// Before and after a record in the standard output, as the original tstr has them.
-const RECORD_START: &str = "\x1c\x1e";
-const RECORD_END: &str = "\x1e\x1c";
 /// How much later than the worker the engine itself ends a container, should the worker not live to do so.
 const BACKSTOP: Duration = Duration::from_secs(60);
 /// The prefix of variables that only tstr sets.
@@ -61,9 +60,9 @@ fn environment(run: &LeasedRun) -> BTreeMap<String, String> {
     set("TSTR_NAMESPACE", run.namespace.to_string());
     set("TSTR_TEST", run.test_name.clone());
     set("TSTR_CELL", run.cell.text());
-    set("TSTR_OUTPUT", "/tstr/output".into());
-    set("TSTR_METRICS", "/tstr/metrics".into());
-    set("TSTR_SUMMARY", "/tstr/summary.md".into());
+    set("TSTR_OUTPUT", OUTPUT_FILE.into());
+    set("TSTR_METRICS", METRICS_FILE.into());
+    set("TSTR_SUMMARY", SUMMARY_FILE.into());
     set("TSTR_ARTIFACTS", FOLDER.into());
     set("RECORD_START", RECORD_START.into());
     set("RECORD_END", RECORD_END.into());

@@ -1,5 +1,7 @@
 //! One run against a scripted engine and a scripted API, with the time stopped.
 
+pub(crate) mod tar;
+
 use tstr_shared::artifacts::ReportMode;
 use tstr_shared::ids::{LeaseId, RunId};
 use tstr_shared::labels::Labels;

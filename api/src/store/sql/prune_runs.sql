@@ -44,6 +44,9 @@ reports AS (
 judgements AS (
     DELETE FROM judged j USING over o WHERE j.run_id = o.id AND j.run_id >= $2 AND j.run_id < $3
 ),
+outputs AS (
+    DELETE FROM output t USING over o WHERE t.run_id = o.id AND t.run_id >= $2 AND t.run_id < $3
+),
 events AS (
     DELETE FROM run_event v USING over o WHERE v.run_id = o.id AND v.run_id >= $2 AND v.run_id < $3
 ),

@@ -11,6 +11,7 @@ mod parse;
 mod results;
 mod run;
 mod runner;
+mod said;
 mod schedule;
 mod show;
 mod summary;

@@ -9,7 +9,7 @@ use tstr_shared::ids::{MatrixId, RunId};
 use tstr_shared::run::{Run, RunEvent, RunResult, RunState};
 
 use super::wait::{Patience, until_finished};
-use super::{Ctl, Much, explain, parse, runner};
+use super::{Ctl, Much, explain, parse, runner, said};
 use crate::client::Call;
 use crate::exit::{Exit, Failure, Outcome};
 
@@ -73,6 +73,8 @@ pub enum Command {
         /// The run
         run: RunId,
     },
+    /// Show what a run said about itself: result data, metrics, summary
+    Output(said::OutputArgs),
     /// Show the changes of a run's state: who, when, from and to what
     #[command(before_help = "Examples:\n  tstr ctl run events RUN")]
     Events {
@@ -190,6 +192,7 @@ pub async fn run(ctl: &Ctl, command: Command) -> Outcome<Exit> {
         }
         Command::Retry { run, waiting } => retry(ctl, run, waiting).await,
         Command::Explain { run } => explain::explain(ctl, run).await,
+        Command::Output(args) => said::run(ctl, &args).await,
         Command::Events { run } => {
             let answer = ctl.client.send(&Call::get(&["runs", &run.to_string(), "events"])).await?;
             let items = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();

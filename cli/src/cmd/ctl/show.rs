@@ -13,7 +13,11 @@ use tstr_shared::schedule::Upcoming;
 use tstr_shared::testdef::TestDef;
 use tstr_shared::token::{Identity, Token};
 
+use super::said;
 use crate::output::{Cell, Column, Look, Show, Tint};
+
+/// How many values, and how many notes, are shown of a run.
+const MOST_DATA: usize = 20;
 
 fn plain(text: impl AsRef<str>) -> Cell {
     Cell::plain(text)
@@ -248,6 +252,13 @@ impl Show for Run {
             ("LOG", plain(log)),
             ("ARTIFACTS", plain(artifact_words(&self.artifacts))),
         ];
+        let data = self.result_data.iter().take(MOST_DATA);
+        facts.extend(data.map(|(key, value)| ("DATA", plain(format!("{key}={}", said::shown(value))))));
+        if let Some(more) = self.result_data.len().checked_sub(MOST_DATA + 1) {
+            facts.push(("DATA", plain(format!("and {} more: `run output` shows all", more + 1))));
+        }
+        let notes = self.output_notes.iter().take(MOST_DATA);
+        facts.extend(notes.map(|note| ("NOTE", Cell::new(said::note_words(note), Tint::Warn))));
         if let Some(kept) = &self.kept {
             let note = kept.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
             facts.push(("KEPT", plain(format!("since {} by {}{note}", look.instant(kept.at), kept.by))));

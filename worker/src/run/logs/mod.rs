@@ -19,6 +19,8 @@ use tokio::time::Instant;
 use tracing::warn;
 use tstr_shared::lease::Fence;
 use tstr_shared::logs::{LogSeal, Stream, StreamSeal};
+use tstr_shared::output::ResultData;
+use tstr_shared::output::records::RecordParser;
 
 use crate::engine::Frames;
 use cut::{Cut, Cutter};
@@ -46,6 +48,8 @@ pub(crate) struct Recorder {
     /// The spool failed: nothing is kept any more.
     broken: bool,
     head: Vec<u8>,
+    /// What finds records in the streams: in all of them, also in what is not kept.
+    records: [RecordParser; 2],
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +84,7 @@ impl Recorder {
             incomplete,
             broken: false,
             head: Vec::new(),
+            records: Default::default(),
         };
         (recorder, reader)
     }
@@ -137,6 +142,11 @@ impl Recorder {
         &self.head
     }
 
+    /// Returns the records that were found in the streams. Call when the output has ended.
+    pub(crate) fn take_records(&mut self) -> [ResultData; 2] {
+        std::mem::take(&mut self.records).map(RecordParser::finish)
+    }
+
     /// Ends the log; returns what is to be said about the whole of it, and the spool, which is to be kept for as long
     /// as it is uploaded.
     pub(crate) async fn seal(mut self) -> (LogSeal, Option<SpoolKeeper>) {
@@ -162,6 +172,7 @@ impl Recorder {
             let room = HEAD - self.head.len();
             self.head.extend_from_slice(&data[..data.len().min(room)]);
         }
+        self.records[stream.index()].push(data);
         self.cutter.push(stream, data, Utc::now(), Instant::now(), cuts);
     }
 
