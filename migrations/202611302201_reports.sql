@@ -20,6 +20,32 @@ CREATE TABLE case_key (
 );
 CREATE INDEX case_key_test_idx ON case_key (test_id);
 
+-- A cell of a test's matrix, once for all its runs: what it looks like now.
+CREATE TABLE cell (
+    id          int GENERATED ALWAYS AS IDENTITY,
+    ns_id       int NOT NULL,
+    test_id     uuid NOT NULL,
+    -- Its labels in the order of their keys, as text.
+    key         text NOT NULL,
+    labels      jsonb NOT NULL,
+    -- How its latest runs ended, a letter each, the newest last.
+    strip       text NOT NULL DEFAULT '',
+    -- Healthy, flaky or broken: with consequences, and as it is shown; since when, and why.
+    status      text NOT NULL DEFAULT 'healthy',
+    label       text NOT NULL DEFAULT 'healthy',
+    changed_at  timestamptz,
+    findings    jsonb,
+    last_run    uuid,
+    last_at     timestamptz,
+    last_result text,
+    -- The run that the memory of its cases was carried over last.
+    told_at     timestamptz,
+    told_run    uuid,
+    CONSTRAINT cell_pkey PRIMARY KEY (id),
+    CONSTRAINT cell_labels_key UNIQUE (test_id, key)
+) WITH (fillfactor = 70);
+CREATE INDEX cell_namespace_idx ON cell (ns_id, test_id);
+
 -- A report of an attempt.
 CREATE TABLE report (
     run_id  uuid NOT NULL,
@@ -35,6 +61,7 @@ CREATE TABLE report (
 CREATE TABLE report_case (
     run_id      uuid NOT NULL,
     case_id     uuid NOT NULL,
+    cell_id     int NOT NULL,
     attempt     smallint NOT NULL,
     report      smallint NOT NULL,
     -- Its place in the report, and its number among cases that share their identity.
@@ -53,8 +80,8 @@ CREATE TABLE report_case (
     CONSTRAINT report_case_pkey PRIMARY KEY (run_id, attempt, report, place)
 ) PARTITION BY RANGE (run_id);
 ALTER TABLE report_case ALTER COLUMN detail SET STORAGE EXTERNAL;
--- The history of a case, the newest run first.
-CREATE INDEX report_case_history_idx ON report_case (case_id, run_id);
+-- The history of a case in a cell.
+CREATE INDEX report_case_history_idx ON report_case (case_id, cell_id, run_id);
 CREATE INDEX report_case_failed_idx ON report_case (run_id, attempt, report, place) WHERE status IN ('fail', 'error');
 
 -- What was made of an attempt by its reports, once all of them were read.

@@ -301,7 +301,7 @@ CREATE FUNCTION public.tables_of_logs() RETURNS text[]
 
 CREATE FUNCTION public.tables_of_runs() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ARRAY['run'::text, 'run_end'::text, 'attempt'::text, 'run_event'::text, 'log_chunk'::text, 'artifact'::text, 'collected'::text, 'report'::text, 'report_case'::text, 'judged'::text, 'output'::text];
+    RETURN ARRAY['run'::text, 'run_end'::text, 'attempt'::text, 'run_event'::text, 'log_chunk'::text, 'artifact'::text, 'collected'::text, 'report'::text, 'report_case'::text, 'judged'::text, 'output'::text, 'standing'::text];
 
 CREATE FUNCTION public.take_undigested(most integer) RETURNS SETOF uuid
     LANGUAGE plpgsql
@@ -437,6 +437,68 @@ CREATE TABLE public.case_key (
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.case_state (
+    cell_id integer NOT NULL,
+    case_id uuid NOT NULL,
+    standing text NOT NULL,
+    first_seen_at timestamp with time zone NOT NULL,
+    first_seen_run uuid NOT NULL,
+    last_seen_at timestamp with time zone NOT NULL,
+    last_seen_run uuid NOT NULL,
+    fails boolean,
+    since_at timestamp with time zone,
+    since_run uuid,
+    since_runs integer,
+    absent_at timestamp with time zone,
+    absent_run uuid,
+    absent_runs integer,
+    complete_absences integer DEFAULT 0 NOT NULL,
+    last_pass_at timestamp with time zone,
+    last_pass_run uuid,
+    last_fail_at timestamp with time zone,
+    last_fail_run uuid,
+    duration_ms bigint,
+    status text DEFAULT 'healthy'::text NOT NULL,
+    label text DEFAULT 'healthy'::text NOT NULL,
+    changed_at timestamp with time zone,
+    findings jsonb
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.05');
+
+CREATE TABLE public.cell (
+    id integer NOT NULL,
+    ns_id integer NOT NULL,
+    test_id uuid NOT NULL,
+    key text NOT NULL,
+    labels jsonb NOT NULL,
+    strip text DEFAULT ''::text NOT NULL,
+    status text DEFAULT 'healthy'::text NOT NULL,
+    label text DEFAULT 'healthy'::text NOT NULL,
+    changed_at timestamp with time zone,
+    findings jsonb,
+    last_run uuid,
+    last_at timestamp with time zone,
+    last_result text,
+    told_at timestamp with time zone,
+    told_run uuid
+)
+WITH (fillfactor='70');
+
+ALTER TABLE public.cell ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.cell_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.cell_window (
+    cell_id integer NOT NULL,
+    runs bytea NOT NULL
+);
+ALTER TABLE ONLY public.cell_window ALTER COLUMN runs SET STORAGE EXTERNAL;
+
 CREATE TABLE public.class (
     id integer NOT NULL,
     ns_id integer NOT NULL,
@@ -486,6 +548,11 @@ ALTER TABLE public.config ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.control_failure (
+    runner_id uuid NOT NULL,
+    since timestamp with time zone NOT NULL
 );
 
 CREATE TABLE public.delayed (
@@ -713,6 +780,7 @@ PARTITION BY RANGE (run_id);
 CREATE TABLE public.report_case (
     run_id uuid NOT NULL,
     case_id uuid NOT NULL,
+    cell_id integer NOT NULL,
     attempt smallint NOT NULL,
     report smallint NOT NULL,
     place integer NOT NULL,
@@ -884,6 +952,19 @@ CREATE TABLE public.signing_key (
     retired_at timestamp with time zone
 );
 
+CREATE TABLE public.standing (
+    run_id uuid NOT NULL,
+    case_id uuid NOT NULL,
+    standing text NOT NULL,
+    since_at timestamp with time zone,
+    since_run uuid,
+    since_runs integer,
+    failed_at timestamp with time zone,
+    failed_run uuid,
+    failed_runs integer
+)
+PARTITION BY RANGE (run_id);
+
 CREATE TABLE public.sweep (
     name text NOT NULL,
     at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
@@ -920,6 +1001,13 @@ CREATE TABLE public.undigested (
     txid xid8 DEFAULT pg_current_xact_id() NOT NULL
 )
 WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
+
+CREATE TABLE public.untold (
+    run_id uuid NOT NULL,
+    cell_id integer NOT NULL,
+    attempt smallint NOT NULL,
+    finished_at timestamp with time zone NOT NULL
+);
 
 CREATE TABLE public.usage (
     ns_id integer NOT NULL,
@@ -963,6 +1051,18 @@ ALTER TABLE ONLY public.cancel_order
 ALTER TABLE ONLY public.case_key
     ADD CONSTRAINT case_key_pkey PRIMARY KEY (case_id);
 
+ALTER TABLE ONLY public.case_state
+    ADD CONSTRAINT case_state_pkey PRIMARY KEY (cell_id, case_id);
+
+ALTER TABLE ONLY public.cell
+    ADD CONSTRAINT cell_labels_key UNIQUE (test_id, key);
+
+ALTER TABLE ONLY public.cell
+    ADD CONSTRAINT cell_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.cell_window
+    ADD CONSTRAINT cell_window_pkey PRIMARY KEY (cell_id);
+
 ALTER TABLE ONLY public.class
     ADD CONSTRAINT class_labels_key UNIQUE (ns_id, labels_hash);
 
@@ -977,6 +1077,9 @@ ALTER TABLE ONLY public.config
 
 ALTER TABLE ONLY public.config
     ADD CONSTRAINT config_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.control_failure
+    ADD CONSTRAINT control_failure_pkey PRIMARY KEY (runner_id);
 
 ALTER TABLE ONLY public.delayed
     ADD CONSTRAINT delayed_pkey PRIMARY KEY (due, run_id);
@@ -1062,6 +1165,9 @@ ALTER TABLE ONLY public.schedule
 ALTER TABLE ONLY public.signing_key
     ADD CONSTRAINT signing_key_pkey PRIMARY KEY (kid);
 
+ALTER TABLE ONLY public.standing
+    ADD CONSTRAINT standing_pkey PRIMARY KEY (run_id, case_id);
+
 ALTER TABLE ONLY public.sweep
     ADD CONSTRAINT sweep_pkey PRIMARY KEY (name);
 
@@ -1070,6 +1176,9 @@ ALTER TABLE ONLY public.test
 
 ALTER TABLE ONLY public.token
     ADD CONSTRAINT token_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.untold
+    ADD CONSTRAINT untold_pkey PRIMARY KEY (finished_at, run_id);
 
 ALTER TABLE ONLY public.usage_folded
     ADD CONSTRAINT usage_folded_pkey PRIMARY KEY (the_only_row);
@@ -1084,6 +1193,10 @@ CREATE UNIQUE INDEX blob_content_key ON public.blob USING btree (ns_id, sha256) 
 CREATE INDEX blob_unstored_idx ON public.blob USING btree (used_on) WHERE (stored_at IS NULL);
 
 CREATE INDEX case_key_test_idx ON public.case_key USING btree (test_id);
+
+CREATE INDEX case_state_case_idx ON public.case_state USING btree (case_id);
+
+CREATE INDEX cell_namespace_idx ON public.cell USING btree (ns_id, test_id);
 
 CREATE INDEX config_used_idx ON public.config USING btree (used_on);
 
@@ -1113,7 +1226,7 @@ CREATE UNIQUE INDEX log_chunk_start_key ON ONLY public.log_chunk USING btree (ru
 
 CREATE INDEX report_case_failed_idx ON ONLY public.report_case USING btree (run_id, attempt, report, place) WHERE (status = ANY (ARRAY['fail'::text, 'error'::text]));
 
-CREATE INDEX report_case_history_idx ON ONLY public.report_case USING btree (case_id, run_id);
+CREATE INDEX report_case_history_idx ON ONLY public.report_case USING btree (case_id, cell_id, run_id);
 
 CREATE INDEX run_end_test_idx ON ONLY public.run_end USING btree (test_id, finished_at);
 

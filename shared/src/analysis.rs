@@ -19,6 +19,7 @@ pub mod quantile;
 pub mod quarantine;
 pub mod random;
 pub mod stats;
+pub mod window;
 
 #[cfg(test)]
 mod reference;

@@ -36,6 +36,7 @@ pub mod concurrency;
 pub mod duration;
 pub mod error;
 pub mod explain;
+pub mod health;
 pub mod ids;
 pub mod image;
 pub mod labels;

@@ -109,6 +109,10 @@ pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken, no_sche
         let taken = ops.digest(&Access::system("digest")).await?;
         Ok(if taken >= digest::BATCH as usize { Next::Now } else { Next::Later })
     });
+    spawn.every("memory", Duration::from_secs(1), async |ops| {
+        let told = ops.remember_run(&Access::system("memory")).await?;
+        Ok(if told { Next::Now } else { Next::Later })
+    });
     spawn.every("storage", STORAGE_EVERY, async |ops| {
         ops.look_at_storage(&Access::system("storage")).await?;
         Ok(Next::Later)

@@ -9,6 +9,7 @@ use tstr_proto::v1 as pb;
 use tstr_proto::v1::data_service_server::DataService;
 use tstr_shared::artifacts::ArtifactPath;
 use tstr_shared::error::Invalid;
+use tstr_shared::health::StateFilter;
 use tstr_shared::labels::Labels;
 use tstr_shared::logs::TailLines;
 use tstr_shared::report::Format;
@@ -206,6 +207,67 @@ impl DataService for Service {
         .await
     }
 
+    async fn list_states(&self, request: Request<pb::ListStatesRequest>) -> Answer<pb::ListStatesResponse> {
+        answer(request, async |caller, req| {
+            let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, req.page_token)?);
+            let tests = self.ops.list_states(&caller, &ns, page).await?;
+            let next_page_token = tests.next_page_token.unwrap_or_default();
+            Ok(pb::ListStatesResponse { tests: tests.items.iter().map(document).collect(), next_page_token })
+        })
+        .await
+    }
+
+    async fn list_test_cells(&self, request: Request<pb::ListTestCellsRequest>) -> Answer<pb::ListTestCellsResponse> {
+        answer(request, async |caller, req| {
+            let cells = self.ops.test_cells(&caller, &namespace(&req.namespace)?, test(&req.test)?).await?;
+            Ok(pb::ListTestCellsResponse { cells: cells.iter().map(document).collect() })
+        })
+        .await
+    }
+
+    async fn list_cases(&self, request: Request<pb::ListCasesRequest>) -> Answer<pb::ListCasesResponse> {
+        answer(request, async |caller, mut req| {
+            let page = page(req.page_size, std::mem::take(&mut req.page_token))?;
+            let (ns, name) = (namespace(&req.namespace)?, test(&req.test)?.to_owned());
+            let cases = self.ops.list_cases(&caller, &ns, &name, state_filter(req)?, page).await?;
+            let next_page_token = cases.next_page_token.unwrap_or_default();
+            Ok(pb::ListCasesResponse { cases: cases.items.iter().map(document).collect(), next_page_token })
+        })
+        .await
+    }
+
+    async fn get_case(&self, request: Request<pb::GetCaseRequest>) -> Answer<pb::GetCaseResponse> {
+        answer(request, async |caller, req| {
+            let case = address("case", "/case_id", &req.case_id, |id| id.parse().ok())?;
+            let cases = self.ops.get_case(&caller, &namespace(&req.namespace)?, test(&req.test)?, case).await?;
+            Ok(pb::GetCaseResponse { cases: cases.iter().map(document).collect() })
+        })
+        .await
+    }
+
+    async fn list_case_history(
+        &self,
+        request: Request<pb::ListCaseHistoryRequest>,
+    ) -> Answer<pb::ListCaseHistoryResponse> {
+        answer(request, async |caller, req| {
+            let case = address("case", "/case_id", &req.case_id, |id| id.parse().ok())?;
+            let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, req.page_token)?);
+            let cell = cell(req.cell)?;
+            let runs = self.ops.case_history(&caller, &ns, test(&req.test)?, case, cell, page).await?;
+            let next_page_token = runs.next_page_token.unwrap_or_default();
+            Ok(pb::ListCaseHistoryResponse { runs: runs.items.iter().map(document).collect(), next_page_token })
+        })
+        .await
+    }
+
+    async fn get_run_changes(&self, request: Request<pb::GetRunChangesRequest>) -> Answer<pb::GetRunChangesResponse> {
+        answer(request, async |caller, req| {
+            let changes = self.ops.run_changes(&caller, run(&req.run_id)?).await?;
+            Ok(pb::GetRunChangesResponse { changes: Some(document(&changes)) })
+        })
+        .await
+    }
+
     async fn list_queue(&self, request: Request<pb::ListQueueRequest>) -> Answer<pb::ListQueueResponse> {
         answer(request, async |caller, req| {
             let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, req.page_token)?);
@@ -258,6 +320,29 @@ impl TryFrom<pb::ListTestsRequest> for TestFilter {
 /// Reads which attempt is wanted; the latest when it is 0.
 fn attempt(number: u32) -> Result<Option<u16>, Invalid> {
     Some(number).filter(|number| *number != 0).map(|number| narrow("/attempt", number)).transpose()
+}
+
+/// Reads which cell is meant, if any.
+fn cell(message: std::collections::HashMap<String, String>) -> Result<Option<Labels>, Invalid> {
+    match message.is_empty() {
+        true => Ok(None),
+        false => valid("/cell", labels(message)).map(Some),
+    }
+}
+
+fn words<T: std::str::FromStr<Err = String>>(place: &str, words: Vec<String>) -> Result<Vec<T>, Invalid> {
+    let read = |(i, word): (usize, String)| word.parse().map_err(|fault| Invalid::one(format!("{place}/{i}"), fault));
+    words.into_iter().enumerate().map(read).collect()
+}
+
+fn state_filter(message: pb::ListCasesRequest) -> Result<StateFilter, Invalid> {
+    Ok(StateFilter {
+        cell: cell(message.cell)?,
+        standings: words("/standings", message.standings)?,
+        statuses: words("/statuses", message.statuses)?,
+        text: text(message.q),
+        slowest: message.slowest,
+    })
 }
 
 fn case_filter(message: pb::ListRunCasesRequest) -> Result<CaseFilter, Invalid> {

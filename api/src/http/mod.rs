@@ -17,6 +17,7 @@ use crate::ops::Ops;
 mod answer;
 mod artifacts;
 mod body;
+mod cases;
 mod error;
 mod explain;
 mod extract;
@@ -95,6 +96,7 @@ fn routes() -> ApiRouter<App> {
         .merge(logs::routes())
         .merge(artifacts::routes())
         .merge(results::routes())
+        .merge(cases::routes())
         .merge(summary::routes())
         .merge(outputs::routes())
         .merge(runners::routes())

@@ -6,7 +6,7 @@
 
 use tstr_shared::ids::RunId;
 
-use super::{Ops, rollups};
+use super::{Ops, cells, rollups};
 use crate::auth::access::{Access, System};
 use crate::error::Result;
 use crate::store;
@@ -31,6 +31,7 @@ impl Ops {
             tracing::warn!(lost, ?first, "{lost} runs were removed before they were taken in");
         }
         rollups::add(&mut tx, access, &ended).await?;
+        cells::add(&mut tx, access, &ended).await?;
         tx.commit().await?;
         Ok(taken.len())
     }

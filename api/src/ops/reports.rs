@@ -90,8 +90,14 @@ impl<'a, P: WritesReports> Intake<'a, P> {
         conn: &mut Conn,
         access: &'a Access<P>,
         of: Of,
-        reading: Reading,
+        mut reading: Reading,
     ) -> Result<Self> {
+        {
+            // Apart, as the keys of cases are.
+            let mut apart = ops.0.pools.beat.acquire().await?;
+            let cell = (reading.ns_id, reading.test_id, &reading.config.cell);
+            reading.cell_id = store::cells::intern(&mut apart, &[cell]).await?.into_iter().next().unwrap_or_default();
+        }
         let list = store::reports::quarantine(conn, access, reading.test_id).await?;
         let muted = list.iter().filter(|entry| entry.mode == Mode::Mute && entry.is_in_force(reading.now));
         let muted = muted.map(|entry| entry.case).collect();
@@ -150,7 +156,12 @@ impl<'a, P: WritesReports> Intake<'a, P> {
         let limits = Limits { cases: self.room, ..Limits::default() };
         let options = ReadOptions { test: self.reading.test_id, volatile: self.volatile.clone(), limits };
         let report = u16::try_from(self.told.reports.len()).unwrap_or(u16::MAX);
-        let mut cases = Cases { intake: self, at: At { of: self.of, report }, place: 0, packer: Packer::default() };
+        let mut cases = Cases {
+            intake: self,
+            at: At { of: self.of, cell_id: self.reading.cell_id, report },
+            place: 0,
+            packer: Packer::default(),
+        };
         let Parse { bytes, mut rows, parsed } = stream::parse(format, options);
         let feed = async {
             let mut pieces = std::pin::pin!(pieces);

@@ -56,6 +56,8 @@ pub struct EndedRun {
     pub image_digest: Option<String>,
     /// The container's exit code.
     pub exit_code: Option<i32>,
+    /// Its latest attempt has cases.
+    pub has_cases: bool,
     /// Every attempt, in order.
     pub attempts: Vec<Held>,
 }
@@ -120,13 +122,14 @@ pub async fn read<P>(conn: &mut Conn, _: &Access<P>, runs: &[Uuid]) -> Result<Ve
         r#"SELECT e.run_id AS "run_id: RunId", e.ns_id, e.test_id AS "test_id: TestId", r.config_id, e.class_id,
                   r.scheduled_at, r.created_at, e.leased_at, e.started_at, e.finished_at, e.result AS "result: RunResult",
                   e.reason AS "reason: Reason", e.flaky, e.attempt, e.runner_id AS "runner_id: RunnerId", e.image_digest,
-                  e.exit_code
+                  e.exit_code, (coalesce(e.artifact_files, 0) > 0 OR r.trigger = 'upload')
+                               AND cases_of(e.run_id, e.attempt) IS NOT NULL AS "has_cases!"
            FROM unnest($1::uuid[]) AS u(id)
            CROSS JOIN LATERAL (
                SELECT run_id, ns_id, test_id, class_id, leased_at, started_at, finished_at, result, reason, flaky, attempt,
-                      runner_id, image_digest, exit_code
+                      runner_id, image_digest, exit_code, artifact_files
                FROM run_end WHERE run_id = u.id OFFSET 0) e
-           CROSS JOIN LATERAL (SELECT config_id, scheduled_at, created_at FROM run WHERE id = u.id OFFSET 0) r
+           CROSS JOIN LATERAL (SELECT config_id, scheduled_at, created_at, trigger FROM run WHERE id = u.id OFFSET 0) r
            ORDER BY e.finished_at, e.run_id"#,
         runs
     );
@@ -162,6 +165,7 @@ pub async fn read<P>(conn: &mut Conn, _: &Access<P>, runs: &[Uuid]) -> Result<Ve
             runner_id: row.runner_id,
             image_digest: row.image_digest,
             exit_code: row.exit_code,
+            has_cases: row.has_cases,
         });
     }
     Ok(ended)
@@ -197,4 +201,10 @@ async fn attempts(conn: &mut Conn, runs: &[Uuid]) -> Result<HashMap<RunId, Vec<H
         found.entry(row.run_id).or_default().push(held);
     }
     Ok(found)
+}
+
+/// Tells whether a run that has ended was not taken in yet.
+pub async fn is_undigested<P>(conn: &mut Conn, _: &Access<P>, run: RunId) -> Result<bool> {
+    let waits = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM undigested WHERE run_id = $1) AS "waits!""#, run.0);
+    Ok(waits.fetch_one(conn).await?)
 }

@@ -12,6 +12,8 @@
 pub mod artifacts;
 pub mod beats;
 pub mod blobs;
+pub mod case_reads;
+pub mod cells;
 pub mod claims;
 mod conn;
 pub mod digest;
@@ -25,6 +27,7 @@ pub mod keeps;
 pub mod ledger;
 pub mod log_reads;
 pub mod logs;
+pub mod memory;
 pub mod migrate;
 pub mod namespaces;
 pub mod orders;

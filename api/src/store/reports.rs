@@ -36,6 +36,8 @@ pub struct Reading {
     pub ns_id: i32,
     /// Its test.
     pub test_id: TestId,
+    /// Its cell.
+    pub cell_id: i32,
     /// What it executes.
     pub config: ConfigBody,
     /// The database's time.
@@ -59,7 +61,7 @@ pub async fn of_lease(conn: &mut Conn, access: &Access<RunsExecute>, lease: &Own
         lease.token.0
     );
     let row = row.fetch_optional(conn).await?;
-    Ok(row.map(|row| Reading { ns_id: row.ns_id, test_id: row.test_id, config: row.body.0, now: row.now }))
+    Ok(row.map(|row| Reading { ns_id: row.ns_id, test_id: row.test_id, cell_id: 0, config: row.body.0, now: row.now }))
 }
 
 /// Tells whether a lease still holds, and lets nobody end it until the transaction ends.
@@ -302,6 +304,8 @@ pub async fn add_keys<P: WritesReports>(
 pub struct At {
     /// The attempt.
     pub of: Of,
+    /// The cell of the run.
+    pub cell_id: i32,
     /// The number of the report.
     pub report: u16,
 }
@@ -320,9 +324,9 @@ pub async fn add_cases<P: WritesReports>(
         .map(|row| row.detail.as_ref().map_or((None, None), |packed| (Some(packed.body.clone()), packed.raw_bytes)))
         .unzip();
     sqlx::query!(
-        r#"INSERT INTO report_case (run_id, attempt, report, place, case_id, ordinal, status, flaky, muted, failed_attempts,
+        r#"INSERT INTO report_case (run_id, attempt, report, place, cell_id, case_id, ordinal, status, flaky, muted, failed_attempts,
                                     duration_ms, message, detail, raw_bytes)
-           SELECT $1, $2, $3, $4::int + (u.n - 1)::int, u.case_id, u.ordinal, u.status, u.flaky, u.muted, u.failed_attempts,
+           SELECT $1, $2, $3, $4::int + (u.n - 1)::int, $15, u.case_id, u.ordinal, u.status, u.flaky, u.muted, u.failed_attempts,
                   u.duration_ms, u.message, u.detail, u.raw_bytes
            FROM unnest($5::uuid[], $6::int[], $7::text[], $8::bool[], $9::bool[], $10::smallint[], $11::bigint[],
                        $12::text[], $13::bytea[], $14::int[])
@@ -341,7 +345,8 @@ pub async fn add_cases<P: WritesReports>(
         &rows.iter().map(|row| row.duration_ms.map(|ms| ms as i64)).collect::<Vec<_>>() as _,
         &rows.iter().map(|row| row.message.clone()).collect::<Vec<_>>() as _,
         &bodies as _,
-        &raw as _
+        &raw as _,
+        at.cell_id
     )
     .execute(conn)
     .await?;
@@ -358,12 +363,13 @@ pub async fn added<P: WritesReports>(
     let row = sqlx::query!(
         r#"SELECT place, status AS "status: CaseStatus", flaky, failed_attempts, duration_ms, message, detail, raw_bytes
            FROM report_case
-           WHERE case_id = $1 AND run_id = $2 AND attempt = $3 AND report = $4 AND ordinal = $5"#,
+           WHERE case_id = $1 AND cell_id = $6 AND run_id = $2 AND attempt = $3 AND report = $4 AND ordinal = $5"#,
         retry.id.0,
         at.of.run.0,
         at.of.attempt as i16,
         at.report as i16,
-        retry.ordinal as i32
+        retry.ordinal as i32,
+        at.cell_id
     );
     let Some(row) = row.fetch_optional(conn).await? else { return Ok(None) };
     let found = CaseRow {

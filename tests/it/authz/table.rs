@@ -161,6 +161,20 @@ pub fn table() -> Vec<Row> {
         row(("get_artifact", "GetArtifact"), "runs:read", Object, Artifact, nothing,
             |t| pb::GetArtifactRequest { run_id: t.run.clone(), path: ARTIFACT.into(), ..Default::default() }.encode_to_vec()),
 
+        row(("list_states", "ListStates"), "tests:read", Named, Nothing, nothing,
+            |t| pb::ListStatesRequest { namespace: t.namespace.clone(), ..Default::default() }.encode_to_vec()),
+        row(("list_test_cells", "ListTestCells"), "tests:read", Named, Nothing, nothing,
+            |t| pb::ListTestCellsRequest { namespace: t.namespace.clone(), test: t.test.clone() }.encode_to_vec()),
+        row(("list_cases", "ListCases"), "tests:read", Named, Nothing, nothing,
+            |t| pb::ListCasesRequest { namespace: t.namespace.clone(), test: t.test.clone(), ..Default::default() }.encode_to_vec()),
+        row(("get_case", "GetCase"), "tests:read", Named, Artifact, nothing,
+            |t| pb::GetCaseRequest { namespace: t.namespace.clone(), test: t.test.clone(), case_id: t.case.clone() }.encode_to_vec()),
+        row(("list_case_history", "ListCaseHistory"), "tests:read", Named, Artifact, nothing,
+            |t| pb::ListCaseHistoryRequest {
+                namespace: t.namespace.clone(), test: t.test.clone(), case_id: t.case.clone(), ..Default::default()
+            }.encode_to_vec()),
+        row(("get_run_changes", "GetRunChanges"), "runs:read", Object, Run, nothing,
+            |t| pb::GetRunChangesRequest { run_id: t.run.clone() }.encode_to_vec()),
         row(("get_results", "GetResults"), "runs:read", Object, Run, nothing,
             |t| pb::GetResultsRequest { run_id: t.run.clone(), attempt: 0 }.encode_to_vec()),
         row(("list_run_cases", "ListRunCases"), "runs:read", Object, Run, nothing,

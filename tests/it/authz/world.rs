@@ -269,6 +269,7 @@ impl World {
             Need::Artifact => {
                 target.run.clone_from(&resident.artifact);
                 target.case.clone_from(&resident.case);
+                target.test = "leased".to_owned();
             }
             Need::Finished => target.run.clone_from(&resident.finished),
             Need::Token => target.token.clone_from(&resident.token),

@@ -47,6 +47,9 @@ judgements AS (
 outputs AS (
     DELETE FROM output t USING over o WHERE t.run_id = o.id AND t.run_id >= $2 AND t.run_id < $3
 ),
+standings AS (
+    DELETE FROM standing g USING over o WHERE g.run_id = o.id AND g.run_id >= $2 AND g.run_id < $3
+),
 events AS (
     DELETE FROM run_event v USING over o WHERE v.run_id = o.id AND v.run_id >= $2 AND v.run_id < $3
 ),

@@ -1,0 +1,110 @@
+//! What is remembered of cases, as people read it.
+
+use tstr_shared::analysis::history::Standing;
+use tstr_shared::health::{CaseRun, CaseState, RunChanges, StateFilter};
+use tstr_shared::ids::{RunId, TestId};
+use tstr_shared::labels::Labels;
+use tstr_shared::namespace::Namespace;
+use tstr_shared::page::{Page, PageRequest};
+use tstr_shared::permission::{RunsRead, TestsRead};
+use tstr_shared::report::CaseId;
+
+use super::Ops;
+use crate::auth::Caller;
+use crate::auth::access::Access;
+use crate::error::{Error, Result};
+use crate::store;
+use crate::store::Conn;
+use crate::store::case_reads::Place;
+
+/// How many changes of a run are told at most.
+const MOST_CHANGES: i64 = 1000;
+
+impl Ops {
+    /// Reads what a run changed among the cases of its cell.
+    pub async fn run_changes(&self, caller: &Caller, run: RunId) -> Result<RunChanges> {
+        let access = self.reach::<RunsRead>(caller).await?;
+        let head = self.head(&access, run).await?;
+        let mut conn = self.db().acquire().await?;
+        let waits = !head.finished
+            || store::memory::waits(&mut conn, run).await?
+            || store::digest::is_undigested(&mut conn, &access, run).await?;
+        let mut changes = RunChanges { told: !waits, ..RunChanges::default() };
+        for counted in store::case_reads::count_changes(&mut conn, &access, run).await? {
+            let place = match counted.standing {
+                Standing::New => &mut changes.new,
+                Standing::StillFailing => &mut changes.still_failing,
+                Standing::Fixed => &mut changes.fixed,
+                Standing::Missing => &mut changes.missing,
+                Standing::Removed => &mut changes.removed,
+                Standing::Passing | Standing::Skipped => continue,
+            };
+            *place = counted.count;
+        }
+        changes.items = store::case_reads::changes(&mut conn, &access, run, MOST_CHANGES).await?;
+        Ok(changes)
+    }
+
+    /// Lists the cases of a test, each in each of its cells.
+    pub async fn list_cases(
+        &self,
+        caller: &Caller,
+        ns: &Namespace,
+        test: &str,
+        filter: StateFilter,
+        page: PageRequest,
+    ) -> Result<Page<CaseState>> {
+        let access = self.enter::<TestsRead>(caller, ns).await?;
+        let asked = format!("test cases {ns} {test} {filter:?}");
+        let after = self.0.cursor_key.read::<Place>(&page, &asked)?;
+        let limit = i64::from(page.limit()) + 1;
+        let mut conn = self.db().acquire().await?;
+        let test = test_of(&mut conn, &access, test).await?;
+        let rows = store::case_reads::states(&mut conn, &access, test, None, &filter, after, limit).await?;
+        let page = self.0.cursor_key.page(rows, page.limit(), &asked, |listed| listed.place)?;
+        Ok(page.map(|listed| listed.state))
+    }
+
+    /// Reads a case of a test in each of its cells.
+    pub async fn get_case(&self, caller: &Caller, ns: &Namespace, test: &str, case: CaseId) -> Result<Vec<CaseState>> {
+        let access = self.enter::<TestsRead>(caller, ns).await?;
+        let mut conn = self.db().acquire().await?;
+        let test = test_of(&mut conn, &access, test).await?;
+        let all = StateFilter::default();
+        let rows = store::case_reads::states(&mut conn, &access, test, Some(case), &all, None, 1000).await?;
+        if rows.is_empty() && store::case_reads::key(&mut conn, &access, test, case).await?.is_none() {
+            return Err(Error::not_found("case"));
+        }
+        Ok(rows.into_iter().map(|listed| listed.state).collect())
+    }
+
+    /// Lists the runs that had a case, the newest first: in all cells, or in one.
+    pub async fn case_history(
+        &self,
+        caller: &Caller,
+        ns: &Namespace,
+        test: &str,
+        case: CaseId,
+        cell: Option<Labels>,
+        page: PageRequest,
+    ) -> Result<Page<CaseRun>> {
+        let access = self.enter::<TestsRead>(caller, ns).await?;
+        let asked = format!("history {ns} {test} {case} {cell:?}");
+        let before = self.0.cursor_key.read::<RunId>(&page, &asked)?;
+        let limit = i64::from(page.limit()) + 1;
+        let mut conn = self.db().acquire().await?;
+        let test = test_of(&mut conn, &access, test).await?;
+        if store::case_reads::key(&mut conn, &access, test, case).await?.is_none() {
+            return Err(Error::not_found("case"));
+        }
+        let rows = store::case_reads::history(&mut conn, &access, test, case, cell.as_ref(), before, limit).await?;
+        self.0.cursor_key.page(rows, page.limit(), &asked, |run| run.run_id)
+    }
+}
+
+/// Finds a test by its id or name; an id also names one that was deleted.
+async fn test_of(conn: &mut Conn, access: &Access<TestsRead>, test: &str) -> Result<TestId> {
+    let found = store::testdefs::find(conn, access, test, false).await?;
+    let id = found.map(|found| found.id).or_else(|| test.parse().ok());
+    id.ok_or_else(|| Error::not_found("test"))
+}

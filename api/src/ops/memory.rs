@@ -1,0 +1,131 @@
+//! The memory of cases: carried over each run of a cell in the order of their ends, so that a person reads what a run changed and
+//! since when, and not only what failed.
+//!
+//! One run is one transaction, and one replica is at it at a time. A run that ended earlier than the last that was told (it was
+//! uploaded later, say) lets the memory of its cell begin anew from the runs that are on record.
+
+use std::collections::HashMap;
+
+use tstr_shared::analysis::Observed;
+use tstr_shared::analysis::flaky::{MonitorState, Rules, Status, Trial, assess};
+use tstr_shared::analysis::history::{CaseMemory, Moment};
+use tstr_shared::report::CaseId;
+
+use super::Ops;
+use crate::auth::access::{Access, System};
+use crate::error::{Error, Result};
+use crate::store;
+use crate::store::Conn;
+use crate::store::memory::{After, Judged, Pair, Untold};
+
+/// How many cases are read and written at once.
+const PAGE: i64 = 10_000;
+/// Of how many cases of a run it is asked whether they are flaky: of more, nobody reads it.
+const MOST_JUDGED: usize = 500;
+/// How many runs of a cell are told again at most.
+const MOST_RUNS: i64 = 200;
+
+impl Ops {
+    /// Carries the memory of a cell over the run that ended first of those that were not told. Tells whether there was one.
+    pub async fn remember_run(&self, access: &Access<System>) -> Result<bool> {
+        let mut tx = self.db().begin().await?;
+        let Some(run) = store::memory::take(&mut tx, access).await? else { return Ok(false) };
+        let Some(head) = store::memory::head(&mut tx, access, run.cell_id).await? else {
+            tx.commit().await?;
+            return Ok(true);
+        };
+        match head.told {
+            Some(told) if told.run_id == run.run_id => {}
+            Some(told) if told > run.moment() => {
+                let mut told = None;
+                for run in store::memory::begin_anew(&mut tx, access, run.cell_id, MOST_RUNS).await? {
+                    told = Some(tell(&mut tx, access, &run, told).await?);
+                }
+            }
+            told => {
+                tell(&mut tx, access, &run, told).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+/// Carries the memory of a cell over a run; returns how far it goes now.
+async fn tell(conn: &mut Conn, access: &Access<System>, run: &Untold, told: Option<Moment>) -> Result<Moment> {
+    let coverage = store::memory::coverage(conn, access, run).await?;
+    store::memory::forget_changes(conn, access, run.run_id).await?;
+    let (mut after, mut judged) = (CaseId::NIL, 0);
+    loop {
+        let pairs = store::memory::pairs(conn, access, run, told, after, PAGE).await?;
+        let Some(last) = pairs.last() else { break };
+        after = last.case;
+        let is_last = (pairs.len() as i64) < PAGE;
+        let mut cases = Vec::with_capacity(pairs.len());
+        let mut asked: Vec<(usize, Pair)> = Vec::new();
+        for pair in pairs {
+            let (memory, told) = match (pair.memory, pair.observed) {
+                (Some(memory), observed) => {
+                    let (memory, told) = memory.after(run.moment(), observed, coverage).map_err(Error::internal)?;
+                    // It was not asked for.
+                    let Some(told) = told else { continue };
+                    (memory, told)
+                }
+                (None, Some(observed)) => CaseMemory::begin(run.moment(), observed),
+                (None, None) => continue,
+            };
+            let duration_ms = pair.duration_ms.filter(|_| pair.observed.is_some_and(|it| it != Observed::Skip));
+            cases.push(After { case: pair.case, memory, told, duration_ms, judged: None });
+            if judged < MOST_JUDGED && is_worth_a_look(&pair) {
+                judged += 1;
+                asked.push((cases.len() - 1, pair));
+            }
+        }
+        judge(conn, access, run, &mut cases, asked).await?;
+        store::memory::remember(conn, access, run.cell_id, &cases).await?;
+        store::memory::note_changes(conn, access, run.run_id, &cases).await?;
+        if is_last {
+            break;
+        }
+    }
+    store::memory::set_head(conn, access, run.cell_id, Some(run.moment())).await?;
+    Ok(run.moment())
+}
+
+/// Tells whether a monitor could say something: of a case that passes, and of which none did, none can.
+fn is_worth_a_look(pair: &Pair) -> bool {
+    let wobbles = pair.observed == Some(Observed::Fail) || pair.flaky;
+    pair.observed.is_some() && (wobbles || pair.status != Status::Healthy || !pair.findings.is_empty())
+}
+
+/// Asks the monitors about cases.
+async fn judge(
+    conn: &mut Conn,
+    access: &Access<System>,
+    run: &Untold,
+    cases: &mut [After],
+    asked: Vec<(usize, Pair)>,
+) -> Result<()> {
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let rules = Rules::default();
+    let ids: Vec<CaseId> = asked.iter().map(|(_, pair)| pair.case).collect();
+    let most = i64::from(rules.reach().0);
+    let mut trials: HashMap<CaseId, Vec<Trial>> = HashMap::new();
+    for (case, trial) in store::memory::trials(conn, access, run.cell_id, &ids, run.moment(), most).await? {
+        trials.entry(case).or_default().push(trial);
+    }
+    for (index, pair) in asked {
+        let states: Vec<MonitorState> = pair.findings.into_iter().map(|finding| finding.state).collect();
+        let recent = trials.remove(&pair.case).unwrap_or_default();
+        let assessed = assess(&rules, &recent, &states, run.finished_at);
+        cases[index].judged = Some(Judged {
+            changed_at: (assessed.status != pair.status).then_some(run.finished_at),
+            status: assessed.status,
+            label: assessed.label,
+            findings: assessed.findings,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! Cells of tests: their identity, their recent runs, and what is made of these.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::types::Json;
+use tstr_shared::analysis::flaky::{Finding, Status};
+use tstr_shared::analysis::window::Window;
+use tstr_shared::health::{CellState, CellStrip, TestState};
+use tstr_shared::ids::{RunId, RunnerId, TestId};
+use tstr_shared::labels::Labels;
+use tstr_shared::permission::TestsRead;
+use tstr_shared::run::RunResult;
+use uuid::Uuid;
+
+use super::Conn;
+use crate::auth::access::{Access, System};
+use crate::error::Result;
+
+/// What a configuration says of its runs beside what they execute.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Its cell.
+    pub cell: Labels,
+    /// Its test looks whether runners work.
+    pub is_control: bool,
+}
+
+/// The annotation of tests whose failure says that a runner is broken, with the value `true`.
+pub const CONTROL: &str = "tstr.control";
+
+/// Reads the cells of configurations.
+pub async fn places(conn: &mut Conn, _: &Access<System>, configs: &[i64]) -> Result<HashMap<i64, Place>> {
+    let rows = sqlx::query!(
+        r#"SELECT id, body -> 'cell' AS "cell!: Json<Labels>",
+                  coalesce(body -> 'annotations' ->> $2, '') = 'true' AS "is_control!"
+           FROM config WHERE id = ANY($1)"#,
+        configs,
+        CONTROL
+    );
+    let rows = rows.fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.id, Place { cell: row.cell.0, is_control: row.is_control })).collect())
+}
+
+/// Makes cells known, and returns their ids in the order given. The cells of one call must differ.
+pub async fn intern(conn: &mut Conn, cells: &[(i32, TestId, &Labels)]) -> Result<Vec<i32>> {
+    let keys: Vec<String> = cells.iter().map(|(_, _, cell)| cell.text()).collect();
+    let tests: Vec<Uuid> = cells.iter().map(|(_, test, _)| test.0).collect();
+    let find = async |conn: &mut Conn| -> Result<HashMap<(Uuid, String), i32>> {
+        let rows = sqlx::query!(
+            r#"SELECT c.id, c.test_id, c.key
+               FROM unnest($1::uuid[], $2::text[]) AS u(test_id, key)
+               JOIN cell c ON c.test_id = u.test_id AND c.key = u.key"#,
+            &tests,
+            &keys
+        );
+        Ok(rows.fetch_all(conn).await?.into_iter().map(|row| ((row.test_id, row.key), row.id)).collect())
+    };
+    let mut known = find(conn).await?;
+    if known.len() < cells.len() {
+        let labels: Vec<serde_json::Value> = cells.iter().map(|(_, _, cell)| serde_json::json!(cell)).collect();
+        let namespaces: Vec<i32> = cells.iter().map(|(ns_id, ..)| *ns_id).collect();
+        sqlx::query!(
+            r#"INSERT INTO cell (ns_id, test_id, key, labels)
+               SELECT u.ns_id, u.test_id, u.key, u.labels
+               FROM unnest($1::int[], $2::uuid[], $3::text[], $4::jsonb[]) AS u(ns_id, test_id, key, labels)
+               ORDER BY u.test_id, u.key
+               ON CONFLICT DO NOTHING"#,
+            &namespaces,
+            &tests,
+            &keys,
+            &labels
+        )
+        .execute(&mut *conn)
+        .await?;
+        known = find(conn).await?;
+    }
+    let missing = || crate::error::Error::internal(anyhow::anyhow!("a cell was not made known"));
+    tests.iter().zip(keys).map(|(test, key)| known.get(&(*test, key)).copied().ok_or_else(missing)).collect()
+}
+
+/// A cell whose recent runs change.
+#[derive(Debug, Default)]
+pub struct Changing {
+    /// Its recent runs.
+    pub window: Window,
+    /// Its status.
+    pub status: Option<Status>,
+    /// What the monitors said.
+    pub findings: Vec<Finding>,
+    /// The memory of its cases was carried over some run.
+    pub has_cases: bool,
+}
+
+/// Reads cells by their ids.
+pub async fn changing(conn: &mut Conn, _: &Access<System>, ids: &[i32]) -> Result<HashMap<i32, Changing>> {
+    let rows = sqlx::query!(
+        r#"SELECT c.id AS "id!", c.status AS "status!: Status", c.findings AS "findings?: Json<Vec<Finding>>",
+                  c.told_at IS NOT NULL AS "has_cases!", w.runs AS "runs?"
+           FROM cell c LEFT JOIN cell_window w ON w.cell_id = c.id
+           WHERE c.id = ANY($1)"#,
+        ids
+    );
+    let rows = rows.fetch_all(conn).await?.into_iter().map(|row| {
+        let changing = Changing {
+            window: row.runs.map(|runs| Window::from_bytes(&runs)).unwrap_or_default(),
+            status: Some(row.status),
+            findings: row.findings.map(|findings| findings.0).unwrap_or_default(),
+            has_cases: row.has_cases,
+        };
+        (row.id, changing)
+    });
+    Ok(rows.collect())
+}
+
+/// What becomes of a cell.
+#[derive(Debug)]
+pub struct Changed {
+    /// The cell.
+    pub id: i32,
+    /// Its recent runs.
+    pub window: Window,
+    /// Its status, with consequences and as shown.
+    pub status: Status,
+    /// The same with monitors that only label.
+    pub label: Status,
+    /// Since when, where that changes.
+    pub changed_at: Option<DateTime<Utc>>,
+    /// What the monitors say.
+    pub findings: Vec<Finding>,
+}
+
+/// Writes what becomes of cells.
+pub async fn change(conn: &mut Conn, _: &Access<System>, changed: &[Changed]) -> Result<()> {
+    let ids: Vec<i32> = changed.iter().map(|cell| cell.id).collect();
+    let newest = |cell: &Changed| cell.window.newest().map(|entry| (entry.run_id.0, entry.at, entry.result.word()));
+    let findings = |cell: &Changed| (!cell.findings.is_empty()).then(|| serde_json::json!(cell.findings));
+    sqlx::query!(
+        r#"UPDATE cell c
+           SET strip = u.strip, status = u.status, label = u.label, changed_at = coalesce(u.changed_at, c.changed_at),
+               findings = u.findings, last_run = u.last_run, last_at = u.last_at, last_result = u.last_result
+           FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::jsonb[], $7::uuid[],
+                       $8::timestamptz[], $9::text[])
+                AS u(id, strip, status, label, changed_at, findings, last_run, last_at, last_result)
+           WHERE c.id = u.id"#,
+        &ids,
+        &changed.iter().map(|cell| cell.window.strip()).collect::<Vec<_>>(),
+        &changed.iter().map(|cell| cell.status.word().to_owned()).collect::<Vec<_>>(),
+        &changed.iter().map(|cell| cell.label.word().to_owned()).collect::<Vec<_>>(),
+        &changed.iter().map(|cell| cell.changed_at).collect::<Vec<_>>() as _,
+        &changed.iter().map(findings).collect::<Vec<_>>() as _,
+        &changed.iter().map(|cell| newest(cell).map(|it| it.0)).collect::<Vec<_>>() as _,
+        &changed.iter().map(|cell| newest(cell).map(|it| it.1)).collect::<Vec<_>>() as _,
+        &changed.iter().map(|cell| newest(cell).map(|it| it.2.to_owned())).collect::<Vec<_>>() as _
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        r#"INSERT INTO cell_window (cell_id, runs)
+           SELECT u.id, u.runs FROM unnest($1::int[], $2::bytea[]) AS u(id, runs)
+           ON CONFLICT (cell_id) DO UPDATE SET runs = excluded.runs"#,
+        &ids,
+        &changed.iter().map(|cell| cell.window.to_bytes()).collect::<Vec<_>>()
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Reads since when the control tests of runners fail.
+pub async fn broken_runners(conn: &mut Conn, _: &Access<System>) -> Result<HashMap<RunnerId, DateTime<Utc>>> {
+    let rows = sqlx::query!(r#"SELECT runner_id AS "runner: RunnerId", since FROM control_failure"#);
+    Ok(rows.fetch_all(conn).await?.into_iter().map(|row| (row.runner, row.since)).collect())
+}
+
+/// Writes since when the control test of a runner fails; `None` when it passes.
+pub async fn set_broken(
+    conn: &mut Conn,
+    _: &Access<System>,
+    runner: RunnerId,
+    since: Option<DateTime<Utc>>,
+) -> Result<()> {
+    match since {
+        Some(since) => {
+            sqlx::query!(
+                "INSERT INTO control_failure (runner_id, since) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                runner.0,
+                since
+            )
+            .execute(conn)
+            .await?
+        }
+        None => sqlx::query!("DELETE FROM control_failure WHERE runner_id = $1", runner.0).execute(conn).await?,
+    };
+    Ok(())
+}
+
+/// Reads the cells of a test, by their labels.
+pub async fn of_test(conn: &mut Conn, access: &Access<TestsRead>, test: TestId) -> Result<Vec<CellState>> {
+    let rows = sqlx::query!(
+        r#"SELECT labels AS "labels: Json<Labels>", strip, status AS "status: Status", label AS "label: Status",
+                  changed_at, findings AS "findings: Json<Vec<Finding>>", last_run AS "last_run: RunId", last_at,
+                  last_result AS "last_result: RunResult"
+           FROM cell WHERE test_id = $1 AND ns_id = ANY($2)
+           ORDER BY key COLLATE "C""#,
+        test.0,
+        access.namespaces()
+    );
+    let rows = rows.fetch_all(conn).await?.into_iter().map(|row| CellState {
+        cell: row.labels.0,
+        strip: row.strip,
+        status: row.status,
+        label: row.label,
+        changed_at: row.changed_at,
+        findings: row.findings.map(|findings| findings.0).unwrap_or_default(),
+        last_run: row.last_run,
+        last_at: row.last_at,
+        last_result: row.last_result,
+    });
+    Ok(rows.collect())
+}
+
+/// Lists the tests of a namespace with their strips, by their names, behind one.
+pub async fn list(
+    conn: &mut Conn,
+    access: &Access<TestsRead>,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<TestState>> {
+    let rows = sqlx::query!(
+        r#"SELECT t.id AS "id: TestId", t.name, c.labels AS "labels?: Json<Labels>", c.strip AS "strip?",
+                  c.status AS "status?: Status", c.last_at AS "last_at?"
+           FROM (SELECT id, name FROM test
+                 WHERE ns_id = $1 AND deleted_at IS NULL AND ($2::text IS NULL OR name > $2)
+                 ORDER BY name LIMIT $3) t
+           LEFT JOIN cell c ON c.test_id = t.id
+           ORDER BY t.name, c.key"#,
+        access.namespace(),
+        after,
+        limit
+    );
+    let mut tests: Vec<TestState> = Vec::new();
+    for row in rows.fetch_all(conn).await? {
+        if tests.last().is_none_or(|test| test.test_id != row.id) {
+            let (test_id, name) = (row.id, row.name);
+            tests.push(TestState { test_id, name, status: Status::Healthy, last_at: None, cells: Vec::new() });
+        }
+        let Some(test) = tests.last_mut() else { continue };
+        if let (Some(cell), Some(strip), Some(status)) = (row.labels, row.strip, row.status) {
+            test.status = test.status.max(status);
+            test.last_at = test.last_at.max(row.last_at);
+            test.cells.push(CellStrip { cell: cell.0, strip, status });
+        }
+    }
+    Ok(tests)
+}
