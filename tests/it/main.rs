@@ -18,6 +18,7 @@ mod http;
 mod input;
 mod limits;
 mod logs;
+mod memory;
 mod migrations;
 mod model;
 mod openapi;

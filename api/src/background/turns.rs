@@ -85,3 +85,8 @@ pub async fn look_at_storage(ops: &Ops) -> Result<Fill> {
 pub async fn take_vitals(ops: &Ops) -> Result<Seen> {
     ops.take_vitals(&Access::system("vitals")).await
 }
+
+/// Carries the memory of a cell over one run; tells whether there was one.
+pub async fn remember_run(ops: &Ops) -> Result<bool> {
+    ops.remember_run(&Access::system("memory")).await
+}

@@ -1,0 +1,332 @@
+//! The memory of tests and cases on a real PostgreSQL: what a run changed and since when, flaky and broken with their reasons,
+//! strips, histories, and that the order in which ends are told does not matter.
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::json;
+use tstr_api::turns;
+use tstr_shared::analysis::flaky::Status;
+use tstr_shared::analysis::history::Standing;
+use tstr_shared::health::{CaseState, RunChanges, StateFilter};
+use tstr_shared::ids::RunId;
+use tstr_shared::labels::Labels;
+use tstr_shared::namespace::Namespace;
+use tstr_shared::page::PageRequest;
+use tstr_shared::run::{Reason, RunResult, TriggerRun};
+use tstr_tests::Lab;
+use tstr_tests::contract::Worker;
+
+/// A report of cases, by their names and whether they pass: `+` passes, `-` fails, `~` passes after a failure, `?` is skipped.
+fn report(cases: &str) -> String {
+    let case = |word: &str| {
+        let (name, how) = word.split_at(word.len() - 1);
+        let inside = match how {
+            "-" => "<failure message='no'/>",
+            "~" => "<flakyFailure message='at first'/>",
+            "?" => "<skipped/>",
+            _ => "",
+        };
+        format!("<testcase classname='C' name='{name}'>{inside}</testcase>")
+    };
+    format!("<testsuite name='s'>{}</testsuite>", cases.split(' ').map(case).collect::<String>())
+}
+
+struct Bench {
+    lab: Lab,
+    worker: Worker,
+    first: RunId,
+}
+
+impl Bench {
+    /// Makes a test; its first run waits.
+    async fn new() -> Self {
+        let lab = Lab::start().await;
+        let worker = lab.worker("w").await;
+        let first = lab.run_of(&[]).await;
+        Self { lab, worker, first }
+    }
+
+    /// Ends the next run with these cases, and lets it be taken in.
+    async fn run(&self, cases: &str) -> RunId {
+        let run = self.run_untold(cases).await;
+        self.tell().await;
+        run
+    }
+
+    async fn run_untold(&self, cases: &str) -> RunId {
+        let fence = self.worker.started().await;
+        self.worker.end_with(fence, RunResult::Pass, &[("a.xml", &report(cases))]).await;
+        self.lab.ops().retry_run(&self.lab.admin, self.first, None).await.unwrap();
+        fence.run_id
+    }
+
+    async fn tell(&self) {
+        while turns::digest(self.lab.ops()).await.unwrap() > 0 {}
+        while turns::remember_run(self.lab.ops()).await.unwrap() {}
+    }
+
+    async fn changes(&self, run: RunId) -> RunChanges {
+        self.lab.ops().run_changes(&self.lab.admin, run).await.unwrap()
+    }
+
+    /// Returns what a run changed, as words.
+    async fn words(&self, run: RunId) -> Vec<String> {
+        let changes = self.changes(run).await;
+        assert!(changes.told);
+        let word = |change: &tstr_shared::health::CaseChange| {
+            format!("{} {} {}", change.key.name, change.standing, change.since.map_or(0, |since| since.runs))
+        };
+        changes.items.iter().map(word).collect()
+    }
+
+    async fn test(&self) -> String {
+        self.lab.get(self.first).await.test_id.to_string()
+    }
+
+    async fn cases(&self, filter: StateFilter) -> Vec<CaseState> {
+        let page = PageRequest { size: 1000, token: String::new() };
+        let test = self.test().await;
+        self.lab.ops().list_cases(&self.lab.admin, &ns(), &test, filter, page).await.unwrap().items
+    }
+}
+
+fn ns() -> Namespace {
+    Namespace::parse("default").unwrap()
+}
+
+#[tokio::test]
+async fn a_run_says_what_it_changed_and_since_when() {
+    let bench = Bench::new().await;
+    let one = bench.run("a+ b- c?").await;
+    assert_eq!(bench.words(one).await, ["b new 1"], "a failure that was never seen to pass is new");
+    let two = bench.run("a+ b- c?").await;
+    assert_eq!(bench.words(two).await, ["b still_failing 2"]);
+    let three = bench.run("a- b? c+").await;
+    assert_eq!(bench.words(three).await, ["a new 1"], "skipping says nothing");
+    let four = bench.run("a- b- c+").await;
+    assert_eq!(bench.words(four).await, ["a still_failing 2", "b still_failing 3"]);
+    let changes = bench.changes(four).await;
+    assert_eq!((changes.new, changes.still_failing, changes.fixed), (0, 2, 0));
+    let since = changes.items[0].since.unwrap();
+    assert_eq!((since.first.run_id, since.runs), (three, 2));
+    let five = bench.run("a+ b+ c+").await;
+    assert_eq!(bench.words(five).await, ["a fixed 1", "b fixed 1"]);
+    let fixed = &bench.changes(five).await.items[1];
+    assert_eq!(fixed.failed_since.unwrap().first.run_id, one);
+    // What is not there any more is missing, and after three whole reports removed, once.
+    for says in ["c missing 1", "c missing 2", "c removed 3"] {
+        let run = bench.run("a+ b+").await;
+        assert_eq!(bench.words(run).await, [says]);
+    }
+    let run = bench.run("a+ b+").await;
+    assert!(bench.words(run).await.is_empty());
+    let missing = StateFilter { standings: vec![Standing::Removed], ..StateFilter::default() };
+    assert_eq!(bench.cases(missing).await[0].key.name, "c");
+    // A run without any report lacks all of them.
+    let fence = bench.worker.started().await;
+    bench.worker.finish(fence, RunResult::Fail).await.unwrap();
+    bench.tell().await;
+    assert_eq!(bench.words(fence.run_id).await, ["a missing 1", "b missing 1"]);
+    bench.lab.check().await;
+}
+
+#[tokio::test]
+async fn a_case_has_a_history_in_each_cell_and_across_them() {
+    let lab = Lab::start().await;
+    let worker = lab.worker("w").await;
+    let first = lab.run_of(&[("/matrix", json!({"labels": {"region": ["nyc", "sfo"]}}))]).await;
+    let test = lab.get(first).await.test_id.to_string();
+    let mut runs = Vec::new();
+    for (round, cases) in ["a+", "a-", "a+"].iter().enumerate() {
+        if round > 0 {
+            lab.ops().trigger(&lab.admin, &ns(), &test, TriggerRun::default(), None).await.unwrap();
+        }
+        for _ in 0..2 {
+            let fence = worker.started().await;
+            let cell = lab.get(fence.run_id).await.cell;
+            let cases = if cell.0["region"] == "nyc" { "a+" } else { cases };
+            worker.end_with(fence, RunResult::Pass, &[("a.xml", &report(cases))]).await;
+            runs.push(fence.run_id);
+        }
+    }
+    while turns::digest(lab.ops()).await.unwrap() > 0 {}
+    while turns::remember_run(lab.ops()).await.unwrap() {}
+    let all = PageRequest { size: 1000, token: String::new() };
+    let states =
+        lab.ops().list_cases(&lab.admin, &ns(), &test, StateFilter::default(), all.clone()).await.unwrap().items;
+    assert_eq!(states.len(), 2, "one case in two cells");
+    assert_eq!(states[0].case_id, states[1].case_id);
+    let case = states[0].case_id;
+    let mut standings: Vec<_> = states.iter().map(|it| (it.cell.text(), it.standing)).collect();
+    standings.sort();
+    assert_eq!(standings, [("region=nyc".into(), Standing::Passing), ("region=sfo".into(), Standing::Fixed)]);
+    assert_eq!(lab.ops().get_case(&lab.admin, &ns(), &test, case).await.unwrap().len(), 2);
+
+    let cell: Labels = [("region".to_owned(), "sfo".to_owned())].into_iter().collect();
+    let history = lab.ops().case_history(&lab.admin, &ns(), &test, case, Some(cell), all).await.unwrap().items;
+    let words: Vec<_> = history.iter().map(|run| run.status.word()).collect();
+    assert_eq!(words, ["pass", "fail", "pass"], "the newest first");
+    assert_eq!(history[1].message.as_deref(), Some("no"));
+    // Page by page and across the cells every run comes once, the newest first.
+    let (mut seen, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = PageRequest { size: 4, token };
+        let page = lab.ops().case_history(&lab.admin, &ns(), &test, case, None, page).await.unwrap();
+        seen.extend(page.items.into_iter().map(|run| run.run_id));
+        let Some(next) = page.next_page_token else { break };
+        token = next;
+    }
+    runs.sort();
+    runs.reverse();
+    assert_eq!(seen, runs);
+    let nothing = tstr_shared::report::CaseId(uuid::Uuid::new_v4());
+    let missing = lab.ops().get_case(&lab.admin, &ns(), &test, nothing).await;
+    assert_eq!(missing.unwrap_err().code(), tstr_shared::error::ErrorCode::NotFound);
+}
+
+#[tokio::test]
+async fn a_case_that_passes_after_a_failure_is_flaky_and_one_that_only_fails_is_broken() {
+    let bench = Bench::new().await;
+    for cases in ["w+ b+ h+ x+ y+", "w~ b- h+ x+ y+", "w+ b- h+ x+ y+", "w+ b- h+ x+ y+", "w+ b- h+ x+ y+"] {
+        bench.run(cases).await;
+    }
+    let of = |status| StateFilter { statuses: vec![status], ..StateFilter::default() };
+    let flaky = bench.cases(of(Status::Flaky)).await;
+    assert_eq!(flaky.iter().map(|case| case.key.name.as_str()).collect::<Vec<_>>(), ["w"]);
+    let finding = flaky[0].findings.iter().find(|finding| finding.state.active).unwrap();
+    assert_eq!((finding.monitor.as_str(), finding.runs.len()), ("retry", 1), "it says by which run");
+    let broken = bench.cases(of(Status::Broken)).await;
+    assert_eq!(broken.iter().map(|case| case.key.name.as_str()).collect::<Vec<_>>(), ["b"]);
+    // Mended, it is neither.
+    bench.run("w+ b+ h+ x+ y+").await;
+    assert!(bench.cases(of(Status::Broken)).await.is_empty());
+    assert_eq!(bench.cases(of(Status::Healthy)).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_run_in_which_nearly_all_fails_makes_nothing_flaky() {
+    let bench = Bench::new().await;
+    for cases in ["a+ b+ c+ d+ e+", "a- b- c- d- e-", "a+ b+ c+ d+ e+", "a- b- c- d- e-", "a+ b+ c+ d+ e+"] {
+        bench.run(cases).await;
+    }
+    let flaky = StateFilter { statuses: vec![Status::Flaky, Status::Broken], ..StateFilter::default() };
+    assert!(bench.cases(flaky).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_test_has_strips_and_a_status_with_its_reasons() {
+    let bench = Bench::new().await;
+    let ends = [
+        (RunResult::Pass, None),
+        (RunResult::Fail, None),
+        (RunResult::Error, Some(Reason::StartFailed)),
+        (RunResult::TimedOut, None),
+        (RunResult::Fail, None),
+        (RunResult::Fail, None),
+    ];
+    for (result, _) in ends {
+        let fence = bench.worker.started().await;
+        bench.worker.finish(fence, result).await.unwrap();
+        bench.lab.ops().retry_run(&bench.lab.admin, bench.first, None).await.unwrap();
+    }
+    bench.tell().await;
+    let test = bench.test().await;
+    let cells = bench.lab.ops().test_cells(&bench.lab.admin, &ns(), &test).await.unwrap();
+    assert_eq!((cells.len(), cells[0].strip.as_str(), cells[0].status), (1, "pfetff", Status::Broken));
+    let active: Vec<_> = cells[0].findings.iter().filter(|it| it.state.active).map(|it| it.monitor.as_str()).collect();
+    assert_eq!(active, ["failures_in_row"], "an error of the infrastructure is none of the test's");
+    assert_eq!((cells[0].last_result, cells[0].findings[4].runs.len()), (Some(RunResult::Fail), 4));
+    let page = PageRequest::default();
+    let states = bench.lab.ops().list_states(&bench.lab.admin, &ns(), page).await.unwrap().items;
+    let state = states.iter().find(|state| state.test_id.to_string() == test).unwrap();
+    assert_eq!((state.status, state.cells[0].strip.as_str()), (Status::Broken, "pfetff"));
+}
+
+#[tokio::test]
+async fn failures_on_a_runner_whose_control_fails_say_nothing() {
+    let lab = Lab::start().await;
+    let worker = lab.worker("w").await;
+    let control = lab.run_of(&[("/annotations", json!({"tstr.control": "true"}))]).await;
+    let fence = worker.started().await;
+    worker.finish(fence, RunResult::Fail).await.unwrap();
+    let first = lab.run_of(&[]).await;
+    for _ in 0..4 {
+        let fence = worker.started().await;
+        worker.finish(fence, RunResult::Fail).await.unwrap();
+        lab.ops().retry_run(&lab.admin, first, None).await.unwrap();
+    }
+    while turns::digest(lab.ops()).await.unwrap() > 0 {}
+    let status = async |run| {
+        let test = lab.get(run).await.test_id.to_string();
+        lab.ops().test_cells(&lab.admin, &ns(), &test).await.unwrap()[0].status
+    };
+    assert_eq!(status(first).await, Status::Healthy, "the runner was broken");
+    // The control passes again: from now on failures count.
+    let fence = worker.started().await;
+    worker.finish(fence, RunResult::Fail).await.unwrap();
+    lab.ops().retry_run(&lab.admin, control, None).await.unwrap();
+    let fence = worker.started().await;
+    worker.finish(fence, RunResult::Pass).await.unwrap();
+    for _ in 0..4 {
+        lab.ops().retry_run(&lab.admin, first, None).await.unwrap();
+        let fence = worker.started().await;
+        worker.finish(fence, RunResult::Fail).await.unwrap();
+    }
+    while turns::digest(lab.ops()).await.unwrap() > 0 {}
+    assert_eq!(status(first).await, Status::Broken);
+}
+
+#[tokio::test]
+async fn the_order_in_which_runs_are_told_does_not_matter() {
+    let word = prop_oneof![Just('+'), Just('-'), Just('~'), Just('?'), Just(' ')];
+    let run = proptest::collection::vec(word, 4);
+    let history = proptest::collection::vec((run, any::<bool>()), 2..7);
+    let seed = std::env::var("TSTR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20261130u64);
+    let rng = proptest::test_runner::TestRng::from_seed(
+        proptest::test_runner::RngAlgorithm::ChaCha,
+        &std::array::from_fn::<u8, 32, _>(|i| (seed >> (8 * (i % 8))) as u8),
+    );
+    let mut runner = TestRunner::new_with_rng(Config { cases: 6, ..Config::default() }, rng);
+    for _ in 0..6 {
+        let history = history.new_tree(&mut runner).unwrap().current();
+        let bench = Bench::new().await;
+        let mut ended = Vec::new();
+        for (cases, tell) in &history {
+            let names = ["k0", "k1", "k2", "k3"];
+            let cases: Vec<String> = names
+                .iter()
+                .zip(cases)
+                .filter(|(_, how)| **how != ' ')
+                .map(|(name, how)| format!("{name}{how}"))
+                .collect();
+            // A report without cases is none that could be told.
+            let cases = if cases.is_empty() { "k9+".to_owned() } else { cases.join(" ") };
+            ended.push(bench.run_untold(&cases).await);
+            if *tell {
+                bench.tell().await;
+            }
+        }
+        bench.tell().await;
+        let known = snapshot(&bench, &ended).await;
+        // All of it once more, as if the newest had been told first: the memory begins anew.
+        let mut conn = bench.lab.db.connect().await;
+        let again = "INSERT INTO untold (run_id, cell_id, attempt, finished_at)
+                     SELECT e.run_id, c.id, e.attempt, e.finished_at FROM run_end e JOIN cell c ON c.test_id = e.test_id
+                     WHERE e.run_id = $1";
+        for run in ended.iter().rev().skip(1) {
+            sqlx::query(again).bind(run.0).execute(&mut conn).await.unwrap();
+            bench.tell().await;
+            assert_eq!(snapshot(&bench, &ended).await, known, "{history:?}, seed {seed}");
+        }
+    }
+}
+
+/// Returns all that is remembered and noted.
+async fn snapshot(bench: &Bench, runs: &[RunId]) -> (Vec<CaseState>, Vec<RunChanges>) {
+    let mut changes = Vec::new();
+    for run in runs {
+        changes.push(bench.changes(*run).await);
+    }
+    (bench.cases(StateFilter::default()).await, changes)
+}
