@@ -65,14 +65,17 @@ async fn counted(lab: &Lab) -> BTreeMap<Key, Naive> {
     let millis = |from: DateTime<Utc>, to: DateTime<Utc>| (to - from).num_milliseconds().max(0);
     for run in runs {
         let id: Uuid = run.get("run_id");
-        let (scheduled_at, finished_at): (DateTime<Utc>, DateTime<Utc>) = (run.get("scheduled_at"), run.get("finished_at"));
+        let (scheduled_at, finished_at): (DateTime<Utc>, DateTime<Utc>) =
+            (run.get("scheduled_at"), run.get("finished_at"));
         let held: Vec<_> = held.iter().filter(|(of, ..)| *of == id).collect();
         let labels: Vec<String> = run.get("labels");
         let runner: Option<String> = run.get("runner_id");
         let mut keys = vec![(0, String::new()), (1, run.get("test_id"))];
         keys.extend(labels.into_iter().map(|label| (3, label)));
         keys.extend(runner.map(|runner| (2, runner)));
-        for (grain, at) in [Interval::Hour, Interval::Day].map(|interval| interval.floor(scheduled_at)).into_iter().enumerate() {
+        for (grain, at) in
+            [Interval::Hour, Interval::Day].map(|interval| interval.floor(scheduled_at)).into_iter().enumerate()
+        {
             let of = |dim: i16, key: String| (run.get("ns_id"), dim, grain as i16, at, key);
             for (dim, key) in keys.clone() {
                 let sum = all.entry(of(dim, key)).or_default();
@@ -163,7 +166,8 @@ async fn replicas_that_take_in_at_once_count_nothing_twice() {
     ended_at(&lab, test, now, "pass", 3 * BATCH as usize + 7).await;
     loop {
         let turns = (0..3).map(|i| turns::digest(lab.replica(i)));
-        let taken: usize = futures_util::future::join_all(turns).await.into_iter().map(|taken| taken.expect("digest")).sum();
+        let taken: usize =
+            futures_util::future::join_all(turns).await.into_iter().map(|taken| taken.expect("digest")).sum();
         if taken == 0 {
             break;
         }
@@ -223,7 +227,9 @@ async fn a_rebuild_mends_sums_and_leaves_days_alone_of_which_runs_were_removed()
     // Wrong, missing, and of a day that has no run.
     lab.execute("UPDATE rollup SET pass = pass + 7, waits = '' WHERE dim = 0").await.unwrap();
     lab.execute("DELETE FROM rollup WHERE dim = 3").await.unwrap();
-    lab.execute("UPDATE rollup SET at = at + interval '1 day' WHERE dim = 1 AND at < now() - interval '2 days'").await.unwrap();
+    lab.execute("UPDATE rollup SET at = at + interval '1 day' WHERE dim = 1 AND at < now() - interval '2 days'")
+        .await
+        .unwrap();
     let done = rebuild(&lab).await;
     assert_eq!((done.runs, done.next), (12, None));
     is_exact(&lab).await;

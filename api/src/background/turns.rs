@@ -7,9 +7,9 @@ use crate::error::Result;
 use crate::ops::Ops;
 use crate::ops::blobs::Swept;
 use crate::ops::retention::Retained;
+use crate::ops::rollups::{Key, Sums};
 use crate::ops::storage::Fill;
 use crate::ops::vitals::Seen;
-use crate::store::rollups::{Key, Sums};
 
 /// Ends leases that ran out and runs beyond their time; returns how many.
 pub async fn reap(ops: &Ops) -> Result<usize> {

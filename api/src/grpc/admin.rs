@@ -55,10 +55,7 @@ impl AdminService for Service {
         .await
     }
 
-    async fn rebuild_summary(
-        &self,
-        request: Request<pb::RebuildSummaryRequest>,
-    ) -> Answer<pb::RebuildSummaryResponse> {
+    async fn rebuild_summary(&self, request: Request<pb::RebuildSummaryRequest>) -> Answer<pb::RebuildSummaryResponse> {
         answer(request, async |caller, req| {
             let ns = namespace(&req.namespace)?;
             Ok(self.ops.rebuild_summary(&caller, &ns, req.try_into()?).await?.into())

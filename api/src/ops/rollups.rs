@@ -17,7 +17,8 @@ use crate::auth::Caller;
 use crate::auth::access::{Access, System};
 use crate::error::{Error, Result};
 use crate::store::digest::EndedRun;
-use crate::store::rollups::{Dim, Grain, Key, Sums};
+use crate::store::rollups::{Dim, Grain};
+pub use crate::store::rollups::{Key, Sums};
 use crate::store::{self, Conn, Tx};
 
 /// For how many days sums of hours are kept; those of days stay.
@@ -132,7 +133,12 @@ impl Ops {
                 None => hour = Interval::Day.floor(hour) + Duration::days(1),
             }
         }
-        tracing::info!(days = done.days, runs = done.runs, "{} days of the summary of {ns} are counted anew", done.days);
+        tracing::info!(
+            days = done.days,
+            runs = done.runs,
+            "{} days of the summary of {ns} are counted anew",
+            done.days
+        );
         Ok(done)
     }
 

@@ -89,7 +89,8 @@ impl Sums {
 
     /// Adds others.
     pub fn add(&mut self, other: &Self) {
-        let Self { pass, fail, error, timed_out, cancelled, flaky, attempts, wait_ms, duration_ms, busy_ms, .. } = other;
+        let Self { pass, fail, error, timed_out, cancelled, flaky, attempts, wait_ms, duration_ms, busy_ms, .. } =
+            other;
         for (sum, more) in [
             (&mut self.pass, pass),
             (&mut self.fail, fail),
@@ -375,11 +376,8 @@ fn grains(pieces: &[Piece]) -> Vec<i16> {
 
 /// Reads the names of tests, deleted ones among them.
 pub async fn test_names(conn: &mut Conn, access: &Access<RunsRead>, tests: &[Uuid]) -> Result<HashMap<Uuid, String>> {
-    let rows = sqlx::query!(
-        "SELECT id, name FROM test WHERE id = ANY($1) AND ns_id = ANY($2)",
-        tests,
-        access.namespaces()
-    );
+    let rows =
+        sqlx::query!("SELECT id, name FROM test WHERE id = ANY($1) AND ns_id = ANY($2)", tests, access.namespaces());
     Ok(rows.fetch_all(conn).await?.into_iter().map(|row| (row.id, row.name)).collect())
 }
 
@@ -427,7 +425,11 @@ pub async fn hold_day(conn: &mut Conn, access: &Access<NamespacesWrite>, day: Na
 }
 
 /// Returns the first day with a run of a namespace, or with a sum of one, that is at most `days` days ago.
-pub async fn first_day(conn: &mut Conn, access: &Access<NamespacesWrite>, days: i32) -> Result<Option<(NaiveDate, NaiveDate)>> {
+pub async fn first_day(
+    conn: &mut Conn,
+    access: &Access<NamespacesWrite>,
+    days: i32,
+) -> Result<Option<(NaiveDate, NaiveDate)>> {
     let row = sqlx::query!(
         r#"SELECT greatest(least((SELECT id_day(id) FROM run WHERE ns_id = $1 ORDER BY id LIMIT 1),
                                  (SELECT (at AT TIME ZONE 'UTC')::date FROM rollup

@@ -2,14 +2,12 @@
 
 use tstr_shared::error::Invalid;
 use tstr_shared::summary::{
-    Figures, RebuildSummary, Rebuilt, RunCounts, Spread, Summary, SummaryFilter, SummaryInterval, SummaryLabel, SummaryRunner,
-    SummaryTest,
+    Figures, RebuildSummary, Rebuilt, RunCounts, Spread, Summary, SummaryFilter, SummaryInterval, SummaryLabel,
+    SummaryRunner, SummaryTest,
 };
 
 use super::run::optional_number;
-use super::{
-    id, instant, narrow, number, optional_instant, part, parts, required, required_part, text, time, word,
-};
+use super::{id, instant, narrow, number, optional_instant, part, parts, required, required_part, text, time, word};
 use crate::v1 as pb;
 
 /// The request without its namespace, which stands beside the filter.

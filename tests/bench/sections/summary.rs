@@ -280,7 +280,9 @@ async fn notice(conn: &mut PgConnection) -> Result<f64> {
     const ROWS: u32 = 64;
     const TIMES: u32 = 1000;
     let mut took = [0.0; 2];
-    for (way, into) in ["SELECT count(*) FROM made", "INSERT INTO undigested (run_id) SELECT id FROM made"].iter().enumerate() {
+    for (way, into) in
+        ["SELECT count(*) FROM made", "INSERT INTO undigested (run_id) SELECT id FROM made"].iter().enumerate()
+    {
         let statement = format!(
             "WITH made AS MATERIALIZED (SELECT gen_random_uuid() AS id FROM generate_series(1, {ROWS})) {into}"
         );

@@ -15,12 +15,7 @@ use super::{digest_all, ended_at, summary};
 const SUMMARY: &str = "/api/v1/namespaces/default/summary";
 
 fn of(after: DateTime<Utc>, before: DateTime<Utc>, interval: Interval) -> SummaryFilter {
-    SummaryFilter {
-        scheduled_after: Some(after),
-        scheduled_before: Some(before),
-        interval: Some(interval),
-        test: None,
-    }
+    SummaryFilter { scheduled_after: Some(after), scheduled_before: Some(before), interval: Some(interval), test: None }
 }
 
 #[tokio::test]

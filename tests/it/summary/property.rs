@@ -22,18 +22,40 @@ const CASES: u32 = 24;
 
 #[derive(Debug, Clone)]
 enum Op {
-    Trigger { test: usize },
-    Claim { worker: usize, max: u16 },
-    Start { lease: Index },
+    Trigger {
+        test: usize,
+    },
+    Claim {
+        worker: usize,
+        max: u16,
+    },
+    Start {
+        lease: Index,
+    },
     /// Also of a lease that is over, or once more.
-    Finish { lease: Index, result: RunResult },
-    Release { lease: Index, lost: bool },
-    Cancel { run: Index },
+    Finish {
+        lease: Index,
+        result: RunResult,
+    },
+    Release {
+        lease: Index,
+        lost: bool,
+    },
+    Cancel {
+        run: Index,
+    },
     /// The runner is not heard of any more.
-    Lose { lease: Index },
-    WaitTooLong { run: Index },
+    Lose {
+        lease: Index,
+    },
+    WaitTooLong {
+        run: Index,
+    },
     /// Some runs ended hours ago.
-    Old { hours: i64, result: RunResult },
+    Old {
+        hours: i64,
+        result: RunResult,
+    },
     Move,
     Digest,
     Rebuild,
@@ -160,8 +182,7 @@ fn whatever_happens_the_sums_are_those_of_the_runs() {
     let config = Config { cases: CASES, max_shrink_iters: 0, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&prop::collection::vec(op(), 20..80), |ops| {
         runtime.block_on(async {
-            let mut play =
-                Play { lab: &lab, workers: &workers, tests: &tests, runs: Vec::new(), leases: Vec::new() };
+            let mut play = Play { lab: &lab, workers: &workers, tests: &tests, runs: Vec::new(), leases: Vec::new() };
             for op in ops {
                 play.act(op).await;
             }

@@ -4,21 +4,20 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use tstr_shared::summary::{
-    Figures, Interval, Rebuilt, RunCounts, Spread, Summary, SummaryFilter, SummaryInterval, SummaryLabel, SummaryRunner,
-    SummaryTest,
+    Figures, Interval, Rebuilt, RunCounts, Spread, Summary, SummaryFilter, SummaryInterval, SummaryLabel,
+    SummaryRunner, SummaryTest,
 };
 
 use super::{id, instant, one_of};
 
 pub(in super::super) fn summary_filter() -> impl Strategy<Value = SummaryFilter> {
-    (option::of(instant()), option::of(instant()), option::of(one_of(Interval::ALL)), option::of("[a-z]{1,9}")).prop_map(
-        |(scheduled_after, scheduled_before, interval, test)| SummaryFilter {
+    (option::of(instant()), option::of(instant()), option::of(one_of(Interval::ALL)), option::of("[a-z]{1,9}"))
+        .prop_map(|(scheduled_after, scheduled_before, interval, test)| SummaryFilter {
             scheduled_after,
             scheduled_before,
             interval,
             test,
-        },
-    )
+        })
 }
 
 pub(in super::super) fn rebuilt() -> impl Strategy<Value = Rebuilt> {
@@ -41,8 +40,11 @@ fn run_counts() -> impl Strategy<Value = RunCounts> {
 fn figures() -> impl Strategy<Value = Figures> {
     let spread = || any::<[u64; 4]>();
     let spread = || spread().prop_map(|[count, mean_ms, p50_ms, p95_ms]| Spread { count, mean_ms, p50_ms, p95_ms });
-    (run_counts(), option::of(spread()), option::of(spread()))
-        .prop_map(|(counts, wait, duration)| Figures { counts, wait, duration })
+    (run_counts(), option::of(spread()), option::of(spread())).prop_map(|(counts, wait, duration)| Figures {
+        counts,
+        wait,
+        duration,
+    })
 }
 
 pub(in super::super) fn summary_of_runs() -> impl Strategy<Value = Summary> {
@@ -63,8 +65,8 @@ pub(in super::super) fn summary_of_runs() -> impl Strategy<Value = Summary> {
     let label = label.prop_map(|(key, value, counts)| SummaryLabel { key, value, counts });
     let times = (one_of(Interval::ALL), instant(), instant(), instant(), any::<bool>(), figures());
     let lists = (vec(interval, 0..3), vec(test, 0..3), vec(runner, 0..3), vec(label, 0..3), any::<[u64; 3]>());
-    (times, lists).prop_map(|((interval, from, to, as_of, is_current, totals), (intervals, tests, runners, labels, more))| {
-        Summary {
+    (times, lists).prop_map(
+        |((interval, from, to, as_of, is_current, totals), (intervals, tests, runners, labels, more))| Summary {
             interval,
             from,
             to,
@@ -78,6 +80,6 @@ pub(in super::super) fn summary_of_runs() -> impl Strategy<Value = Summary> {
             runners_more: more[1],
             labels,
             labels_more: more[2],
-        }
-    })
+        },
+    )
 }
