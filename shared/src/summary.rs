@@ -91,14 +91,14 @@ impl SummaryFilter {
     ///
     /// # Errors
     ///
-    /// Refuses an end that is not behind the beginning, and more than [`MAX_INTERVALS`] intervals.
+    /// Refuses an end that is not behind the beginning, and more than [`MAX_INTERVALS`] intervals; by the name of the parameter.
     pub fn span(&self, now: DateTime<Utc>) -> Result<Span, Invalid> {
         let interval = self.interval.unwrap_or(Interval::Day);
         let before = self.scheduled_before.unwrap_or(now);
         let back = before.checked_sub_signed(Duration::days(DEFAULT_DAYS)).unwrap_or(before);
         let after = self.scheduled_after.unwrap_or(back);
         if after >= before {
-            let place = if self.scheduled_before.is_some() { "/scheduled_before" } else { "/scheduled_after" };
+            let place = if self.scheduled_before.is_some() { "scheduled_before" } else { "scheduled_after" };
             return Err(Invalid::one(place, "scheduled_before must be later than scheduled_after"));
         }
         let span = Span { interval, from: interval.floor(after), to: interval.ceil(before) };
@@ -107,7 +107,7 @@ impl SummaryFilter {
                 "at most {MAX_INTERVALS} intervals are told, these are {}: take longer ones or less time",
                 span.count()
             );
-            return Err(Invalid::one("/interval", detail));
+            return Err(Invalid::one("interval", detail));
         }
         Ok(span)
     }
@@ -320,18 +320,18 @@ mod tests {
         let now = at("2026-03-01T10:20:30Z");
         let place = |filter: SummaryFilter| filter.span(now).unwrap_err().errors[0].pointer.clone();
         let asked = SummaryFilter::default();
-        assert_eq!(place(SummaryFilter { scheduled_after: Some(now), ..asked.clone() }), "/scheduled_after");
+        assert_eq!(place(SummaryFilter { scheduled_after: Some(now), ..asked.clone() }), "scheduled_after");
         let (after, before) = (Some(now), Some(now));
         assert_eq!(
             place(SummaryFilter { scheduled_after: after, scheduled_before: before, ..asked.clone() }),
-            "/scheduled_before"
+            "scheduled_before"
         );
         let long = SummaryFilter {
             scheduled_after: Some(now - Duration::days(60)),
             interval: Some(Interval::Hour),
             ..asked.clone()
         };
-        assert_eq!(place(long.clone()), "/interval");
+        assert_eq!(place(long.clone()), "interval");
         assert_eq!(SummaryFilter { interval: Some(Interval::Day), ..long }.span(now).unwrap().count(), 61);
         let all = SummaryFilter {
             scheduled_after: Some(DateTime::<Utc>::MIN_UTC),
@@ -339,6 +339,6 @@ mod tests {
             interval: Some(Interval::Week),
             ..asked
         };
-        assert_eq!(place(all), "/interval");
+        assert_eq!(place(all), "interval");
     }
 }

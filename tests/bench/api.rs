@@ -295,3 +295,11 @@ impl Worker {
         Ok(answer.next.context("the answer says where the log ends")?.next_seq)
     }
 }
+
+/// Makes the use cases on a database that an API has made, in this process.
+pub async fn use_cases(server: &Server, database: &str) -> Result<tstr_api::ops::Ops> {
+    let pools = tstr_api::server::connect(&tstr_api::Config::new(server.dsn(database), "no-key")).await?;
+    let tokens = tstr_api::auth::verify::Tokens::new(&[tstr_api::auth::keys::SigningPair::generate()?]);
+    let times = tstr_shared::lease::LeaseTimes::DEFAULT;
+    Ok(tstr_api::ops::Ops::new(pools, tokens, times, b"cursors"))
+}

@@ -134,6 +134,7 @@ async fn run(section: Section, bench: &Bench) -> Result<Found> {
         Section::Notify => sections::notify::run(bench).await,
         Section::Logs => sections::logs::run(bench).await,
         Section::Volume => sections::volume::run(bench).await,
+        Section::Summary => sections::summary::run(bench).await,
         Section::Waiting => sections::waiting::run(bench).await,
     }
 }

@@ -29,13 +29,15 @@ pub enum Section {
     Logs,
     /// Logs of a gigabyte, and the memory that they take.
     Volume,
+    /// Summaries of few and of many runs.
+    Summary,
     /// Workers that only wait.
     Waiting,
 }
 
 impl Section {
     /// All of them, in the order in which they are run.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Claims,
         Self::Depth,
         Self::Classes,
@@ -48,6 +50,7 @@ impl Section {
         Self::Notify,
         Self::Logs,
         Self::Volume,
+        Self::Summary,
         Self::Waiting,
     ];
 
@@ -66,6 +69,7 @@ impl Section {
             Self::Notify => "notify",
             Self::Logs => "logs",
             Self::Volume => "volume",
+            Self::Summary => "summary",
             Self::Waiting => "waiting",
         }
     }
@@ -130,6 +134,10 @@ pub struct Plan {
     pub long_log: usize,
     /// `volume`: the bytes of a large log.
     pub volume: u64,
+    /// `summary`: how many runs there are, few and many.
+    pub summed: [u64; 2],
+    /// `summary`: how often it is asked for.
+    pub asked: u32,
     /// `waiting`: how many claims wait at once.
     pub waiting: usize,
     /// `waiting`: how long everything is left alone before it is watched.
@@ -196,6 +204,8 @@ impl Plan {
             short_log: 1_000,
             long_log: 100_000,
             volume: 1_000_000_000,
+            summed: [1_000_000, 10_000_000],
+            asked: 500,
             waiting: 10_000,
             settled: Duration::from_secs(30),
             watched: Duration::from_secs(30),
@@ -230,6 +240,8 @@ impl Plan {
             writers: vec![1, 2],
             long_log: 5_000,
             volume: 8_000_000,
+            summed: [20_000, 220_000],
+            asked: 50,
             waiting: 1_000,
             settled: Duration::from_secs(1),
             watched: Duration::from_secs(2),

@@ -321,6 +321,11 @@ async fn the_checker_rejects_what_breaks_an_invariant_and_nothing_else() {
             "UPDATE usage_delta SET artifact_bytes = artifact_bytes + 1 WHERE artifact_bytes > 0",
         ),
         ("I16: the sums of a namespace", "DELETE FROM run WHERE id = '$passed'"),
+        ("I16: the sums of a summary", "DELETE FROM undigested WHERE run_id = '$passed'"),
+        (
+            "I16: the sums of a summary",
+            "INSERT INTO rollup SELECT 1, 0, 1, date_trunc('day', now(), 'UTC') - interval '9 days', '', 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, '', ''",
+        ),
         ("artifacts: the files of an attempt", "DELETE FROM artifact WHERE run_id = '$passed'"),
         ("artifacts: the files of an attempt", "UPDATE attempt SET artifact_files = 2 WHERE run_id = '$passed'"),
         ("artifacts: what a file has for a content", "UPDATE blob SET stored_at = NULL"),

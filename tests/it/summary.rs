@@ -143,13 +143,13 @@ async fn ended_at(lab: &Lab, test: TestId, at: DateTime<Utc>, result: &str, coun
     for statement in [
         "INSERT INTO run (id, ns_id, test_id, matrix_id, class_id, config_id, priority, seq, queue_secs, trigger, scheduled_at,
                           created_at, created_by)
-         SELECT id, t.ns_id, t.id, id, $5, 1, 2, 0, 1, 'manual', $2, $2, 'forged' FROM unnest($1::uuid[]) id, test t
+         SELECT u.id, t.ns_id, t.id, u.id, $5, 1, 2, 0, 1, 'manual', $2, $2, 'forged' FROM unnest($1::uuid[]) AS u(id), test t
          WHERE t.id = $3 AND $4 <> ''",
         "INSERT INTO run_end (run_id, ns_id, test_id, class_id, finished_at, attempt, result, flaky, log_status, log_bytes,
                               log_dropped, leased_at, started_at)
-         SELECT id, t.ns_id, t.id, $5, $2::timestamptz + interval '5 s', 0, $4, false, 'complete', 0, 0, NULL,
+         SELECT u.id, t.ns_id, t.id, $5, $2::timestamptz + interval '5 s', 0, $4, false, 'complete', 0, 0, NULL,
                 $2::timestamptz + interval '1 s'
-         FROM unnest($1::uuid[]) id, test t WHERE t.id = $3",
+         FROM unnest($1::uuid[]) AS u(id), test t WHERE t.id = $3",
         "INSERT INTO undigested (run_id)
          SELECT id FROM unnest($1::uuid[]) id WHERE $2::timestamptz IS NOT NULL AND $3::uuid IS NOT NULL AND $4 <> '' AND $5::int > 0",
     ] {
@@ -227,7 +227,9 @@ async fn a_rebuild_mends_sums_and_leaves_days_alone_of_which_runs_were_removed()
     // Wrong, missing, and of a day that has no run.
     lab.execute("UPDATE rollup SET pass = pass + 7, waits = '' WHERE dim = 0").await.unwrap();
     lab.execute("DELETE FROM rollup WHERE dim = 3").await.unwrap();
-    lab.execute("UPDATE rollup SET at = at - interval '1 day' WHERE dim = 1").await.unwrap();
+    lab.execute("UPDATE rollup SET at = at + interval '1 day' WHERE dim = 1 AND at < now() - interval '2 days'")
+        .await
+        .unwrap();
     let done = rebuild(&lab).await;
     assert_eq!((done.runs, done.next), (12, None));
     is_exact(&lab).await;

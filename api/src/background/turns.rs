@@ -1,10 +1,13 @@
 //! Single turns of the loops, for tests that move the clock themselves and do not wait.
 
+use std::collections::BTreeMap;
+
 use crate::auth::access::Access;
 use crate::error::Result;
 use crate::ops::Ops;
 use crate::ops::blobs::Swept;
 use crate::ops::retention::Retained;
+use crate::ops::rollups::{Key, Sums};
 use crate::ops::storage::Fill;
 use crate::ops::vitals::Seen;
 
@@ -74,6 +77,11 @@ pub async fn fold_usage(ops: &Ops) -> Result<i64> {
 /// Takes in runs that have ended, once; returns how many.
 pub async fn digest(ops: &Ops) -> Result<usize> {
     ops.digest(&Access::system("digest")).await
+}
+
+/// Adds sums of runs that are nowhere, for measurements.
+pub async fn add_sums(ops: &Ops, all: BTreeMap<Key, Sums>) -> Result<()> {
+    ops.add_sums(&Access::system("digest"), all).await
 }
 
 /// Looks whether there is room for more runs.

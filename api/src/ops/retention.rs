@@ -195,8 +195,9 @@ impl Ops {
         let step = match store::retention::drop_day(&mut tx, access, day, part, today).await? {
             Fate::Dropped => {
                 if part == Part::Runs {
-                    let all: Vec<i32> = keepings.iter().map(|one| one.ns_id).collect();
-                    store::rollups::note_removed(&mut tx, access, day, &all).await?;
+                    let over: Vec<i32> =
+                        keepings.iter().filter(|one| is_over(one, day, part, today)).map(|one| one.ns_id).collect();
+                    store::rollups::note_removed(&mut tx, access, day, &over).await?;
                 }
                 tx.commit().await?;
                 tracing::info!(%day, ?part, "the day {day} is dropped");

@@ -17,7 +17,8 @@ use crate::auth::Caller;
 use crate::auth::access::{Access, System};
 use crate::error::{Error, Result};
 use crate::store::digest::EndedRun;
-use crate::store::rollups::{Dim, Grain, Key, Sums};
+use crate::store::rollups::{Dim, Grain};
+pub use crate::store::rollups::{Key, Sums};
 use crate::store::{self, Conn, Tx};
 
 /// For how many days sums of hours are kept; those of days stay.
@@ -31,23 +32,22 @@ const ONE_CALL: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Adds ended runs to the sums, in the transaction that has taken them out.
 pub(super) async fn add(conn: &mut Conn, access: &Access<System>, ended: &[EndedRun]) -> Result<()> {
-    let hours = hours(ended);
+    store::rollups::add(conn, access, hours_and_days(ended)).await
+}
+
+/// Sums ended runs up by the hour and by the day.
+pub fn hours_and_days(ended: &[EndedRun]) -> BTreeMap<Key, Sums> {
+    let mut hours: BTreeMap<Key, Sums> = BTreeMap::new();
+    for run in ended {
+        count(&mut hours, run);
+    }
     let mut all: BTreeMap<Key, Sums> = BTreeMap::new();
     for (key, sums) in &hours {
         let day = Key { grain: Grain::Day, at: Interval::Day.floor(key.at), ..key.clone() };
         all.entry(day).or_default().add(sums);
     }
     all.extend(hours);
-    store::rollups::add(conn, access, all).await
-}
-
-/// Sums ended runs up by the hour.
-pub fn hours(ended: &[EndedRun]) -> BTreeMap<Key, Sums> {
-    let mut hours: BTreeMap<Key, Sums> = BTreeMap::new();
-    for run in ended {
-        count(&mut hours, run);
-    }
-    hours
+    all
 }
 
 /// Counts a run wherever it counts.
@@ -165,6 +165,16 @@ impl Ops {
         }
         tx.commit().await?;
         Ok(Some(runs.len() as u64))
+    }
+
+    /// Adds sums of runs that are nowhere, for measurements.
+    #[cfg(feature = "test-support")]
+    pub(crate) async fn add_sums(&self, access: &Access<System>, all: BTreeMap<Key, Sums>) -> Result<()> {
+        let mut tx = self.db().begin().await?;
+        store::digest::hold(&mut tx, access).await?;
+        store::rollups::add(&mut tx, access, all).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Begins a transaction in which nobody else takes ended runs in.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, NaiveDate, Utc};
-use tstr_shared::analysis::quantile::Sketch;
+use tstr_shared::analysis::quantile::{Adder, Sketch};
 use tstr_shared::ids::{RunnerId, TestId, lowest_at};
 use tstr_shared::permission::{NamespacesWrite, RunsRead};
 use uuid::Uuid;
@@ -361,13 +361,13 @@ pub async fn sketches(
         &pieces.iter().map(|piece| piece.to).collect::<Vec<_>>(),
         tests
     );
-    let mut found: HashMap<String, (Sketch, Sketch)> = HashMap::new();
+    let mut found: HashMap<String, (Adder, Adder)> = HashMap::new();
     for row in rows.fetch_all(conn).await? {
         let (waits, durations) = found.entry(row.key).or_default();
-        waits.merge_bytes(&row.waits);
-        durations.merge_bytes(&row.durations);
+        waits.add(&row.waits);
+        durations.add(&row.durations);
     }
-    Ok(found)
+    Ok(found.into_iter().map(|(key, (waits, durations))| (key, (waits.sum(), durations.sum()))).collect())
 }
 
 fn grains(pieces: &[Piece]) -> Vec<i16> {

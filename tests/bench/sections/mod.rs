@@ -11,6 +11,7 @@ pub mod logs;
 pub mod notify;
 pub mod pinned;
 pub mod start;
+pub mod summary;
 pub mod volume;
 pub mod waiting;
 pub mod wake;

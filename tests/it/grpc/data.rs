@@ -8,6 +8,7 @@ use tstr_shared::error::ErrorCode;
 use tstr_shared::logs::Stream::{Stderr, Stdout};
 use tstr_shared::permission::Scope;
 use tstr_shared::run::RunResult;
+use tstr_shared::summary::Summary;
 use tstr_tests::worker::Worker;
 use tstr_tests::{Stack, factory};
 
@@ -301,4 +302,42 @@ async fn a_runner_reads_nothing_and_a_foreigner_finds_nothing() {
         ErrorCode::Invalid,
     );
     assert_eq!(unnamed.errors[0].pointer, "/run_id");
+}
+
+#[tokio::test]
+async fn a_summary_says_what_it_says_in_json_and_is_counted_anew() {
+    let stack = Stack::start().await;
+    let admin = stack.admin();
+    admin.register(&factory::test("a")).await;
+    let worker = Worker::register(&stack, 0, "w").await;
+    admin.trigger("a").await;
+    let fence = worker.running().await;
+    worker.finish(fence, RunResult::Fail).await.unwrap();
+    let peer = Peer::admin(&stack).await;
+    let (mut data, mut admins) = (peer.data(), peer.admins());
+    let asked = || pb::GetSummaryRequest {
+        namespace: NS.into(),
+        interval: pb::Interval::Hour.into(),
+        test: "a".into(),
+        ..Default::default()
+    };
+    let told = tstr_tests::eventually("the run is counted", Duration::from_secs(10), async || {
+        let told = data.clone().get_summary(asked()).await.unwrap().into_inner();
+        told.is_current.then(|| Summary::try_from(told).unwrap()).filter(|told| told.totals.counts.runs == 1)
+    });
+    let told = told.await;
+    let path = format!("/api/v1/namespaces/{NS}/summary?interval=hour&test=a");
+    let json: Summary = admin.get(&path).await.json();
+    // Each is of its own instant.
+    assert_eq!(told.totals, json.totals);
+    assert_eq!((told.interval, told.tests), (json.interval, json.tests));
+
+    let bad = pb::GetSummaryRequest { interval: 9, ..asked() };
+    let problem = refused(data.get_summary(bad).await, Code::InvalidArgument, ErrorCode::Invalid);
+    assert_eq!(problem.errors[0].pointer, "/interval");
+    let bad = pb::GetSummaryRequest { test: "a b".into(), ..asked() };
+    let problem = refused(data.get_summary(bad).await, Code::InvalidArgument, ErrorCode::Invalid);
+    assert_eq!(problem.errors[0].pointer, "/test");
+    let rebuilt = admins.rebuild_summary(pb::RebuildSummaryRequest { namespace: NS.into(), from: None }).await.unwrap();
+    assert_eq!((rebuilt.get_ref().runs, rebuilt.get_ref().next), (1, None));
 }

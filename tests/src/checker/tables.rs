@@ -71,6 +71,22 @@ const RULES: &[(&str, &str)] = &[
          WHERE state_from IS NULL AND queued > max_queued",
     ),
     (
+        // Those that ended and were not taken in yet count as well. Retention may have removed runs of some days.
+        "I16: the sums of a summary are the runs that have finished, each once",
+        "SELECT coalesce(k.run, '00000000-0000-0000-0000-000000000000') FROM
+             (SELECT ns_id, at, dim, sum(pass + fail + error + timed_out + cancelled) AS runs
+              FROM rollup WHERE grain = 1 AND dim IN (0, 1) GROUP BY ns_id, at, dim) s
+         FULL JOIN
+             (SELECT e.ns_id, id_day(e.run_id)::timestamp AT TIME ZONE 'UTC' AS at, d.dim, count(*) AS runs,
+                     min(e.run_id::text)::uuid AS run
+              FROM run_end e CROSS JOIN (VALUES (0), (1)) d(dim)
+              WHERE NOT EXISTS (SELECT FROM undigested u WHERE u.run_id = e.run_id)
+              GROUP BY 1, 2, 3) k ON (k.ns_id, k.at, k.dim) = (s.ns_id, s.at, s.dim)
+         LEFT JOIN runs_removed g ON g.ns_id = coalesce(s.ns_id, k.ns_id)
+         WHERE coalesce(s.runs, 0) <> coalesce(k.runs, 0)
+           AND (coalesce(s.at, k.at) AT TIME ZONE 'UTC')::date >= coalesce(g.before, '-infinity')",
+    ),
+    (
         // A day may have sums and no run; then there is no run to be shown.
         "I16: the sums of a namespace and a day are those of its runs, their logs and their artifacts",
         "SELECT coalesce(k.run, '00000000-0000-0000-0000-000000000000') FROM
