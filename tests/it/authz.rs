@@ -175,6 +175,8 @@ async fn by_json(
         ("runner", &target.runner),
         ("token", &target.token),
         ("artifact", &ARTIFACT.to_owned()),
+        ("version", &"1".to_owned()),
+        ("other", &target.run),
     ] {
         path = path.replace(&format!("{{{name}}}"), value);
     }

@@ -17,6 +17,7 @@ use crate::ops::Ops;
 mod answer;
 mod artifacts;
 mod body;
+mod compare;
 mod error;
 mod explain;
 mod extract;
@@ -35,6 +36,7 @@ mod schemas;
 mod serve;
 mod testdefs;
 mod tokens;
+mod versions;
 
 pub use serve::serve;
 
@@ -88,11 +90,13 @@ fn routes() -> ApiRouter<App> {
         .merge(identity::routes())
         .merge(namespaces::routes())
         .merge(testdefs::routes())
+        .merge(versions::routes())
         .merge(runs::routes())
         .merge(explain::routes())
         .merge(logs::routes())
         .merge(artifacts::routes())
         .merge(outputs::routes())
+        .merge(compare::routes())
         .merge(runners::routes())
         .merge(tokens::routes())
         .merge(openapi::routes());

@@ -11,6 +11,7 @@ pub mod blobs;
 pub mod claims;
 mod clock;
 mod combine;
+mod compare;
 mod configs;
 mod cursor;
 mod desk;
@@ -37,6 +38,7 @@ pub mod storage;
 pub mod testdefs;
 mod timeline;
 pub mod tokens;
+mod versions;
 pub mod vitals;
 pub mod wake;
 

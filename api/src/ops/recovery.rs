@@ -204,7 +204,8 @@ impl Ops {
         store::housekeeping::notify(&mut conn, access, super::wake::CHANNEL, &text).await
     }
 
-    /// Makes the partitions of the coming days, and forgets old idempotency keys, empty gates and old instants.
+    /// Makes the partitions of the coming days, and forgets old idempotency keys, empty gates, old
+    /// instants, and what deleted tests were.
     pub async fn keep_house(&self, access: &Access<System>) -> Result<()> {
         let mut conn = self.db().acquire().await?;
         let today = store::housekeeping::now(&mut conn).await?.date_naive();
@@ -220,8 +221,9 @@ impl Ops {
             let mut tx = self.db().begin().await?;
             let gates = store::gates::forget_empty(&mut tx, access, FORGET_BATCH).await?;
             let instants = store::ledger::prune(&mut tx, access, LEDGER_DAYS, FORGET_BATCH).await?;
+            let versions = store::versions::forget(&mut tx, access, FORGET_BATCH).await?;
             tx.commit().await?;
-            if gates + instants == 0 {
+            if gates + instants + versions == 0 {
                 break;
             }
         }
