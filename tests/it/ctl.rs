@@ -84,7 +84,7 @@ async fn tests_are_applied_listed_shown_and_deleted() {
 
     let differ = ctl.run("test diff one 1 2");
     assert_eq!((differ.code, differ.out.as_str()), (20, "/labels/team\t\"a\"\t\"b\"\n"));
-    let differ = ctl.run("test diff one 2 -o json").json();
+    let differ: Value = serde_json::from_str(&ctl.run("test diff one 2 -o json").out).unwrap();
     assert!(differ.as_array().unwrap().iter().any(|one| one["pointer"] == "/run_config/container_image"), "{differ}");
     assert_eq!(ctl.run("test diff one 2 2").code, 0);
     assert_eq!(ctl.run("test diff one 2 9").code, 3);
