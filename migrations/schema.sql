@@ -982,6 +982,14 @@ CREATE TABLE public.test (
     CONSTRAINT test_version_check CHECK ((version > 0))
 );
 
+CREATE TABLE public.test_version (
+    test_id uuid NOT NULL,
+    version integer NOT NULL,
+    doc json NOT NULL,
+    changed_at timestamp with time zone NOT NULL,
+    changed_by text
+);
+
 CREATE TABLE public.token (
     id uuid NOT NULL,
     name text NOT NULL,
@@ -1174,6 +1182,9 @@ ALTER TABLE ONLY public.sweep
 ALTER TABLE ONLY public.test
     ADD CONSTRAINT test_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.test_version
+    ADD CONSTRAINT test_version_pkey PRIMARY KEY (test_id, version);
+
 ALTER TABLE ONLY public.token
     ADD CONSTRAINT token_pkey PRIMARY KEY (id);
 
@@ -1264,4 +1275,7 @@ ALTER TABLE ONLY public.schedule
 
 ALTER TABLE ONLY public.test
     ADD CONSTRAINT test_namespace_fkey FOREIGN KEY (ns_id) REFERENCES public.namespace(id);
+
+ALTER TABLE ONLY public.test_version
+    ADD CONSTRAINT test_version_test_fkey FOREIGN KEY (test_id) REFERENCES public.test(id) ON DELETE CASCADE;
 

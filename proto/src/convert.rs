@@ -9,6 +9,7 @@
 
 mod admin;
 mod artifacts;
+mod compare;
 mod explain;
 mod json;
 mod lease;

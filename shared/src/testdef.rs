@@ -1,11 +1,13 @@
 //! Tests as users write them: the container, where and when it runs, and within which limits.
 
 mod command;
+mod version;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use self::command::Command;
+pub use self::version::{MAX_VERSIONS, TestVersion};
 use crate::artifacts::{Artifacts, MAX_TOTAL};
 use crate::concurrency::Concurrency;
 use crate::duration::Seconds;

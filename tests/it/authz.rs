@@ -176,6 +176,8 @@ async fn by_json(
         ("token", &target.token),
         ("artifact", &ARTIFACT.to_owned()),
         ("case", &target.case),
+        ("version", &"1".to_owned()),
+        ("other", &target.run),
     ] {
         path = path.replace(&format!("{{{name}}}"), value);
     }

@@ -82,6 +82,14 @@ async fn tests_are_applied_listed_shown_and_deleted() {
     assert!(pointers.contains(&&json!("/run_config/container_image")), "{answer}");
     assert_eq!(answer["test"], admin.get(&format!("{TESTS}/one")).await.expect(200));
 
+    let differ = ctl.run("test diff one 1 2");
+    assert_eq!((differ.code, differ.out.as_str()), (20, "/labels/team\t\"a\"\t\"b\"\n"));
+    let differ: Value = serde_json::from_str(&ctl.run("test diff one 2 -o json").out).unwrap();
+    assert!(differ.as_array().unwrap().iter().any(|one| one["pointer"] == "/run_config/container_image"), "{differ}");
+    assert_eq!(ctl.run("test diff one 2 2").code, 0);
+    assert_eq!(ctl.run("test diff one 2 9").code, 3);
+    assert_eq!(ctl.run("test versions one -o name").done(), "3\n2\n1\n");
+
     ctl.answers_as_the_api("test list", &admin, TESTS).await;
     ctl.answers_as_the_api("test get two", &admin, &format!("{TESTS}/two")).await;
     assert_eq!(ctl.run("test list -o name").done(), "one\ntwo\n");

@@ -71,6 +71,29 @@ impl DataService for Service {
         .await
     }
 
+    async fn list_test_versions(
+        &self,
+        request: Request<pb::ListTestVersionsRequest>,
+    ) -> Answer<pb::ListTestVersionsResponse> {
+        answer(request, async |caller, req| {
+            let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, req.page_token)?);
+            Ok(self.ops.list_test_versions(&caller, &ns, test(&req.test)?, page).await?.into())
+        })
+        .await
+    }
+
+    async fn get_test_version(
+        &self,
+        request: Request<pb::GetTestVersionRequest>,
+    ) -> Answer<pb::GetTestVersionResponse> {
+        answer(request, async |caller, req| {
+            let (ns, test) = (namespace(&req.namespace)?, test(&req.test)?);
+            let version = self.ops.get_test_version(&caller, &ns, test, req.version).await?;
+            Ok(pb::GetTestVersionResponse { version: Some(version.into()) })
+        })
+        .await
+    }
+
     async fn list_ledger(&self, request: Request<pb::ListLedgerRequest>) -> Answer<pb::ListLedgerResponse> {
         answer(request, async |caller, req| {
             let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, req.page_token)?);
@@ -264,6 +287,13 @@ impl DataService for Service {
         answer(request, async |caller, req| {
             let changes = self.ops.run_changes(&caller, run(&req.run_id)?).await?;
             Ok(pb::GetRunChangesResponse { changes: Some(document(&changes)) })
+        })
+        .await
+    }
+
+    async fn compare_runs(&self, request: Request<pb::CompareRunsRequest>) -> Answer<pb::CompareRunsResponse> {
+        answer(request, async |caller, req| {
+            Ok(self.ops.compare_runs(&caller, run(&req.run_id)?, run(&req.other_run_id)?).await?.into())
         })
         .await
     }

@@ -142,7 +142,9 @@ fn undecoded(rejection: PathRejection) -> Error {
 }
 
 fn no_such(key: Option<&str>) -> Error {
-    let things = ["namespace", "test", "run", "artifact", "runner", "token"];
+    let things = ["namespace", "test", "version", "run", "artifact", "runner", "token"];
+    // Where a path has two runs, this is the second.
+    let key = if key == Some("other") { Some("run") } else { key };
     Error::not_found(things.into_iter().find(|thing| Some(*thing) == key).unwrap_or("address"))
 }
 

@@ -18,6 +18,7 @@ mod answer;
 mod artifacts;
 mod body;
 mod cases;
+mod compare;
 mod error;
 mod explain;
 mod extract;
@@ -38,6 +39,7 @@ mod serve;
 mod summary;
 mod testdefs;
 mod tokens;
+mod versions;
 
 pub use serve::serve;
 
@@ -91,6 +93,7 @@ fn routes() -> ApiRouter<App> {
         .merge(identity::routes())
         .merge(namespaces::routes())
         .merge(testdefs::routes())
+        .merge(versions::routes())
         .merge(runs::routes())
         .merge(explain::routes())
         .merge(logs::routes())
@@ -99,6 +102,7 @@ fn routes() -> ApiRouter<App> {
         .merge(cases::routes())
         .merge(summary::routes())
         .merge(outputs::routes())
+        .merge(compare::routes())
         .merge(runners::routes())
         .merge(tokens::routes())
         .merge(openapi::routes());

@@ -13,6 +13,7 @@ mod cells;
 pub mod claims;
 mod clock;
 mod combine;
+mod compare;
 mod configs;
 mod cursor;
 mod desk;
@@ -45,6 +46,7 @@ mod summary;
 pub mod testdefs;
 mod timeline;
 pub mod tokens;
+mod versions;
 pub mod vitals;
 pub mod wake;
 

@@ -204,8 +204,8 @@ impl Ops {
         store::housekeeping::notify(&mut conn, access, super::wake::CHANNEL, &text).await
     }
 
-    /// Makes the partitions of the coming days, and forgets old idempotency keys, empty gates, old instants and old sums of
-    /// hours.
+    /// Makes the partitions of the coming days, and forgets old idempotency keys, empty gates, old instants, old sums of
+    /// hours, and what deleted tests were.
     pub async fn keep_house(&self, access: &Access<System>) -> Result<()> {
         let mut conn = self.db().acquire().await?;
         let today = store::housekeeping::now(&mut conn).await?.date_naive();
@@ -222,8 +222,9 @@ impl Ops {
             let gates = store::gates::forget_empty(&mut tx, access, FORGET_BATCH).await?;
             let instants = store::ledger::prune(&mut tx, access, LEDGER_DAYS, FORGET_BATCH).await?;
             let sums = store::rollups::prune(&mut tx, access, super::rollups::HOURS_DAYS, FORGET_BATCH).await?;
+            let versions = store::versions::forget(&mut tx, access, FORGET_BATCH).await?;
             tx.commit().await?;
-            if gates + instants + sums == 0 {
+            if gates + instants + sums + versions == 0 {
                 break;
             }
         }

@@ -205,6 +205,7 @@ impl Ops {
 async fn insert(conn: &mut Conn, access: &Access<TestsWrite>, new: &NewTestDef) -> Result<TestDef> {
     let id = TestId(Uuid::now_v7());
     store::testdefs::insert(conn, access, id, new).await?;
+    store::versions::keep(conn, access, id).await?;
     reschedule(conn, access, id, None, new).await?;
     set_slots(conn, access, id, new).await?;
     stored(conn, access, id).await
@@ -215,6 +216,7 @@ async fn update(conn: &mut Conn, access: &Access<TestsWrite>, before: &TestDef, 
     if !store::testdefs::update(conn, access, before.id, before.version, &new).await? {
         return Err(Error::conflict("the test was changed at the same moment; repeat the request"));
     }
+    store::versions::keep(conn, access, before.id).await?;
     // An instant that is due already must not be skipped because something else was changed. A test that could not be read
     // when it was due has left the schedule, and comes back when it is changed.
     let has_left = before.next_run_at.is_none() && !new.paused && new.cron_schedule.is_some();

@@ -43,6 +43,7 @@ pub mod runs;
 pub mod schedules;
 pub mod testdefs;
 pub mod tokens;
+pub mod versions;
 
 pub use self::conn::{Apart, Conn, Line, Listener, Listening, Pool, Tx};
 

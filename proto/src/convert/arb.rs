@@ -2,13 +2,13 @@
 //!
 //! They leave out what the wire cannot tell apart: empty texts from absent ones, and the 0 that means a default.
 
+mod said;
 mod summaries;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use proptest::collection::{btree_map, vec};
+use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use tstr_shared::arb;
@@ -25,16 +25,17 @@ use tstr_shared::lease::{Fence, LeaseTimes, LeasedRun};
 use tstr_shared::ledger::{LedgerEntry, LedgerOutcome, LedgerReason};
 use tstr_shared::logs::{LogChunk, LogCut, LogOffsets, LogSeal, LogStatus, LogSummary, Stream, StreamSeal};
 use tstr_shared::namespace::{Namespace, NamespaceInfo, NewNamespace, Quotas, Retention, Usage};
-use tstr_shared::output::{AttemptOutput, Metric, Output, OutputNote, OutputSource};
 use tstr_shared::permission::Scope;
 use tstr_shared::report::{CaseId, CaseKey, CaseStatus};
 use tstr_shared::results::{CaseCounts, CaseResult};
 use tstr_shared::run::{Attempt, Kept, Outcome, Reason, Run, RunEvent, RunResult, RunState, Trigger};
 use tstr_shared::runner::{NewRunner, Runner, RunnerAbout, RunnerState, Unfit};
-use tstr_shared::testdef::{NewTestDef, Priority, RunConfig, TestDef};
+use tstr_shared::testdef::{NewTestDef, Priority, RunConfig, TestDef, TestVersion};
 use tstr_shared::token::{Identity, IssuedToken, NewToken, Token};
 use uuid::Uuid;
 
+pub(super) use self::said::{attempt_output, comparison};
+use self::said::{data, output_note};
 use super::SECONDS;
 
 pub(super) use summaries::{rebuilt, summary_filter, summary_of_runs};
@@ -57,6 +58,11 @@ pub(super) fn new_test() -> impl Strategy<Value = NewTestDef> {
         test.limits.log.0 = test.limits.log.0.max(1);
         NewTestDef { run_config, ..test }
     })
+}
+
+pub(super) fn test_version() -> impl Strategy<Value = TestVersion> {
+    (any::<i32>(), instant(), said(), option::of(new_test()))
+        .prop_map(|(version, changed_at, changed_by, spec)| TestVersion { version, changed_at, changed_by, spec })
 }
 
 pub(super) fn test() -> impl Strategy<Value = TestDef> {
@@ -229,37 +235,6 @@ pub(super) fn case_result() -> impl Strategy<Value = CaseResult> {
             message,
         }
     })
-}
-
-fn data() -> impl Strategy<Value = BTreeMap<String, serde_json::Value>> {
-    let value = prop_oneof![
-        any::<i64>().prop_map(serde_json::Value::from),
-        "\\PC{0,9}".prop_map(serde_json::Value::from),
-        vec(any::<bool>(), 0..3).prop_map(serde_json::Value::from),
-    ];
-    btree_map("[a-z_]{1,5}", value, 0..4)
-}
-
-fn output_note() -> impl Strategy<Value = OutputNote> {
-    (option::of(one_of(OutputSource::ALL)), "\\PC{0,9}", option::of(any::<u64>()))
-        .prop_map(|(source, message, line)| OutputNote { source, message, line })
-}
-
-fn metric() -> impl Strategy<Value = Metric> {
-    let word = || "[a-z ]{1,5}";
-    (word(), btree_map(word(), word(), 0..3), word(), any::<i32>()).prop_map(|(measurement, tags, field, value)| {
-        Metric { measurement, tags, field, value: f64::from(value) / 8.0 }
-    })
-}
-
-pub(super) fn attempt_output() -> impl Strategy<Value = AttemptOutput> {
-    let summary = (option::of("\\PC{0,9}"), any::<bool>());
-    (any::<u16>(), data(), vec(metric(), 0..3), summary, vec(output_note(), 0..3)).prop_map(
-        |(attempt, data, metrics, (summary, summary_cut), notes)| AttemptOutput {
-            attempt,
-            output: Output { data, metrics, summary, summary_cut, notes },
-        },
-    )
 }
 
 fn summary() -> impl Strategy<Value = ArtifactSummary> {

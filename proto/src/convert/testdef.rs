@@ -10,7 +10,7 @@ use tstr_shared::schedule::Upcoming;
 use tstr_shared::size::Bytes;
 use tstr_shared::testdef::{
     Applied, Command, FieldChange, Limits, NewTestDef, RegisteredTest, Resources, Retry, RunConfig, TestDef,
-    TestSchedule,
+    TestSchedule, TestVersion,
 };
 
 use super::words::Text;
@@ -231,6 +231,38 @@ impl TryFrom<pb::Test> for TestDef {
             next_run_at: optional_instant("/next_run_at", message.next_run_at)?,
             spec: required_part("/spec", message.spec)?,
         })
+    }
+}
+
+impl From<TestVersion> for pb::TestVersion {
+    fn from(version: TestVersion) -> Self {
+        Self {
+            version: version.version,
+            changed_at: Some(time(version.changed_at)),
+            changed_by: version.changed_by.unwrap_or_default(),
+            spec: version.spec.map(Into::into),
+        }
+    }
+}
+
+impl TryFrom<pb::TestVersion> for TestVersion {
+    type Error = Invalid;
+    fn try_from(message: pb::TestVersion) -> Result<Self, Invalid> {
+        Ok(Self {
+            version: message.version,
+            changed_at: instant("/changed_at", message.changed_at)?,
+            changed_by: text(message.changed_by),
+            spec: message.spec.map(|spec| part("/spec", spec)).transpose()?,
+        })
+    }
+}
+
+impl From<Page<TestVersion>> for pb::ListTestVersionsResponse {
+    fn from(page: Page<TestVersion>) -> Self {
+        Self {
+            versions: page.items.into_iter().map(Into::into).collect(),
+            next_page_token: page.next_page_token.unwrap_or_default(),
+        }
     }
 }
 

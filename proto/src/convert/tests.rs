@@ -41,6 +41,7 @@ mod round_trip {
         run_config: RunConfig;
         new_test: TestSpec;
         test: Test;
+        test_version: TestVersion;
         run: Run;
         attempt: Attempt;
         event: RunEvent;
@@ -72,6 +73,7 @@ mod round_trip {
         artifact_note: ArtifactNote;
         artifact_list: ListArtifactsResponse;
         attempt_output: GetRunOutputResponse;
+        comparison: CompareRunsResponse;
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Enumerations: numbers on the wire, and a few that stand there as their word.
 
+use tstr_shared::analysis::diff::LineChange;
 use tstr_shared::artifacts::{NoteWhy, ReportMode};
+use tstr_shared::compare::FileChange;
 use tstr_shared::concurrency::{ConcurrencyPolicy, Overflow};
 use tstr_shared::error::Invalid;
 use tstr_shared::explain::{Verdict, Why};
@@ -139,6 +141,20 @@ impl Text for NoteWhy {
     }
 }
 
+impl Text for FileChange {
+    const ALL: &'static [Self] = FileChange::ALL;
+    fn text(self) -> &'static str {
+        self.word()
+    }
+}
+
+impl Text for LineChange {
+    const ALL: &'static [Self] = LineChange::ALL;
+    fn text(self) -> &'static str {
+        self.word()
+    }
+}
+
 impl Text for OutputSource {
     const ALL: &'static [Self] = OutputSource::ALL;
     fn text(self) -> &'static str {
@@ -221,6 +237,8 @@ mod tests {
         check::<Trigger>(|one| serde_json::to_value(one).unwrap());
         check::<Why>(|one| serde_json::to_value(one).unwrap());
         check::<Verdict>(|one| serde_json::to_value(one).unwrap());
+        check::<FileChange>(|one| serde_json::to_value(one).unwrap());
+        check::<LineChange>(|one| serde_json::to_value(one).unwrap());
         check::<OutputSource>(|one| serde_json::to_value(one).unwrap());
         check::<NoteWhy>(|one| serde_json::to_value(one).unwrap());
     }

@@ -126,6 +126,10 @@ pub fn table() -> Vec<Row> {
             |t| pb::ResumeTestRequest { namespace: t.namespace.clone(), test: t.test.clone() }.encode_to_vec()),
         row(("get_test_schedule", "GetTestSchedule"), "tests:read", Named, Nothing, nothing,
             |t| pb::GetTestScheduleRequest { namespace: t.namespace.clone(), test: t.test.clone(), count: 1 }.encode_to_vec()),
+        row(("list_test_versions", "ListTestVersions"), "tests:read", Named, Test, nothing,
+            |t| pb::ListTestVersionsRequest { namespace: t.namespace.clone(), test: t.test.clone(), ..Default::default() }.encode_to_vec()),
+        row(("get_test_version", "GetTestVersion"), "tests:read", Named, Test, nothing,
+            |t| pb::GetTestVersionRequest { namespace: t.namespace.clone(), test: t.test.clone(), version: 1 }.encode_to_vec()),
         row(("list_ledger", "ListLedger"), "tests:read", Named, Nothing, nothing,
             |t| pb::ListLedgerRequest { namespace: t.namespace.clone(), test: t.test.clone(), ..Default::default() }.encode_to_vec()),
 
@@ -185,6 +189,9 @@ pub fn table() -> Vec<Row> {
             |t| pb::ExportReportRequest { run_id: t.run.clone(), ..Default::default() }.encode_to_vec()),
         row(("get_run_output", "GetRunOutput"), "runs:read", Object, Run, nothing,
             |t| pb::GetRunOutputRequest { run_id: t.run.clone(), attempt: 0 }.encode_to_vec()),
+
+        row(("compare_runs", "CompareRuns"), "runs:read", Object, Run, nothing,
+            |t| pb::CompareRunsRequest { run_id: t.run.clone(), other_run_id: t.run.clone() }.encode_to_vec()),
 
         row(("list_runners", "ListRunners"), "runners:read", Named, Nothing, nothing,
             |t| pb::ListRunnersRequest { namespace: t.namespace.clone(), ..Default::default() }.encode_to_vec()),

@@ -40,6 +40,11 @@ async fn people_and_programs_read_what_a_run_said() {
     );
     let run = ctl.run(&format!("run get {id}"));
     assert!(run.done().contains("word=all well") && run.done().contains("stderr, line 7: no key"), "{run:?}");
+    let other = ran(&stack, Some(&something("not well"))).await;
+    let compared = ctl.run(&format!("run compare {id} {other}"));
+    assert!(compared.done().contains("data/word\tall well\tnot well\t\t\n"), "{compared:?}");
+    let whole: Value = serde_json::from_str(ctl.run(&format!("run compare {id} {other} -o json")).done()).unwrap();
+    assert_eq!(whole["after"]["id"], json!(other));
     // Of a run that said nothing there is nothing to show.
     let silent = ran(&stack, None).await;
     assert_eq!(ctl.run(&format!("run output {silent}")).done(), "");

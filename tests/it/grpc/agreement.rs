@@ -10,6 +10,7 @@ use tonic::Status;
 use tstr_proto::status::decode;
 use tstr_proto::v1 as pb;
 use tstr_shared::artifacts::{ArtifactList, ArtifactNote, NoteWhy};
+use tstr_shared::compare::Comparison;
 use tstr_shared::error::Problem;
 use tstr_shared::ledger::LedgerEntry;
 use tstr_shared::logs::Stream::{Stderr, Stdout};
@@ -18,7 +19,7 @@ use tstr_shared::output::AttemptOutput;
 use tstr_shared::permission::Scope;
 use tstr_shared::run::{Run, RunEvent, RunResult};
 use tstr_shared::runner::Runner;
-use tstr_shared::testdef::{TestDef, TestSchedule};
+use tstr_shared::testdef::{TestDef, TestSchedule, TestVersion};
 use tstr_shared::token::{Identity, Token};
 use tstr_tests::people::Answer;
 use tstr_tests::worker::Worker;
@@ -102,6 +103,14 @@ async fn json_and_grpc_tell_the_same_of_the_same_object() {
     let entries: Vec<LedgerEntry> = message.entries.into_iter().map(|entry| entry.try_into().unwrap()).collect();
     assert_eq!(entries.len(), 2);
     agree(json_of(&format!("{tests}/everything/ledger")).await["items"].clone(), entries);
+    let asked = pb::GetTestVersionRequest { namespace: NS.into(), test: "everything".into(), version: 1 };
+    let message = data.get_test_version(asked).await.unwrap().into_inner();
+    let version = TestVersion::try_from(message.version.unwrap()).unwrap();
+    agree(json_of(&format!("{tests}/everything/versions/1")).await, version);
+    let asked = pb::ListTestVersionsRequest { namespace: NS.into(), test: "everything".into(), ..Default::default() };
+    let message = data.list_test_versions(asked).await.unwrap().into_inner();
+    let versions: Vec<TestVersion> = message.versions.into_iter().map(|one| one.try_into().unwrap()).collect();
+    agree(json_of(&format!("{tests}/everything/versions")).await["items"].clone(), versions);
     for id in [&done, &other] {
         let message = data.get_run(pb::GetRunRequest { run_id: id.clone(), wait_ms: 0 }).await.unwrap().into_inner();
         agree(json_of(&format!("/api/v1/runs/{id}")).await, Run::try_from(message.run.unwrap()).unwrap());
@@ -126,6 +135,9 @@ async fn json_and_grpc_tell_the_same_of_the_same_object() {
         let message = data.get_run_output(asked).await.unwrap().into_inner();
         agree(json_of(&format!("/api/v1/runs/{done}/output{query}")).await, AttemptOutput::try_from(message).unwrap());
     }
+    let asked = pb::CompareRunsRequest { run_id: done.clone(), other_run_id: other.clone() };
+    let message = data.compare_runs(asked).await.unwrap().into_inner();
+    agree(json_of(&format!("/api/v1/runs/{done}/compare/{other}")).await, Comparison::try_from(message).unwrap());
     let message = data.get_namespace(pb::GetNamespaceRequest { namespace: NS.into() }).await.unwrap().into_inner();
     agree(
         json_of(&format!("/api/v1/namespaces/{NS}")).await,

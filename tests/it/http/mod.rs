@@ -2,6 +2,7 @@
 //! and what a foreign namespace looks like.
 
 mod artifacts;
+mod compare;
 mod idempotency;
 mod lasting;
 mod logs;
@@ -16,6 +17,7 @@ mod server;
 mod testdefs;
 mod testdefs_versions;
 mod tokens;
+mod versions;
 
 use reqwest::Method;
 use serde_json::Value;

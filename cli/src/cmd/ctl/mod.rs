@@ -1,6 +1,7 @@
 //! `tstr ctl`: the client commands. Each talks to the API alone; none knows a database or a container.
 
 mod artifact;
+mod compare;
 mod context;
 mod explain;
 mod identity;
@@ -18,6 +19,7 @@ mod summary;
 mod test;
 mod token;
 mod validate;
+mod version;
 mod wait;
 
 use std::io::{BufRead, IsTerminal, Write};

@@ -9,7 +9,7 @@ use tstr_shared::ids::{MatrixId, RunId};
 use tstr_shared::run::{Run, RunEvent, RunResult, RunState};
 
 use super::wait::{Patience, until_finished};
-use super::{Ctl, Much, explain, parse, runner, said};
+use super::{Ctl, Much, compare, explain, parse, runner, said};
 use crate::client::Call;
 use crate::exit::{Exit, Failure, Outcome};
 
@@ -75,6 +75,15 @@ pub enum Command {
     },
     /// Show what a run said about itself: result data, metrics, summary
     Output(said::OutputArgs),
+    /// Show how a run differs from another one
+    #[command(before_help = "Examples:\n  tstr ctl run compare RUN OTHER\n  tstr ctl run compare RUN OTHER -o json")]
+    Compare {
+        /// The one run
+        run: RunId,
+        /// The other run
+        #[arg(value_name = "OTHER")]
+        other: RunId,
+    },
     /// Show the changes of a run's state: who, when, from and to what
     #[command(before_help = "Examples:\n  tstr ctl run events RUN")]
     Events {
@@ -192,6 +201,7 @@ pub async fn run(ctl: &Ctl, command: Command) -> Outcome<Exit> {
         }
         Command::Retry { run, waiting } => retry(ctl, run, waiting).await,
         Command::Explain { run } => explain::explain(ctl, run).await,
+        Command::Compare { run, other } => compare::run(ctl, run, other).await,
         Command::Output(args) => said::run(ctl, &args).await,
         Command::Events { run } => {
             let answer = ctl.client.send(&Call::get(&["runs", &run.to_string(), "events"])).await?;

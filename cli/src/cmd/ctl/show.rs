@@ -10,7 +10,7 @@ use tstr_shared::permission::Scope;
 use tstr_shared::run::{Attempt, Run, RunEvent, RunResult, RunState};
 use tstr_shared::runner::{Runner, RunnerState, Unfit};
 use tstr_shared::schedule::Upcoming;
-use tstr_shared::testdef::TestDef;
+use tstr_shared::testdef::{TestDef, TestVersion};
 use tstr_shared::token::{Identity, Token};
 
 use super::said;
@@ -174,6 +174,19 @@ impl Show for LedgerEntry {
             plain(self.until.map(|at| look.instant(at)).unwrap_or_default()),
             plain(text(self.matrix_id)),
         ]
+    }
+}
+
+impl Show for TestVersion {
+    const COLUMNS: &'static [Column] = &[Column::new("VERSION"), Column::new("CHANGED"), Column::new("BY")];
+
+    fn name(&self) -> String {
+        self.version.to_string()
+    }
+
+    fn row(&self, look: &Look) -> Vec<Cell> {
+        let by = self.changed_by.as_deref().unwrap_or_default();
+        vec![plain(self.version.to_string()), plain(look.instant(self.changed_at)), plain(by)]
     }
 }
 

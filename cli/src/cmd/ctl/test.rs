@@ -11,7 +11,7 @@ use tstr_shared::testdef::{Applied, Change, TestDef, TestSchedule};
 
 use super::run::Waiting;
 use super::wait::until_finished;
-use super::{Ctl, Much, parse, text_at};
+use super::{Ctl, Much, parse, text_at, version};
 use crate::client::Call;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::{self, Document};
@@ -26,9 +26,16 @@ pub enum Command {
     #[command(before_help = "Examples:
   tstr ctl test register -f test.json     a file of the original tstr will do, unchanged")]
     Register(Input),
-    /// Show what `apply` would change; exit code 20 when there is a difference
-    #[command(before_help = "Examples:\n  tstr ctl test diff -f test.yaml && echo nothing to do")]
-    Diff(Input),
+    /// Show what `apply` would change, or what changed between two versions; exit code 20 when there is a difference
+    Diff(DiffArgs),
+    /// List the versions of a test: when it was changed, and by whom
+    #[command(before_help = "Examples:\n  tstr ctl test versions checkout\n  tstr ctl test diff checkout 3 5")]
+    Versions {
+        /// The test: its id or its name
+        test: String,
+        #[command(flatten)]
+        much: Much,
+    },
     /// List tests
     List(ListArgs),
     /// Show one test
@@ -81,6 +88,27 @@ pub struct Input {
     /// A file of YAML or JSON, a folder of them, or - for the standard input; repeatable
     #[arg(long = "file", short = 'f', required = true, value_name = "FILE", num_args = 1..)]
     files: Vec<PathBuf>,
+}
+
+/// Flags of `test diff`.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:
+  tstr ctl test diff -f test.yaml && echo nothing to do
+  tstr ctl test diff checkout 3 5     what changed between these versions
+  tstr ctl test diff checkout 3       what has changed since")]
+pub struct DiffArgs {
+    /// A file of YAML or JSON, a folder of them, or - for the standard input; repeatable
+    #[arg(long = "file", short = 'f', required_unless_present = "test", conflicts_with = "test", value_name = "FILE", num_args = 1..)]
+    files: Vec<PathBuf>,
+    /// The test whose versions are compared: its id or its name
+    #[arg(requires = "before")]
+    test: Option<String>,
+    /// The version before
+    #[arg(value_name = "VERSION")]
+    before: Option<i32>,
+    /// The version after [default: the latest]
+    #[arg(value_name = "VERSION")]
+    after: Option<i32>,
 }
 
 /// Flags of `test apply`.
@@ -195,7 +223,11 @@ pub async fn run(ctl: &Ctl, command: Command) -> Outcome<Exit> {
     match command {
         Command::Apply(args) => apply(ctl, &args.input, args.dry_run, false).await,
         Command::Register(input) => register(ctl, &input).await,
-        Command::Diff(input) => apply(ctl, &input, true, true).await,
+        Command::Diff(DiffArgs { test: Some(test), before: Some(before), after, .. }) => {
+            version::compare(ctl, &test, before, after).await
+        }
+        Command::Diff(args) => apply(ctl, &Input { files: args.files }, true, true).await,
+        Command::Versions { test, much } => version::list(ctl, &test, &much).await,
         Command::List(args) => {
             let call = Call::get(&ctl.in_ns(&["tests"]))
                 .with_some("q", args.query)

@@ -3,14 +3,15 @@
 //!
 //! A result is never withheld because of it: what cannot be read or handed over in time is given up.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 use tokio_tar::EntryType;
 use tokio_util::io::StreamReader;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use tstr_shared::lease::Fence;
 use tstr_shared::output::{
     File, MAX_OUTPUT_BYTES, METRICS_FILE, OUTPUT_FILE, Output, OutputNote, OutputSource, Parts, ResultData,
@@ -34,6 +35,21 @@ const MOST: u64 = MAX_OUTPUT_BYTES as u64 + 1;
 /// Reads the files of a container that has ended, and puts what they say together with its records. `None` when there is
 /// nothing to say, or the lease is lost.
 pub(super) async fn collect(
+    shared: &Shared,
+    lease: &Lease,
+    name: &str,
+    until: Instant,
+    records: [ResultData; 2],
+) -> Option<Output> {
+    let said = AssertUnwindSafe(put_together(shared, lease, name, until, records)).catch_unwind().await;
+    said.unwrap_or_else(|_| {
+        let run = lease.fence().run_id;
+        error!(run.id = %run, "reading what run {run} said about itself failed in a way that was not thought of");
+        None
+    })
+}
+
+async fn put_together(
     shared: &Shared,
     lease: &Lease,
     name: &str,
