@@ -1,1 +1,244 @@
-print("{}")
+"""Counts from what a framework printed for people: `counts.py TOOL FOLDER`, without a look at its reports.
+
+Writes JSON: for each report the counts in the words of tstr, and where the framework lists its tests, their names and
+statuses. `failed` are failures and errors together, `skipped` those that did not run or do not count, `flaky` those
+that passed in a later try; a test that was tried several times is one. What is not printed is not there.
+"""
+
+import collections
+import json
+import pathlib
+import re
+import sys
+
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+RANK = ["pass", "skip", "fail", "error"]
+
+
+def numbers(text, *words):
+    """The numbers that stand before (or behind, with a colon) these words; 0 where a word is not there."""
+    found = []
+    for word in words:
+        match = re.search(rf"(\d+) {word}\b", text) or re.search(rf"\b{word}:? (\d+)", text)
+        found.append(int(match.group(1)) if match else 0)
+    return found
+
+
+def last(text, pattern):
+    return re.findall(pattern, text, re.M)[-1]
+
+
+def report(files, form, cases=None, **counts):
+    entry = {"files": files.split(), "format": form, "counts": counts}
+    if cases is not None:
+        tally = collections.Counter(status for _, status in cases)
+        entry["counts"] = {
+            "cases": len(cases), "passed": tally["pass"], "failed": tally["fail"] + tally["error"], "skipped": tally["skip"],
+        } | counts
+        entry["cases"] = sorted(cases)
+    return entry
+
+
+def pytest(printed, name):
+    words = {"PASSED": "pass", "XPASS": "pass", "FAILED": "fail", "ERROR": "error", "SKIPPED": "skip", "XFAIL": "skip"}
+    cases, open_passes, doubled = [], {}, 0
+    for line in printed.splitlines():
+        match = re.match(r"(\S+?\.py)::(.*) (PASSED|XPASS|FAILED|ERROR|SKIPPED|XFAIL|RERUN)(?: \(.*| \.\.\.)?\s*\[ *\d+%\]$", line)
+        if not match:
+            continue
+        key, word = match.group(1, 2), match.group(3)
+        if word == "RERUN":
+            open_passes.pop(key, None)
+        elif word == "ERROR" and key in open_passes:
+            # An error in the teardown of one that had passed belongs to it; behind a failure it is told by itself.
+            open_passes.pop(key)[1] = "error"
+            doubled += 1
+        else:
+            cases.append([re.sub(r"^([^\[]*)::", "", key[1]), words[word]])
+            if word == "PASSED":
+                open_passes[key] = cases[-1]
+    # A file that cannot be loaded is a test that has an error, and one that skips itself is a test that is skipped.
+    cases += [[file[:-3].replace("/", "."), "error"] for file in sorted(set(re.findall(r"^ERROR (\S+?\.py)(?: - |$)", printed, re.M)))]
+    cases += [["*", "skip"]] * numbers(re.search(r"^collect.*", printed, re.M).group(0), "skipped")[0]
+    total = sum(numbers(last(printed, r"^=.*\bin [\d.]+s.*=$"), "failed", "passed", "skipped", "xfailed", "xpassed", "errors?"))
+    assert total - doubled == len(cases), (total, doubled, len(cases))
+    return [report(name, "junit", cases)]
+
+
+def tool_pytest(read):
+    return pytest(read("console"), "report.xml") + pytest(read("reruns.console"), "reruns.xml") + pytest(read("first.console"), "first.xml")
+
+
+def tool_pytest_networkx(read):
+    return pytest(read("console"), "report.xml")
+
+
+def go(printed, name):
+    words = {"PASS": "pass", "FAIL": "fail", "SKIP": "skip"}
+    tries = collections.defaultdict(list)
+    for word, case in re.findall(r"^(PASS|FAIL|SKIP) (\S+?)(?: \(re-run \d+\))? \([\d.]+s\)$", printed, re.M):
+        # The package stands before the name, except for the first one.
+        package, dot, test = case.rpartition(".") if re.match(r"[\w/]+\.(Test|Example|Fuzz|Benchmark)", case) else ("", "", case)
+        match = re.match(r"(?:([\w/.]*?)\.)?((?:Test|Example|Fuzz)\S*)$", case)
+        tries[match.group(1) or "", match.group(2)].append(words[word])
+    # Those that are skipped are listed at the end only.
+    for package, test in re.findall(r"^=== SKIP: (\S+) (\S+?)(?: \(re-run \d+\))? \(", printed, re.M):
+        tries["" if package == "." else package, test] = ["skip"]
+    # So are packages that do not compile.
+    cases = [[test, found[-1]] for (_, test), found in tries.items()]
+    flaky = sum(found[-1] == "pass" and "fail" in found for found in tries.values())
+    runs, failures = numbers(last(printed, r"^DONE .*"), "tests?", "failures?")
+    return report(name, "junit", cases, flaky=flaky, attempts=runs, failed_attempts=failures)
+
+
+def tool_gotestsum(read):
+    return [go(read("console"), "report.xml"), go(read("reruns.console"), "reruns.xml")]
+
+
+def tool_go_std(read):
+    return [go(read("console"), "report.xml")]
+
+
+def tool_nextest(read):
+    printed = read("console")
+    cases, flaky = [], 0
+    final = printed[printed.rindex("Summary ["):]
+    ran, passed, failed, timed_out, aborted, flaky = numbers(final.splitlines()[0], "tests? run", "passed", "failed", "timed out", "aborted", "flaky")
+    # Those that are ignored are no part of the report.
+    return [report("report.xml", "junit", cases=None, flaky=flaky, **{"cases": ran, "passed": passed, "failed": failed + timed_out, "skipped": 0})]
+
+
+def tool_node_test(read):
+    printed = read("console")
+    words = {"✔": "pass", "✖": "fail", "﹣": "skip", "⚠": "fail"}
+    body = printed.split("\n✖ failing tests:")[0]
+    cases, parents = [], []
+    for indent, sign, case, mark in re.findall(r"^((?:  )*)([✔✖﹣⚠▶]) (.*?)(?: \([\d.]+ms\))?( # .*)?$", body, re.M):
+        if sign == "▶":
+            parents.append((indent, case))
+        elif (indent, case) in parents:
+            # The end of what has tests inside of it.
+            parents.remove((indent, case))
+        else:
+            cases.append([case, "skip" if mark in (" # TODO", " # soon") else words[sign]])
+    # Suites are no tests, and tests with tests inside of them are.
+    tests, suites, todo = numbers("\n".join(re.findall(r"^ℹ (\w+ \d+)$", printed, re.M)), "tests", "suites", "todo")
+    return [report(name, form, cases, todo=todo) for name, form in [("report.xml", "junit"), ("report.tap", "tap")]]
+
+
+def tool_surefire(read):
+    line = last(read("console"), r"^\[\w+\] (Tests run: .*Flakes: \d+)$")
+    tests, failures, errors, skipped, flaky = numbers(line, "Tests run", "Failures", "Errors", "Skipped", "Flakes")
+    return [report("BrokenSetupTest.xml ParametersTest.xml SkippedTest.xml StatusesTest.xml", "junit", cases_=tests,
+                   passed=tests - failures - errors - skipped, failed=failures + errors, errors=errors, skipped=skipped, flaky=flaky)]
+
+
+def gtest(printed, name):
+    words = {"OK": "pass", "FAILED": "fail", "SKIPPED": "skip"}
+    body = printed[:printed.index("Global test environment tear-down")]
+    cases = [[case.rsplit(".", 1)[1], words[word]] for word, case in re.findall(r"^\[ +(OK|FAILED|SKIPPED) +\] ([^\s,]+).*ms\)$", body, re.M)]
+    ran, = numbers(last(printed, r"^\[=+\] (.* ran\.)"), "tests?")
+    disabled, = numbers(printed, "DISABLED TESTS?")
+    assert ran == len(cases), (ran, cases)
+    entry = report(name, "junit", cases)
+    # Disabled tests are counted, and not listed.
+    entry["counts"]["cases"] += disabled
+    entry["counts"]["skipped"] += disabled
+    entry["counts"]["disabled"] = disabled
+    return entry
+
+
+def tool_googletest(read):
+    # What is filtered out is in no count but that of the disabled ones.
+    return [gtest(read("console"), "report.xml"), gtest(read("samples.console"), "samples.xml"), gtest(read("filtered.console"), "filtered.xml")]
+
+
+def tool_bats(read):
+    printed = "\n".join(line.rpartition("\x1b[1G")[2] for line in read("console").splitlines())
+    printed = ANSI.sub("", printed)
+    words = {"✓": "pass", "✗": "fail", "-": "skip"}
+    cases = [[re.sub(r" (\(skipped.*\)|\[timeout: .*\])$", "", case), words[word]] for word, case in re.findall(r"^ ([✓✗-]) (.*)$", printed, re.M)]
+    tests, failed, skipped, timed_out = numbers(last(printed, r"^\d+ tests, .*"), "tests", "failures?", "skipped", "timed out")
+    assert (tests, failed + timed_out, skipped) == (len(cases), sum(status == "fail" for _, status in cases), sum(status == "skip" for _, status in cases))
+    # The formatter for JUnit leaves out that a file's setup has a name.
+    unnamed = [["" if case == "setup_file failed" else case, status] for case, status in cases]
+    return [report("report.xml", "junit", unnamed, flaky=1 if "is flaky" in printed else 0), report("report.tap", "tap", cases), report("report13.tap", "tap", cases)]
+
+
+def tool_playwright(read):
+    entries = []
+    for console, names in [("console", [("report.xml", "junit", False), ("report.json", "ctrf", True)]), ("retries.console", [("retries.xml", "junit", True)])]:
+        printed = ANSI.sub("", read(console))
+        end = printed[printed.rindex("\n  7 failed") if "\n  7 failed" in printed else 0:]
+        count = lambda word: int((re.findall(rf"^  (\d+) {word}", end, re.M) or ["0"])[-1])
+        failed, flaky, skipped, missed, passed = map(count, ["failed", "flaky", "skipped", "did not run", "passed"])
+        for name, form, tells_retries in names:
+            counts = {"cases_": failed + flaky + skipped + missed + passed, "passed": passed + flaky, "failed": failed, "skipped": skipped + missed}
+            entries.append(report(name, form, **counts, **({"flaky": flaky} if tells_retries else {})))
+    return entries
+
+
+def prove(printed, name):
+    """One file: `ok`, `Failed 4/14 subtests (less 3 skipped subtests: 7 okay)`, `skipped: why`."""
+    ran, failed = map(int, re.search(r"Tests: (\d+) Failed: (\d+)", printed).groups()) if "Wstat" in printed else (numbers(printed, "Tests=")[0] or int(re.search(r"Tests=(\d+)", printed).group(1)), 0)
+    skipped, = numbers(printed, "skipped subtests?")
+    return ran, failed, skipped
+
+
+def tool_prove(read):
+    entries = []
+    for file in ["statuses", "passes", "too-few", "dies"]:
+        ran, failed, skipped = prove(read(f"{file}.console"), file)
+        # The harness takes what is to be done and fails for good, and says nothing of it.
+        entries.append(report(f"{file}.tap", "tap", cases_=ran, failed=failed, passed_or_todo=ran - failed - skipped))
+    ran, failed, skipped = prove(read("subtests.console"), "subtests")
+    # A test with tests inside of it is one for the harness.
+    entries.append(report("subtests.tap", "tap", failed=failed))
+    entries.append(report("skipped.tap", "tap", cases_=0))
+    entries.append(report("bails.tap", "tap", cases_=1, passed=1))
+    failed = sum(map(int, re.findall(r"Tests: \d+ Failed: (\d+)", read("console"))))
+    entries.append(report("report.xml", "junit", failed_points=failed))
+    return entries
+
+
+def tool_vitest(read):
+    printed = ANSI.sub("", read("console"))
+    words = {"✓": "pass", "×": "fail", "↓": "skip", "□": "skip"}
+    cases = [[case, words[word]] for word, case in re.findall(r"^ ([✓×↓□]) statuses\.test\.js > (.*?)(?: \d+ms)?(?: \((?:retry|repeat) x\d+.*\))?(?: \[.*\])?$", printed, re.M)]
+    failed, passed, expected, skipped, todo = numbers(last(printed, r"^ +Tests  .*"), "failed", "passed", "expected fail", "skipped", "todo")
+    assert len(cases) == failed + passed + expected + skipped + todo, cases
+    # A file that cannot be loaded, and a suite whose hook fails, are tests that failed.
+    suites = printed[printed.index("Failed Suites"):printed.index("Failed Tests")]
+    broken = re.findall(r"^ FAIL +(\S+) \[ \S+ \]$", suites, re.M)
+    hooks = re.findall(r"^ FAIL +statuses\.test\.js > (.*)$", suites, re.M)
+    junit = cases + [[name, "fail"] for name in broken + hooks]
+    # TAP has suites inside of suites, so the names are those of the tests alone.
+    ends = [[case if case.startswith("parametrised") else case.split(" > ")[-1], status] for case, status in cases]
+    flat = [[f"statuses.test.js > {case}", status] for case, status in cases]
+    return [
+        report("report.xml", "junit", junit),
+        report("report.tap", "tap", ends + [[name, "fail"] for name in broken]),
+        report("flat.tap", "tap", flat),
+    ]
+
+
+def tool_jest(read):
+    printed = ANSI.sub("", read("console"))
+    failed, skipped, todo, passed, total = numbers(last(printed, r"^Tests: .*"), "failed", "skipped", "todo", "passed", "total")
+    broken = len(re.findall(r"● Test suite failed to run", printed))
+    counts = {"passed": passed, "skipped": skipped + todo}
+    return [report("report.xml", "junit", cases_=total + broken, failed=failed + broken, **counts), report("report.json", "ctrf", cases_=total, failed=failed, **counts)]
+
+
+def main():
+    tool, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+    read = lambda name: (folder / name).read_text(encoding="utf-8", errors="replace")
+    reports = globals()["tool_" + tool.replace("-", "_")](read)
+    for entry in reports:
+        entry["counts"] = {key.rstrip("_"): value for key, value in entry["counts"].items()}
+    version = re.sub(r"\s+", " ", read("version")).strip() if (folder / "version").exists() else ""
+    lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in reports)
+    print('{"tool": %s, "version": %s, "reports": [\n%s\n]}' % (json.dumps(tool), json.dumps(version), lines))
+
+
+main()

@@ -7,7 +7,7 @@ module.exports = {
   projects: [{ name: 'one' }, { name: 'two', testMatch: /twice/ }],
   reporter: [
     ['list'],
-    ['junit', { outputFile: '/out/report.xml' }],
+    ['junit', { outputFile: process.env.JUNIT, includeRetries: Boolean(process.env.RETRIES), includeProjectInTestName: Boolean(process.env.RETRIES) }],
     ['playwright-ctrf-json-reporter', { outputDir: '/out', outputFile: 'report.json' }],
   ],
 };

@@ -12,13 +12,6 @@ ok 1, 'a name with # SKIP and \\';
 SKIP: { skip 'no such device', 2; ok 0; ok 0; }
 TODO: { local $TODO = 'soon'; ok 0, 'is to be done and fails'; ok 1, 'is to be done and passes'; }
 note 'a note';
-subtest 'subtests' => sub {
-    plan tests => 3;
-    ok 1, 'passes';
-    ok 0, 'fails';
-    subtest 'inside' => sub { ok 1, 'passes'; done_testing };
-};
-subtest 'skipped' => sub { plan skip_all => 'not now' };
 ok 1, 'same';
 ok 1, 'same';
 done_testing;
