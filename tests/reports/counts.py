@@ -101,11 +101,14 @@ def tool_go_std(read):
 
 def tool_nextest(read):
     printed = read("console")
-    cases, flaky = [], 0
     final = printed[printed.rindex("Summary ["):]
-    ran, passed, failed, timed_out, aborted, flaky = numbers(final.splitlines()[0], "tests? run", "passed", "failed", "timed out", "aborted", "flaky")
+    cases = []
     # Those that are ignored are no part of the report.
-    return [report("report.xml", "junit", cases=None, flaky=flaky, **{"cases": ran, "passed": passed, "failed": failed + timed_out, "skipped": 0})]
+    for word, case in re.findall(r"^ +(PASS|FLAKY|TRY \d+ \w+|FAIL) [^\[]*\[[^\]]*\] \([^)]*\) \S+ (\S+)$", final, re.M):
+        cases.append([case, "pass" if word in ("PASS", "FLAKY") else "fail"])
+    ran, passed, flaky = numbers(final.splitlines()[0], "tests? run", "passed", "flaky")
+    assert (ran, passed) == (len(cases), sum(status == "pass" for _, status in cases)), (final, cases)
+    return [report("report.xml", "junit", cases, flaky=flaky)]
 
 
 def tool_node_test(read):
@@ -122,8 +125,8 @@ def tool_node_test(read):
         else:
             cases.append([case, "skip" if mark in (" # TODO", " # soon") else words[sign]])
     # Suites are no tests, and tests with tests inside of them are.
-    tests, suites, todo = numbers("\n".join(re.findall(r"^ℹ (\w+ \d+)$", printed, re.M)), "tests", "suites", "todo")
-    return [report(name, form, cases, todo=todo) for name, form in [("report.xml", "junit"), ("report.tap", "tap")]]
+    tests, suites, _ = numbers("\n".join(re.findall(r"^ℹ (\w+ \d+)$", printed, re.M)), "tests", "suites", "todo")
+    return [report(name, form, cases) for name, form in [("report.xml", "junit"), ("report.tap", "tap")]]
 
 
 def tool_surefire(read):
