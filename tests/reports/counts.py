@@ -200,7 +200,7 @@ def tool_prove(read):
     entries.append(report("skipped.tap", "tap", cases_=0))
     entries.append(report("bails.tap", "tap", cases_=1, passed=1))
     failed = sum(map(int, re.findall(r"Tests: \d+ Failed: (\d+)", read("console"))))
-    entries.append(report("report.xml", "junit", failed_points=failed))
+    entries.append(report("report.xml", "junit", failed=failed))
     return entries
 
 

@@ -1,6 +1,7 @@
 //! CTRF, the Common Test Report Format: JSON, as version 1.0 of its schema has it, and as older reporters wrote it.
 //!
-//! `other` is read as an error: something happened that is neither a pass nor a failure. `pending` is a skip. A test's
+//! `other` is read as an error: something happened that is neither a pass nor a failure. `pending` is a skip, and so is
+//! `other` with the `rawStatus` `todo`, as Jest's reporter has it. A test's
 //! `testId` is its explicit identity; its older `id` is a property only, because reporters made it up for every run.
 //! Fields that are no case's (`steps`, `insights`, `baseline`, `screenshot`, …) are noted and not kept.
 

@@ -5,7 +5,8 @@
 //!
 //! - Elements and attributes that are not known are noted, and what stands inside of unknown elements is read.
 //! - A case without a child passed, unless its `status` or `result` says otherwise (googletest's `notrun` is skipped
-//!   and disabled). Children win over attributes; an error wins over a failure, a failure over a skip.
+//!   and disabled). Children win over attributes; an error wins over a failure, a failure over a skip
+//!   — but where a skip of the type `todo` stands beside a failure, the failure does not count.
 //! - Attributes of a case that have no place in [`Case`](super::Case) become properties `@NAME`.
 //! - A file without a case element (`testcase@file`) has that of the nearest suite with one.
 //! - Tags that do not match are matched as well as they can be; a case that is open when the file ends is an error.
