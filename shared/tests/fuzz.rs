@@ -67,28 +67,151 @@ fn budget() -> (Duration, u64) {
 // ---------------------------------------------------------------------------------------------------------- mutation
 
 const NUMBERS: &[&[u8]] = &[
-    b"0", b"-1", b"1e999", b"-0.0", b"nan", b"inf", b"18446744073709551616", b"1,234.5", b"1.797e308", b"99999999999999999999999", b"0x10", b"\xc2\xbd",
+    b"0",
+    b"-1",
+    b"1e999",
+    b"-0.0",
+    b"nan",
+    b"inf",
+    b"18446744073709551616",
+    b"1,234.5",
+    b"1.797e308",
+    b"99999999999999999999999",
+    b"0x10",
+    b"\xc2\xbd",
 ];
 const TEXTS: &[&[u8]] = &[
-    b"\0", b"\xff\xfe", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xf4\x90\x80\x80", b"\xc3", b"\r", b"\r\n", b"\n", b"\x1b[31m", b"\\", b"\"", b"'", b"\x1c\x1e", b"\x1e\x1c", b" ", b"\t",
+    b"\0",
+    b"\xff\xfe",
+    b"\xed\xa0\x80",
+    b"\xef\xbb\xbf",
+    b"\xf4\x90\x80\x80",
+    b"\xc3",
+    b"\r",
+    b"\r\n",
+    b"\n",
+    b"\x1b[31m",
+    b"\\",
+    b"\"",
+    b"'",
+    b"\x1c\x1e",
+    b"\x1e\x1c",
+    b" ",
+    b"\t",
     b"\xe2\x80\xae",
 ];
 const XML: &[&[u8]] = &[
-    b"<testsuites>", b"</testsuites>", b"<testsuite name='a'>", b"</testsuite>", b"<testcase name='n' classname='c'>", b"</testcase>", b"<testcase/>", b"<failure message='m'>", b"</failure>",
-    b"<error/>", b"<skipped type='todo'/>", b"<flakyFailure>", b"<rerunError>", b"<stackTrace>", b"<system-out>", b"</system-out>", b"<properties>", b"<property name='go.version' value='1'/>",
-    b"<property name='testId' value='t'/>", b"<![CDATA[", b"]]>", b"<!--", b"-->", b"<?xml version='1.0' encoding='utf-16'?>", b"<!DOCTYPE a [<!ENTITY a '&a;&a;'>]>", b"&a;", b"&#x0;", b"&#1114112;", b"&",
-    b"<", b">", b"/>", b"='", b" name='x'", b" time='", b" status='notrun'", b"[[ATTACHMENT|../../x]]", b"<a:b xmlns:a='c'>",
+    b"<testsuites>",
+    b"</testsuites>",
+    b"<testsuite name='a'>",
+    b"</testsuite>",
+    b"<testcase name='n' classname='c'>",
+    b"</testcase>",
+    b"<testcase/>",
+    b"<failure message='m'>",
+    b"</failure>",
+    b"<error/>",
+    b"<skipped type='todo'/>",
+    b"<flakyFailure>",
+    b"<rerunError>",
+    b"<stackTrace>",
+    b"<system-out>",
+    b"</system-out>",
+    b"<properties>",
+    b"<property name='go.version' value='1'/>",
+    b"<property name='testId' value='t'/>",
+    b"<![CDATA[",
+    b"]]>",
+    b"<!--",
+    b"-->",
+    b"<?xml version='1.0' encoding='utf-16'?>",
+    b"<!DOCTYPE a [<!ENTITY a '&a;&a;'>]>",
+    b"&a;",
+    b"&#x0;",
+    b"&#1114112;",
+    b"&",
+    b"<",
+    b">",
+    b"/>",
+    b"='",
+    b" name='x'",
+    b" time='",
+    b" status='notrun'",
+    b"[[ATTACHMENT|../../x]]",
+    b"<a:b xmlns:a='c'>",
 ];
 const JSON: &[&[u8]] = &[
-    b"{", b"}", b"[", b"]", b",", b":", b"\"", b"null", b"true", b"\"name\":", b"\"status\":\"failed\"", b"\"status\":\"other\"", b"\"rawStatus\":\"todo\"", b"\"retryAttempts\":[", b"\"tests\":[", b"\"results\":{", b"\"suite\":",
-    b"\"extra\":{\"tstr\":\"{}\"}", b"\"flaky\":true", b"\"retries\":", b"\"\\ud800\"", b"\\u0000", b"\"reportFormat\":\"CTRF\"", b"\"stdout\":[\"x\"],",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b":",
+    b"\"",
+    b"null",
+    b"true",
+    b"\"name\":",
+    b"\"status\":\"failed\"",
+    b"\"status\":\"other\"",
+    b"\"rawStatus\":\"todo\"",
+    b"\"retryAttempts\":[",
+    b"\"tests\":[",
+    b"\"results\":{",
+    b"\"suite\":",
+    b"\"extra\":{\"tstr\":\"{}\"}",
+    b"\"flaky\":true",
+    b"\"retries\":",
+    b"\"\\ud800\"",
+    b"\\u0000",
+    b"\"reportFormat\":\"CTRF\"",
+    b"\"stdout\":[\"x\"],",
 ];
 const TAP: &[&[u8]] = &[
-    b"ok 1 - a\n", b"not ok\n", b"not ok 3 - b # TODO\n", b"ok # SKIP {\n", b"    ", b"  ---\n", b"  ...\n", b"# Subtest: s\n", b"}\n", b" {\n", b"1..3\n", b"1..0 # SKIP x\n", b"TAP version 13\n", b"TAP version 99\n",
-    b"Bail out! x\n", b"  tstr: '{}'\n", b"  duration_ms: 1e9\n", b"  message: |2-\n", b" # time=1ms", b" # timeout after 1s", b"\\#", b"1..18446744073709551615\n", b"pragma +strict\n",
+    b"ok 1 - a\n",
+    b"not ok\n",
+    b"not ok 3 - b # TODO\n",
+    b"ok # SKIP {\n",
+    b"    ",
+    b"  ---\n",
+    b"  ...\n",
+    b"# Subtest: s\n",
+    b"}\n",
+    b" {\n",
+    b"1..3\n",
+    b"1..0 # SKIP x\n",
+    b"TAP version 13\n",
+    b"TAP version 99\n",
+    b"Bail out! x\n",
+    b"  tstr: '{}'\n",
+    b"  duration_ms: 1e9\n",
+    b"  message: |2-\n",
+    b" # time=1ms",
+    b" # timeout after 1s",
+    b"\\#",
+    b"1..18446744073709551615\n",
+    b"pragma +strict\n",
 ];
 const LINES: &[&[u8]] = &[
-    b"a=b\n", b"a<<END\n", b"END\n", b"{\"a\": 1}\n", b"{\"a\": [", b"m,t=u f=1i\n", b"m f=1.5,g=-2i 1700000000\n", b"# x\n", b",", b"=", b" ", b"\\ ", b"\\,", b"\x1c\x1e", b"\x1e\x1c", b":", b"key:value", b"\"t\"", b"i", b"u",
+    b"a=b\n",
+    b"a<<END\n",
+    b"END\n",
+    b"{\"a\": 1}\n",
+    b"{\"a\": [",
+    b"m,t=u f=1i\n",
+    b"m f=1.5,g=-2i 1700000000\n",
+    b"# x\n",
+    b",",
+    b"=",
+    b" ",
+    b"\\ ",
+    b"\\,",
+    b"\x1c\x1e",
+    b"\x1e\x1c",
+    b":",
+    b"key:value",
+    b"\"t\"",
+    b"i",
+    b"u",
 ];
 
 /// Changes bytes: by words of their syntax, by pieces of themselves and of others, and by chance alone.
@@ -149,7 +272,12 @@ fn seeds(ending: &str) -> Vec<Vec<u8>> {
     let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/reports"));
     let mut files: Vec<PathBuf> = std::fs::read_dir(root)
         .expect("tests/data/reports is there")
-        .flat_map(|tool| std::fs::read_dir(tool.expect("it is listed").path()).expect("it is a folder").map(|file| file.expect("it is listed").path()).collect::<Vec<_>>())
+        .flat_map(|tool| {
+            std::fs::read_dir(tool.expect("it is listed").path())
+                .expect("it is a folder")
+                .map(|file| file.expect("it is listed").path())
+                .collect::<Vec<_>>()
+        })
         .filter(|path| path.extension().is_some_and(|it| it == ending) && !path.ends_with("expected.json"))
         .collect();
     files.sort();
@@ -193,7 +321,8 @@ fn fuzz_reader(format: Format, ending: &str, words: &[&[u8]]) {
             read(format, &bytes[..], &options, &mut |_| ControlFlow::Continue(()))
         });
         let report = nothing.expect("bytes in memory can be read");
-        let shown = || format!("input {inputs} of seed {seed}: {}", String::from_utf8_lossy(&bytes[..bytes.len().min(3000)]));
+        let shown =
+            || format!("input {inputs} of seed {seed}: {}", String::from_utf8_lossy(&bytes[..bytes.len().min(3000)]));
         assert!(took <= allowed(bytes.len()), "{took:?} for {} bytes, {}", bytes.len(), shown());
         // A case is kept at a time: some copies of the input, and the tables of what was seen.
         assert!(most <= (2 << 20) + 40 * bytes.len(), "{most} bytes for {}, {}", bytes.len(), shown());
@@ -201,13 +330,19 @@ fn fuzz_reader(format: Format, ending: &str, words: &[&[u8]]) {
         let (events, counts, again) = outcome(format, &bytes[..], limits);
         assert_eq!(again, report, "twice the same, {}", shown());
         assert_eq!(counts, report.counted, "{}", shown());
-        assert_eq!(counts.cases, counts.passed + counts.failed + counts.errors + counts.skipped + counts.disabled, "{}", shown());
+        assert_eq!(
+            counts.cases,
+            counts.passed + counts.failed + counts.errors + counts.skipped + counts.disabled,
+            "{}",
+            shown()
+        );
         assert!(report.cases_over_limit == 0 || counts.cases == limits.cases, "{}", shown());
         assert!(report.complete || report.has_errors(), "{}", shown());
         let notes = events.iter().filter(|event| matches!(event, Event::Note(_))).count() as u64;
         assert!(notes <= report.notes.values().sum(), "{}", shown());
 
-        let piece = 1 + chance.below(if chance.below(2) == 0 { 8 } else { 5000 });
+        let largest = if chance.below(2) == 0 { 8 } else { 5000 };
+        let piece = 1 + chance.below(largest);
         let pieces = outcome(format, BufReader::with_capacity(piece, &bytes[..]), limits);
         assert_eq!(pieces, (events, counts, again), "in pieces of {piece}, {}", shown());
 
@@ -263,7 +398,8 @@ fn the_parsers_of_result_data_bear_what_comes() {
     let mut inputs = 0_u64;
     while started.elapsed() < time {
         let bytes = mutate(&mut chance, &seeds, LINES);
-        let shown = || format!("input {inputs} of seed {seed}: {}", String::from_utf8_lossy(&bytes[..bytes.len().min(3000)]));
+        let shown =
+            || format!("input {inputs} of seed {seed}: {}", String::from_utf8_lossy(&bytes[..bytes.len().min(3000)]));
         let records = |pieces: &[usize]| {
             let mut parser = RecordParser::new();
             let mut rest = &bytes[..];
@@ -293,7 +429,15 @@ fn the_parsers_of_result_data_bear_what_comes() {
 /// What is too large is not read, and not kept.
 #[test]
 fn result_data_that_is_too_large_is_bounded() {
-    for line in ["a=b\n", "{\"a\": [[[[1]]]]}\n", "m,t=u f=1i\n", "k<<E\nx\n", "\x1c\x1ea:b\x1e\x1c", "\x1c\x1e", "m f=1i,g=2,h=3u\n"] {
+    for line in [
+        "a=b\n",
+        "{\"a\": [[[[1]]]]}\n",
+        "m,t=u f=1i\n",
+        "k<<E\nx\n",
+        "\x1c\x1ea:b\x1e\x1c",
+        "\x1c\x1e",
+        "m f=1i,g=2,h=3u\n",
+    ] {
         let bytes = line.repeat(8 * MAX_OUTPUT_BYTES / line.len()).into_bytes();
         let ((), took, most) = measured(|| {
             values::parse(&bytes);

@@ -146,7 +146,8 @@ fn directive(comment: &str) -> Option<(Directive, &str)> {
 /// Leaves out what bats writes behind the description of a test that took too long, and of no other: `# timeout after 1s`.
 fn without_timeout(text: &str) -> &str {
     const MARK: &str = " # timeout after ";
-    let is_time = |time: &str| time.strip_suffix('s').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    let is_time =
+        |time: &str| time.strip_suffix('s').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     match text.rfind(MARK) {
         Some(at) if is_time(&text[at + MARK.len()..]) => text[..at].trim_end(),
         _ => text,

@@ -209,7 +209,8 @@ fn what_is_to_be_done_in_jest_is_no_error() {
 
 #[test]
 fn a_skipped_suite_in_braces_is_a_suite() {
-    let got = tap("TAP version 13\n1..2\nok 1 - a # SKIP {\n    1..1\n    ok 1 - b # SKIP\n}\nok 2 - c # SKIP {\n").clean();
+    let got =
+        tap("TAP version 13\n1..2\nok 1 - a # SKIP {\n    1..1\n    ok 1 - b # SKIP\n}\nok 2 - c # SKIP {\n").clean();
     assert_eq!(got.outcomes(), [("b", CaseStatus::Skip), ("c", CaseStatus::Skip)]);
     assert_eq!(suite_of(&got.cases[0]), "a");
     assert_eq!(got.cases[1].findings()[0].message.as_deref(), Some("{"));

@@ -37,7 +37,8 @@ fn stored() -> Vec<(String, Expected)> {
     let mut tools = Vec::new();
     for entry in std::fs::read_dir(root()).expect("tests/data/reports can be read") {
         let path = entry.unwrap().path();
-        let text = std::fs::read_to_string(path.join("expected.json")).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        let text =
+            std::fs::read_to_string(path.join("expected.json")).unwrap_or_else(|error| panic!("{path:?}: {error}"));
         let expected = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
         tools.push((path.file_name().unwrap().to_string_lossy().into_owned(), expected));
     }
@@ -101,7 +102,11 @@ fn real_reports_hold_what_the_framework_printed() {
     for (tool, expected) in stored() {
         assert!(!expected.version.is_empty(), "{tool}");
         for told in &expected.reports {
-            let got: Vec<Got> = told.files.iter().map(|file| read_from(told.format, &bytes_of(&tool, file)[..], Limits::default())).collect();
+            let got: Vec<Got> = told
+                .files
+                .iter()
+                .map(|file| read_from(told.format, &bytes_of(&tool, file)[..], Limits::default()))
+                .collect();
             files += got.len();
             let reports: Vec<Report> = got.iter().map(|got| got.report.clone()).collect();
             let cases: Vec<Case> = got.into_iter().flat_map(|got| absorbed(got.cases)).collect();
@@ -120,8 +125,13 @@ fn real_reports_hold_what_the_framework_printed() {
                     None => missing.push(wanted),
                 }
             }
-            if told.cases.is_some() && !(missing.is_empty() && (more.is_empty() || told.counts.contains_key("disabled"))) {
-                wrong.push(format!("{tool} {:?}: printed and not read: {missing:?}; read and not printed: {more:?}", told.files));
+            if told.cases.is_some()
+                && !(missing.is_empty() && (more.is_empty() || told.counts.contains_key("disabled")))
+            {
+                wrong.push(format!(
+                    "{tool} {:?}: printed and not read: {missing:?}; read and not printed: {more:?}",
+                    told.files
+                ));
             }
         }
     }
@@ -152,22 +162,28 @@ fn real_reports_are_known_by_name_and_by_their_beginning() {
 #[test]
 fn real_reports_come_through_every_format() {
     for (tool, expected) in stored() {
-        for (file, format) in expected.reports.iter().flat_map(|told| told.files.iter().map(|file| (file, told.format))) {
+        for (file, format) in expected.reports.iter().flat_map(|told| told.files.iter().map(|file| (file, told.format)))
+        {
             let cases = absorbed(read_from(format, &bytes_of(&tool, file)[..], Limits::default()).cases);
             for format in [Format::Junit, Format::Ctrf, Format::Tap, Format::JsonLines] {
                 let bytes = write(format, &cases);
                 let read = match format {
-                    Format::JsonLines => std::str::from_utf8(&bytes).unwrap().lines().map(|line| match serde_json::from_str(line) {
-                        Ok(Event::Case(case)) => *case,
-                        other => panic!("{tool} {file}: {other:?}"),
-                    }).collect(),
+                    Format::JsonLines => std::str::from_utf8(&bytes)
+                        .unwrap()
+                        .lines()
+                        .map(|line| match serde_json::from_str(line) {
+                            Ok(Event::Case(case)) => *case,
+                            other => panic!("{tool} {file}: {other:?}"),
+                        })
+                        .collect(),
                     Format::Junit | Format::Ctrf | Format::Tap => {
                         let got = read_from(format, &bytes[..], Limits::default());
                         assert!(got.report.complete, "{tool} {file} {format:?}: {:#?}", got.notes);
                         got.cases
                     }
                 };
-                let (mut read, mut had): (Vec<_>, Vec<_>) = (read.iter().map(essence).collect(), cases.iter().map(essence).collect());
+                let (mut read, mut had): (Vec<_>, Vec<_>) =
+                    (read.iter().map(essence).collect(), cases.iter().map(essence).collect());
                 read.sort();
                 had.sort();
                 assert_eq!(read, had, "{tool} {file} {format:?}");
