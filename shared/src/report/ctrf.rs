@@ -40,16 +40,20 @@ pub fn read(input: impl BufRead, options: &ReadOptions, sink: &mut Sink<'_>) -> 
     if let Some(failure) = source.take_failure() {
         return Err(failure);
     }
-    // What is left out before the next byte is passed, so that it is counted however the bytes came.
-    if let Err(error) = source.fill_buf() {
-        return Err(source.take_failure().unwrap_or(error));
+    // The mark of what is too deep is the last that a parser sees; what stands before it was an error of another kind.
+    let is_at_end = match source.fill_buf() {
+        Ok(bytes) => bytes.is_empty(),
+        Err(error) => return Err(source.take_failure().unwrap_or(error)),
+    };
+    if !reading.intake.is_stopped() {
+        source.drain()?;
     }
-    let is_too_deep = source.filter().is_too_deep();
+    let is_too_deep = is_at_end && source.filter().is_too_deep();
     let remarks = source.remarks();
     let is_cut = remarks.contains(&Remark::TooLarge);
     reading.intake.remarks(&remarks);
     if let Err(error) = &outcome
-        && !is_cut
+        && !(is_cut && error.is_eof())
         && !reading.intake.is_stopped()
     {
         let (code, message) = match error.classify() {

@@ -77,6 +77,9 @@ pub fn read(input: impl BufRead, options: &ReadOptions, sink: &mut Sink<'_>) -> 
     }
     let at = source.position();
     let at_end = source.fill_buf()?.is_empty() && !source.filter().is_broken();
+    if !reader.intake.is_stopped() {
+        source.drain()?;
+    }
     let remarks = source.remarks();
     if source.filter().has_doctype() {
         reader.intake.note(NoteCode::Doctype, "the document type declaration is not read, nor are its entities", None);
@@ -84,7 +87,7 @@ pub fn read(input: impl BufRead, options: &ReadOptions, sink: &mut Sink<'_>) -> 
     let is_cut = remarks.contains(&Remark::TooLarge);
     reader.intake.remarks(&remarks);
     if let Some(error) = &broken
-        && !is_cut
+        && !(is_cut && at_end)
     {
         let code = if at_end { NoteCode::Truncated } else { NoteCode::Malformed };
         reader.intake.note(code, error, Some(at));
