@@ -74,9 +74,12 @@ struct Tracked<'a, R, F> {
 
 impl<R: BufRead, F: Filter> Read for Tracked<'_, R, F> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.source.fill_buf()?;
+        let before = self.source.position();
         let count = self.source.read(into)?;
-        let at: Position = self.source.position();
-        self.here.at.set(at);
+        // Not the source's own: that may have passed what is left out behind these bytes, or not yet.
+        let lines = into[..count].iter().filter(|&&byte| byte == b'\n').count() as u64;
+        self.here.at.set(Position { line: before.line + lines, byte: before.byte + count as u64 });
         self.here.cut.set(self.here.cut.get() + self.source.take_cut());
         Ok(count)
     }
