@@ -40,6 +40,14 @@ faults *ARGS:
 faults-all *ARGS:
     ./scripts/test build faults-all "$@"
 
+# run the suites of tests/reports with the real test frameworks, in containers, and store what they write
+reports *ARGS:
+    ./scripts/reports "$@"
+
+# give the readers of reports and result data hostile bytes, SECONDS for each of them, from another seed each time
+fuzz SECONDS="600":
+    TSTR_FUZZ_SECS="$1" TSTR_FUZZ_SEED="${TSTR_FUZZ_SEED:-$RANDOM$RANDOM}" cargo nextest run --locked -p tstr-shared --test fuzz --no-capture --profile fuzz
+
 # write the generated files anew: openapi/, .sqlx/, migrations/schema.sql
 gen:
     ./scripts/gen

@@ -1,6 +1,7 @@
 //! CTRF, the Common Test Report Format: JSON, as version 1.0 of its schema has it, and as older reporters wrote it.
 //!
-//! `other` is read as an error: something happened that is neither a pass nor a failure. `pending` is a skip. A test's
+//! `other` is read as an error: something happened that is neither a pass nor a failure. `pending` is a skip, and so is
+//! `other` with the `rawStatus` `todo`, as Jest's reporter has it. A test's
 //! `testId` is its explicit identity; its older `id` is a property only, because reporters made it up for every run.
 //! Fields that are no case's (`steps`, `insights`, `baseline`, `screenshot`, …) are noted and not kept.
 
@@ -39,16 +40,20 @@ pub fn read(input: impl BufRead, options: &ReadOptions, sink: &mut Sink<'_>) -> 
     if let Some(failure) = source.take_failure() {
         return Err(failure);
     }
-    // What is left out before the next byte is passed, so that it is counted however the bytes came.
-    if let Err(error) = source.fill_buf() {
-        return Err(source.take_failure().unwrap_or(error));
+    // The mark of what is too deep is the last that a parser sees; what stands before it was an error of another kind.
+    let is_at_end = match source.fill_buf() {
+        Ok(bytes) => bytes.is_empty(),
+        Err(error) => return Err(source.take_failure().unwrap_or(error)),
+    };
+    if !reading.intake.is_stopped() {
+        source.drain()?;
     }
-    let is_too_deep = source.filter().is_too_deep();
+    let is_too_deep = is_at_end && source.filter().is_too_deep();
     let remarks = source.remarks();
     let is_cut = remarks.contains(&Remark::TooLarge);
     reading.intake.remarks(&remarks);
     if let Err(error) = &outcome
-        && !is_cut
+        && !(is_cut && error.is_eof())
         && !reading.intake.is_stopped()
     {
         let (code, message) = match error.classify() {
@@ -69,9 +74,12 @@ struct Tracked<'a, R, F> {
 
 impl<R: BufRead, F: Filter> Read for Tracked<'_, R, F> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.source.fill_buf()?;
+        let before = self.source.position();
         let count = self.source.read(into)?;
-        let at: Position = self.source.position();
-        self.here.at.set(at);
+        // Not the source's own: that may have passed what is left out behind these bytes, or not yet.
+        let lines = into[..count].iter().filter(|&&byte| byte == b'\n').count() as u64;
+        self.here.at.set(Position { line: before.line + lines, byte: before.byte + count as u64 });
         self.here.cut.set(self.here.cut.get() + self.source.take_cut());
         Ok(count)
     }

@@ -5,7 +5,8 @@
 //!
 //! - Elements and attributes that are not known are noted, and what stands inside of unknown elements is read.
 //! - A case without a child passed, unless its `status` or `result` says otherwise (googletest's `notrun` is skipped
-//!   and disabled). Children win over attributes; an error wins over a failure, a failure over a skip.
+//!   and disabled). Children win over attributes; an error wins over a failure, a failure over a skip
+//!   — but where a skip of the type `todo` stands beside a failure, the failure does not count.
 //! - Attributes of a case that have no place in [`Case`](super::Case) become properties `@NAME`.
 //! - A file without a case element (`testcase@file`) has that of the nearest suite with one.
 //! - Tags that do not match are matched as well as they can be; a case that is open when the file ends is an error.
@@ -76,6 +77,9 @@ pub fn read(input: impl BufRead, options: &ReadOptions, sink: &mut Sink<'_>) -> 
     }
     let at = source.position();
     let at_end = source.fill_buf()?.is_empty() && !source.filter().is_broken();
+    if !reader.intake.is_stopped() {
+        source.drain()?;
+    }
     let remarks = source.remarks();
     if source.filter().has_doctype() {
         reader.intake.note(NoteCode::Doctype, "the document type declaration is not read, nor are its entities", None);
@@ -83,7 +87,7 @@ pub fn read(input: impl BufRead, options: &ReadOptions, sink: &mut Sink<'_>) -> 
     let is_cut = remarks.contains(&Remark::TooLarge);
     reader.intake.remarks(&remarks);
     if let Some(error) = &broken
-        && !is_cut
+        && !(is_cut && at_end)
     {
         let code = if at_end { NoteCode::Truncated } else { NoteCode::Malformed };
         reader.intake.note(code, error, Some(at));

@@ -193,6 +193,19 @@ impl<R: BufRead, F: Filter> Source<R, F> {
         remarks
     }
 
+    /// Reads to the end. What there is to say of the bytes then does not hang on how far was looked ahead when the
+    /// parser stopped.
+    pub(super) fn drain(&mut self) -> io::Result<()> {
+        loop {
+            let length = match self.fill_buf() {
+                Ok([]) => return Ok(()),
+                Ok(bytes) => bytes.len(),
+                Err(error) => return Err(self.take_failure().unwrap_or(error)),
+            };
+            self.consume(length);
+        }
+    }
+
     /// Returns the failure of the input, which parsers wrap in their own.
     pub(super) fn take_failure(&mut self) -> Option<io::Error> {
         self.failed.take()

@@ -49,9 +49,13 @@ pub fn read(input: impl BufRead, options: &ReadOptions, sink: &mut Sink<'_>) -> 
         });
         reader.line(valid, at);
     }
+    let at = source.position();
+    if !reader.intake.is_stopped() {
+        source.drain()?;
+    }
     let remarks = source.remarks();
     reader.intake.remarks(&remarks);
-    Ok(reader.finish(source.position(), remarks.contains(&Remark::TooLarge)))
+    Ok(reader.finish(at, remarks.contains(&Remark::TooLarge)))
 }
 
 /// Tells whether a line is one that only TAP has.

@@ -4,6 +4,7 @@ mod ctrf;
 mod dialects;
 mod hostile;
 mod junit;
+mod real;
 mod round_trip;
 mod schema;
 mod tap;

@@ -216,7 +216,12 @@ impl OpenTest {
         let word = self.status.as_deref().unwrap_or("");
         let raw = self.raw_status.as_deref().unwrap_or("").to_ascii_lowercase();
         let is_error = word == "failed" && matches!(raw.as_str(), "error" | "errored" | "broken");
-        let status = if is_error { Some(CaseStatus::Error) } else { status(word) };
+        let is_todo = word == "other" && raw == "todo";
+        let status = match (is_error, is_todo) {
+            (true, _) => Some(CaseStatus::Error),
+            (false, true) => Some(CaseStatus::Skip),
+            (false, false) => status(word),
+        };
         let status = status.unwrap_or_else(|| {
             let message = format!("'{}' is no status of CTRF; read as an error", number::shorten(word));
             reading.intake.note(NoteCode::BadStatus, message, at);

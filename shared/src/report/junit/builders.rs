@@ -108,6 +108,9 @@ impl OpenSuite {
     }
 }
 
+/// The type of a skip that says that the test is to be done: its failure does not count.
+pub(super) const TODO: &str = "todo";
+
 /// An open case.
 pub(super) struct OpenCase {
     pub(super) key: CaseKey,
@@ -162,6 +165,12 @@ impl OpenCase {
 
     pub(super) fn finish(self) -> Case {
         let Common { properties, attachments, findings, stdout, stderr, .. } = self.common;
+        // A test that is to be done and fails, in the words of node:test.
+        let is_todo = |it: &Finding| it.status == CaseStatus::Skip && it.kind.as_deref() == Some(TODO);
+        let mut findings = findings;
+        if findings.iter().any(is_todo) {
+            findings.iter_mut().for_each(|finding| finding.status = CaseStatus::Skip);
+        }
         let worst = [CaseStatus::Error, CaseStatus::Fail, CaseStatus::Skip]
             .into_iter()
             .find(|status| findings.iter().any(|finding| finding.status == *status));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use quick_xml::events::BytesStart;
 
-use super::builders::{Common, OpenCase, OpenSuite, Says, join};
+use super::builders::{Common, OpenCase, OpenSuite, Says, TODO, join};
 use super::elements::{Element, character, expand};
 use crate::report::Report;
 use crate::report::case::{CaseAttempt, CaseKey, CaseStatus, Excerpt, Finding, Suite};
@@ -18,6 +18,9 @@ use crate::report::write::FLAKY_PROPERTY;
 
 /// A property of a suite that gotestsum writes, which makes each attempt a case of its own.
 const WRITTEN_BY_GOTESTSUM: &str = "go.version";
+/// What the names of suites end with that bats writes, which makes each attempt a case of its own, and allows no two
+/// tests of one name in a file.
+const WRITTEN_BY_BATS: &str = ".bats";
 /// How many names of unknown elements are remembered, so that each is noted once.
 const MAX_UNKNOWN: usize = 64;
 
@@ -244,6 +247,9 @@ impl<'a, 'b> Reader<'a, 'b> {
                 _ if self.declares(&mut suite.declared, &key, &value, at) => {}
                 _ => leftover(&mut common, &key, &value),
             }
+        }
+        if suite.path.last().is_some_and(|name| name.ends_with(WRITTEN_BY_BATS)) {
+            self.intake.repeats_are_retries = true;
         }
         self.begun_suites += 1;
         let number = self.begun_suites;
@@ -492,6 +498,13 @@ impl<'a, 'b> Reader<'a, 'b> {
         self.note_limits(&open.common, shown(&open.key.name), at);
         let says = open.says;
         let case = open.finish();
+        if case.status == CaseStatus::Skip
+            && case.findings().len() > 1
+            && case.findings().iter().any(|finding| finding.kind.as_deref() == Some(TODO))
+        {
+            let message = format!("'{}' is to be done, and its failure does not count", shown(&case.key.name));
+            self.intake.note(NoteCode::Todo, message, Some(at));
+        }
         if says.status.is_failure() && case.findings().is_empty() {
             let message = format!("'{}' is said to have failed, and no failure stands in it", shown(&case.key.name));
             self.intake.note(NoteCode::BadStatus, message, Some(at));

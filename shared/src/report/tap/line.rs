@@ -111,7 +111,7 @@ fn point(rest: &str, escapes: bool) -> Point {
         }
         _ => (described, false),
     };
-    let (described, duration_ms) = split_time(described);
+    let (described, duration_ms) = split_time(without_timeout(described));
     let directive = directive.map(|(directive, reason)| (directive, reason.to_owned()));
     Point { is_ok: false, number, description: unescape(described, escapes), directive, duration_ms, opens_brace }
 }
@@ -141,6 +141,17 @@ fn directive(comment: &str) -> Option<(Directive, &str)> {
         _ => return None,
     };
     Some((directive, comment[length..].trim_start_matches(':').trim()))
+}
+
+/// Leaves out what bats writes behind the description of a test that took too long, and of no other: `# timeout after 1s`.
+fn without_timeout(text: &str) -> &str {
+    const MARK: &str = " # timeout after ";
+    let is_time =
+        |time: &str| time.strip_suffix('s').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    match text.rfind(MARK) {
+        Some(at) if is_time(&text[at + MARK.len()..]) => text[..at].trim_end(),
+        _ => text,
+    }
 }
 
 /// Splits off a time that somebody writes behind the description.
@@ -212,6 +223,8 @@ mod tests {
             ("ok 1 - x # in 12 ms", "x"),
             ("ok 1 - x # time=1.5ms", "x"),
             ("ok 1 - waits in 5s", "waits in 5s"),
+            ("not ok 1 x # timeout after 1s", "x"),
+            ("not ok 1 x # timeout after all", "x # timeout after all"),
             ("ok 1 - x # skipping is not a word of it", "x # skipping is not a word of it"),
         ] {
             assert_eq!(point_of(text).description, description, "{text}");

@@ -188,6 +188,7 @@ impl<'a, 'b> Reader<'a, 'b> {
             self.gave_up = true;
             return false;
         }
+        self.reopen_skipped();
         let parent = self.level();
         let in_brace = parent.brace.as_ref().map(|(point, _)| point.description.clone());
         let named = in_brace.or(parent.subtest.take());
@@ -200,6 +201,17 @@ impl<'a, 'b> Reader<'a, 'b> {
         self.flush();
         self.levels.push(Level { indent, name, at, ..Level::default() });
         !is_name
+    }
+
+    /// Takes the test point before a subtest for one with a brace, where it was read as skipped for the reason `{`:
+    /// Vitest writes suites like that.
+    fn reopen_skipped(&mut self) {
+        let level = self.level();
+        let is_brace = |open: &OpenPoint| matches!(&open.point.directive, Some((Directive::Skip, why)) if why == "{");
+        if let Some(mut open) = level.open.take_if(|open| is_brace(open) && open.yaml.is_none()) {
+            open.point.directive = Some((Directive::Skip, String::new()));
+            (level.ended, level.brace) = (None, Some((open.point, open.at)));
+        }
     }
 
     fn take(&mut self, line: Line<'_>, at: Position) {

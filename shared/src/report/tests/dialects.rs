@@ -179,3 +179,39 @@ fn bats() {
     assert_eq!((lines.case("adds").duration_ms, lines.case("skips").status), (Some(12), CaseStatus::Skip));
     assert_eq!(lines.case("fails").findings()[0].text, Some("(in test file a.bats, line 6)\n  `false' failed".into()));
 }
+
+#[test]
+fn bats_writes_each_try_as_a_case() {
+    let tries = "<testcase classname='./a.bats' name='n'><failure/></testcase>".repeat(2);
+    let got = junit(&format!(
+        "<testsuites><testsuite name='./a.bats'>{tries}<testcase classname='./a.bats' name='n'/></testsuite></testsuites>"
+    ))
+    .clean();
+    let repeats: Vec<_> = got.cases.iter().map(|case| (case.repeat, case.ordinal, case.flaky)).collect();
+    assert_eq!(repeats, [(Repeat::First, 1, false), (Repeat::Retry, 1, false), (Repeat::Retry, 1, true)]);
+}
+
+#[test]
+fn what_is_to_be_done_in_node_may_fail() {
+    let got = junit(
+        "<testsuites><testcase name='n' classname='test' failure='no'><skipped type='todo' message='true'/>\
+         <failure type='testCodeFailure' message='no'>why</failure></testcase></testsuites>",
+    );
+    assert_eq!((got.outcomes(), got.codes()), (vec![("n", CaseStatus::Skip)], vec![NoteCode::Todo]));
+    assert_eq!(got.case("n").findings()[1].text, Some("why".into()));
+}
+
+#[test]
+fn what_is_to_be_done_in_jest_is_no_error() {
+    let got = ctrf(r#"{"results":{"tests":[{"name":"n","duration":0,"status":"other","rawStatus":"todo"}]}}"#);
+    assert_eq!(got.outcomes(), [("n", CaseStatus::Skip)]);
+}
+
+#[test]
+fn a_skipped_suite_in_braces_is_a_suite() {
+    let got =
+        tap("TAP version 13\n1..2\nok 1 - a # SKIP {\n    1..1\n    ok 1 - b # SKIP\n}\nok 2 - c # SKIP {\n").clean();
+    assert_eq!(got.outcomes(), [("b", CaseStatus::Skip), ("c", CaseStatus::Skip)]);
+    assert_eq!(suite_of(&got.cases[0]), "a");
+    assert_eq!(got.cases[1].findings()[0].message.as_deref(), Some("{"));
+}

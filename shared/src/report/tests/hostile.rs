@@ -387,3 +387,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_said_does_not_hang_on_how_far_was_looked_ahead() {
+    let deep = "[".repeat(100);
+    for (format, text) in [
+        (Format::Junit, format!("<testsuite><testcase name='n'>{}<!DOCTYPE a>", "<x>".repeat(100))),
+        (Format::Junit, format!("<testsuite><testcase name='n'/><!-x{}<!DOCTYPE a>", " ".repeat(100))),
+        (Format::Ctrf, format!(r#"{{"results":{{"tests":[{{"name" "n"}}], "x": {deep}"#)),
+        (Format::Ctrf, format!(r#"{{"results":{{"tests":[{{"name":"n"}}], "x": {deep}"#)),
+        (Format::Tap, format!("1..1\nok\nBail out!\n{}", "# x\n".repeat(100))),
+    ] {
+        let limits = Limits { file_bytes: 300, ..Limits::default() };
+        let whole = read_from(format, text.as_bytes(), limits);
+        for piece in [1, 7, 50] {
+            let pieces = read_from(format, BufReader::with_capacity(piece, text.as_bytes()), limits);
+            assert_eq!((&whole.notes, &whole.report), (&pieces.notes, &pieces.report), "{text}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+# Over its time.
+
+@test "passes" {
+  true
+}
+
+@test "takes too long" {
+  sleep 30
+}

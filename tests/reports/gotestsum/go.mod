@@ -1,0 +1,3 @@
+module example.test/statuses
+
+go 1.21

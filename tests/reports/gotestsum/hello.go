@@ -1,0 +1,4 @@
+package statuses
+
+// Hello is what the examples are of.
+func Hello() {}

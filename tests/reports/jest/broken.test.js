@@ -1,0 +1,2 @@
+// Cannot be loaded.
+require('./no-such-file.js');

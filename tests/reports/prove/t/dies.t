@@ -1,0 +1,4 @@
+use Test::More;
+
+ok 1, 'one';
+die "gone\n";

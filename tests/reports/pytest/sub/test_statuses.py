@@ -1,0 +1,5 @@
+"""A file of the same name in another folder, with a test of the same name."""
+
+
+def test_passes():
+    pass

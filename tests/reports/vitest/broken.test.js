@@ -1,0 +1,2 @@
+// Cannot be loaded.
+import './no-such-file.js';
