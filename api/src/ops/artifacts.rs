@@ -58,10 +58,6 @@ impl Ops {
             false => store::blobs::hold(&mut tx, &access, recording.ns_id, &hashes, fence.run_id).await?,
         };
         let keys = keys_of(&collected, &held)?;
-        let stale: Vec<Uuid> = held.iter().filter(|stored| stored.is_stale).map(|stored| stored.key).collect();
-        if !stale.is_empty() {
-            store::blobs::touch(&mut tx, &access, &stale, fence.run_id).await?;
-        }
         store::artifacts::replace(&mut tx, &access, fence, &collected, &keys).await?;
         tx.commit().await?;
         Ok(())

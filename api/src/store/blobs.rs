@@ -3,6 +3,8 @@
 //! A row of `blob` is there before its object and goes after it. While `stored_at` is null nobody finds the content: it is
 //! being uploaded, or removed. Whoever says that a file has a content holds the row against its removal until that is
 //! committed, so nothing that a file needs is taken away.
+//!
+//! Rows of several contents are locked in the order of their keys, each in its final mode at once.
 
 use chrono::NaiveDate;
 use tstr_shared::artifacts::{Blob, ContentHash};
@@ -88,8 +90,6 @@ pub struct StoredBlob {
     pub key: Uuid,
     /// The content.
     pub blob: Blob,
-    /// It was not said to be used yet today, or on the day of the run.
-    pub is_stale: bool,
 }
 
 /// Finds those of these contents that are stored for a namespace, and notes that they are used.
@@ -120,15 +120,18 @@ pub async fn find(
         ns_id,
         &hashes
     );
-    let found = |key, sha256: Vec<u8>, bytes: i64| {
-        let blob = Blob { sha256: hash(&sha256)?, bytes: bytes.unsigned_abs() };
-        Ok(StoredBlob { key, blob, is_stale: false })
-    };
-    rows.fetch_all(conn).await?.into_iter().map(|row| found(row.key, row.sha256, row.bytes)).collect()
+    rows.fetch_all(conn).await?.into_iter().map(|row| stored(row.key, &row.sha256, row.bytes)).collect()
 }
 
-/// Finds those of these contents that are stored for a namespace, and holds them against removal until the transaction ends:
-/// files of this run are to have them.
+fn stored(key: Uuid, sha256: &[u8], bytes: i64) -> Result<StoredBlob> {
+    Ok(StoredBlob { key, blob: Blob { sha256: hash(sha256)?, bytes: bytes.unsigned_abs() } })
+}
+
+/// Finds those of these contents that are stored for a namespace, notes that they are used, and holds them against removal
+/// until the transaction ends: files of this run are to have them.
+///
+/// They are used today, and the run must never be younger than that, whatever clock it was made by: whether a file has a
+/// content is looked up among runs until the day of its last use.
 pub async fn hold(
     conn: &mut Conn,
     _: &Access<RunsExecute>,
@@ -136,38 +139,37 @@ pub async fn hold(
     hashes: &[ContentHash],
     run: RunId,
 ) -> Result<Vec<StoredBlob>> {
+    let hashes: Vec<Vec<u8>> = hashes.iter().map(|hash| hash.0.to_vec()).collect();
+    // Where one is to be changed all are locked as if they were: who shared them first, and asked for more then, would wait
+    // for another one that shares them too and does the same.
+    sqlx::query!(
+        r#"WITH held AS MATERIALIZED (
+               SELECT key FROM blob
+               WHERE ns_id = $1 AND sha256 = ANY($2) AND stored_at IS NOT NULL
+                 AND EXISTS (SELECT FROM blob
+                             WHERE ns_id = $1 AND sha256 = ANY($2) AND stored_at IS NOT NULL
+                               AND used_on < greatest((now() AT TIME ZONE 'UTC')::date, id_day($3)))
+               ORDER BY key
+               FOR NO KEY UPDATE
+           )
+           UPDATE blob b SET used_on = greatest((now() AT TIME ZONE 'UTC')::date, id_day($3))
+           FROM held
+           WHERE b.key = held.key AND b.used_on < greatest((now() AT TIME ZONE 'UTC')::date, id_day($3))"#,
+        ns_id,
+        &hashes,
+        run.0
+    )
+    .execute(&mut *conn)
+    .await?;
     let rows = sqlx::query!(
-        r#"SELECT key, sha256, bytes,
-                  used_on < greatest((now() AT TIME ZONE 'UTC')::date, id_day($3)) AS "is_stale!"
-           FROM blob
+        r#"SELECT key, sha256, bytes FROM blob
            WHERE ns_id = $1 AND sha256 = ANY($2) AND stored_at IS NOT NULL
            ORDER BY key
            FOR SHARE"#,
         ns_id,
-        &hashes.iter().map(|hash| hash.0.to_vec()).collect::<Vec<_>>(),
-        run.0
+        &hashes
     );
-    let found = |key, sha256: Vec<u8>, bytes: i64, is_stale| {
-        let blob = Blob { sha256: hash(&sha256)?, bytes: bytes.unsigned_abs() };
-        Ok(StoredBlob { key, blob, is_stale })
-    };
-    rows.fetch_all(conn).await?.into_iter().map(|row| found(row.key, row.sha256, row.bytes, row.is_stale)).collect()
-}
-
-/// Notes that contents are used today by a run, which must never be younger, whatever clock it was made by: whether a file
-/// has a content is looked up among runs until the day of its last use. Call after [`hold`] in one transaction, with keys in
-/// its order.
-pub async fn touch(conn: &mut Conn, _: &Access<RunsExecute>, keys: &[Uuid], run: RunId) -> Result<()> {
-    sqlx::query!(
-        r#"UPDATE blob b SET used_on = greatest((now() AT TIME ZONE 'UTC')::date, id_day($2))
-           FROM (SELECT key FROM blob WHERE key = ANY($1) ORDER BY key FOR NO KEY UPDATE) held
-           WHERE b.key = held.key"#,
-        keys,
-        run.0
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+    rows.fetch_all(conn).await?.into_iter().map(|row| stored(row.key, &row.sha256, row.bytes)).collect()
 }
 
 /// Makes the row of an upload, before its object.
