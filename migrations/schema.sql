@@ -503,7 +503,8 @@ CREATE TABLE public.lease (
     test_id uuid,
     collecting_at timestamp with time zone,
     artifact_files integer,
-    artifact_bytes bigint
+    artifact_bytes bigint,
+    uploaded_bytes bigint
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_cost_delay='0');
 

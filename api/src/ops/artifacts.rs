@@ -105,7 +105,10 @@ impl Ops {
         opened: &Opened,
         part: Range<u64>,
     ) -> Result<impl Stream<Item = Result<Bytes>> + Send + use<>> {
-        let pieces = self.objects()?.read(&opened.key.object(), part).await?;
+        let object = opened.key.object();
+        let Some(pieces) = self.objects()?.read(&object, part).await? else {
+            return Err(Error::internal(anyhow::anyhow!("the object {object} is not in the store of artifacts")));
+        };
         let (ops, caller) = (self.clone(), caller.clone());
         Ok(pieces.map(move |piece| ops.still_holds(&caller).and(piece)))
     }

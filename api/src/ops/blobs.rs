@@ -1,17 +1,10 @@
-//! Contents of artifacts: taken from workers, checked while they are stored, and removed when nobody needs them any more.
+//! Contents of artifacts: which of them are stored, and which are removed because nobody needs them any more.
 //!
-//! The bytes are never held as a whole, and never looked into: they are counted and hashed on their way into the store.
 //! See docs/adr/0013-artifacts-by-content.md.
 
-use std::pin::pin;
-use std::time::Duration;
-
-use bytes::Bytes;
 use chrono::{Days, NaiveDate};
-use futures_util::{Stream, StreamExt};
-use sha2::{Digest, Sha256};
-use tstr_shared::artifacts::{Blob, ContentHash, MAX_FILE, MAX_FILES, MAX_PIECE};
-use tstr_shared::error::{ErrorCode, Invalid};
+use tstr_shared::artifacts::{Blob, ContentHash, MAX_FILES};
+use tstr_shared::error::Invalid;
 use tstr_shared::ids::RunnerId;
 use tstr_shared::lease::Fence;
 use tstr_shared::permission::RunsExecute;
@@ -23,12 +16,8 @@ use crate::auth::access::{Access, System};
 use crate::error::{Error, Result};
 use crate::objects::Objects;
 use crate::store;
-use crate::store::blobs::{BlobKey, Ended, UNUSED_DAYS};
+use crate::store::blobs::{BlobKey, UNUSED_DAYS};
 
-/// How many contents a replica takes at the same time: each holds a few parts of the store's in memory.
-pub(super) const UPLOADS_AT_ONCE: usize = 8;
-/// How long an upload waits for its turn, and for each of its pieces.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How many contents one step of the walk looks at, and how many steps a turn makes.
 const WALK_STEP: i64 = 2_000;
 const WALK_STEPS: usize = 50;
@@ -94,105 +83,6 @@ impl Ops {
         Ok(missing)
     }
 
-    /// Stores a content for the namespace of a lease, unless it is there.
-    pub async fn put_blob(
-        &self,
-        caller: &Caller,
-        runner: RunnerId,
-        fence: Fence,
-        blob: Blob,
-        pieces: impl Stream<Item = Result<Bytes>> + Send,
-    ) -> Result<()> {
-        let access = self.reach::<RunsExecute>(caller).await?;
-        if blob.bytes > MAX_FILE.0 {
-            return Err(Error::new(ErrorCode::TooLarge, format!("a file has at most {MAX_FILE}")));
-        }
-        let lease = own_lease(caller, &access, runner, fence);
-        let key = {
-            let mut conn = self.db().acquire().await?;
-            let ns_id = store::blobs::namespace_of_lease(&mut conn, &access, &lease).await?;
-            let ns_id = ns_id.ok_or_else(Error::lease_lost)?;
-            self.objects()?;
-            let found = store::blobs::find(&mut conn, &access, ns_id, &[blob.sha256]).await?;
-            if let Some(stored) = found.first() {
-                return if stored.blob == blob { Ok(()) } else { Err(differs()) };
-            }
-            drop(conn);
-            let turn = tokio::time::timeout(PATIENCE, self.0.uploads.acquire()).await;
-            let _turn = turn.map_err(|_| Error::unavailable(anyhow::anyhow!("too many uploads at once")))?;
-            let mut conn = self.db().acquire().await?;
-            let key = store::blobs::begin_upload(&mut conn, &access, ns_id, blob).await?;
-            drop(conn);
-            // A call that is dropped from here on leaves a row without an end, by which its object is found.
-            match self.upload(key, blob, pieces).await {
-                Ok(()) => key,
-                Err(error) => {
-                    self.discard(&access, key).await;
-                    return Err(error);
-                }
-            }
-        };
-        let mut conn = self.db().acquire().await?;
-        let ended = store::blobs::end_upload(&mut conn, &access, key).await?;
-        drop(conn);
-        match ended {
-            Ended::Found => Ok(()),
-            Ended::Second => {
-                self.discard(&access, key).await;
-                Ok(())
-            }
-            Ended::Swept => Err(Error::unavailable(anyhow::anyhow!("the upload was swept before its end"))),
-        }
-    }
-
-    /// Writes the object of a content, and checks it meanwhile.
-    async fn upload(&self, key: BlobKey, blob: Blob, pieces: impl Stream<Item = Result<Bytes>> + Send) -> Result<()> {
-        let mut pieces = pin!(pieces);
-        let mut upload = self.objects()?.write(&key.object());
-        let (mut hash, mut count) = (Sha256::new(), 0u64);
-        let checked = async {
-            loop {
-                let piece = tokio::time::timeout(PATIENCE, pieces.next()).await;
-                let piece = piece.map_err(|_| Error::unavailable(anyhow::anyhow!("the next piece did not come")))?;
-                let Some(piece) = piece.transpose()? else { break };
-                count += piece.len() as u64;
-                if piece.len() > MAX_PIECE {
-                    return Err(Error::new(ErrorCode::TooLarge, "a piece has at most 1 MiB"));
-                }
-                if count > blob.bytes {
-                    return Err(differs());
-                }
-                // Beside the threads that serve calls: a megabyte takes milliseconds.
-                let (data, so_far) = (piece.clone(), std::mem::take(&mut hash));
-                hash =
-                    tokio::task::spawn_blocking(move || so_far.chain_update(&data)).await.map_err(Error::internal)?;
-                upload.add(piece).await?;
-            }
-            let sha256 = ContentHash(std::mem::take(&mut hash).finalize().into());
-            if (Blob { sha256, bytes: count }) == blob { Ok(()) } else { Err(differs()) }
-        };
-        let outcome: Result<()> = checked.await;
-        match outcome {
-            Ok(()) => upload.finish().await,
-            Err(error) => {
-                upload.abort().await;
-                Err(error)
-            }
-        }
-    }
-
-    /// Removes what an upload made that nobody finds. What cannot be removed now is swept later.
-    async fn discard(&self, access: &Access<RunsExecute>, key: BlobKey) {
-        let removed = async {
-            self.objects()?.remove(&key.object()).await?;
-            let mut conn = self.db().acquire().await?;
-            store::blobs::forget_upload(&mut conn, access, key).await
-        };
-        if let Err(error) = removed.await {
-            tracing::warn!("the object {} is swept later: {error}", key.object());
-        }
-    }
-
     /// Removes contents that no file has and that were last used two days ago or before, and uploads that came to no end.
     /// The day is the database's unless a test says another.
     pub async fn sweep_blobs(&self, access: &Access<System>, today: Option<NaiveDate>) -> Result<Swept> {
@@ -245,8 +135,4 @@ impl Ops {
         }
         Ok(swept)
     }
-}
-
-fn differs() -> Error {
-    Invalid::one("/blob", "the bytes are not those that were announced").into()
 }

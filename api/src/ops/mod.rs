@@ -36,6 +36,7 @@ pub mod storage;
 pub mod testdefs;
 mod timeline;
 pub mod tokens;
+mod uploads;
 pub mod vitals;
 pub mod wake;
 
@@ -44,7 +45,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDate, Utc};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tstr_shared::ids::{RunnerId, TokenId};
 use tstr_shared::lease::{Fence, LeaseTimes};
@@ -122,7 +122,7 @@ struct Inner {
     /// Where artifacts are kept.
     objects: OnceLock<Objects>,
     /// The turns to upload their contents.
-    uploads: Semaphore,
+    uploads: uploads::Turns,
     /// How far the contents were looked at.
     blob_walk: Mutex<Uuid>,
     /// Wakes the loop that carries out ordered cancels.
@@ -183,7 +183,7 @@ impl Ops {
             storage: storage::Storage::default(),
             pace: scheduling::Pace::default(),
             objects: OnceLock::new(),
-            uploads: Semaphore::new(blobs::UPLOADS_AT_ONCE),
+            uploads: uploads::Turns::default(),
             blob_walk: Mutex::default(),
             orders: tokio::sync::Notify::new(),
         }))

@@ -48,10 +48,14 @@ pub async fn note_on_lease(
         i64::try_from(collected.bytes()).unwrap_or(i64::MAX)
     );
     let Some(noted) = noted.fetch_optional(&mut *conn).await? else { return Ok(None) };
-    let body =
-        sqlx::query_scalar!(r#"SELECT body AS "body: Json<ConfigBody>" FROM config WHERE id = $1"#, noted.config_id);
-    let limit = body.fetch_one(conn).await?.0.artifact_limit;
+    let limit = limit_of(conn, noted.config_id).await?;
     Ok(Some(Recording { ns_id: noted.ns_id, limit }))
+}
+
+/// Reads how many bytes of files are kept of an attempt with this configuration.
+pub(super) async fn limit_of(conn: &mut Conn, config_id: i64) -> Result<u64> {
+    let body = sqlx::query_scalar!(r#"SELECT body AS "body: Json<ConfigBody>" FROM config WHERE id = $1"#, config_id);
+    Ok(body.fetch_one(conn).await?.0.artifact_limit)
 }
 
 /// Puts the files of an attempt in place of those that were recorded before; `blobs` are the keys of their contents, in the

@@ -13,6 +13,7 @@ use tstr_shared::permission::RunsExecute;
 use uuid::Uuid;
 
 use super::Conn;
+use super::artifacts::limit_of;
 use super::claims::{OwnLease, interval};
 use super::error::is_taken;
 use crate::auth::access::{Access, System};
@@ -22,6 +23,8 @@ use crate::error::{Error, Result};
 const COLLECTING: std::time::Duration = std::time::Duration::from_secs(15 * 60);
 /// A content may be removed so many days after it was last used.
 pub const UNUSED_DAYS: u64 = 2;
+/// What an upload counts at least, so that many small ones come to an end as well.
+const LEAST_COUNTED: u64 = 16 << 10;
 
 /// Names the object of a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,14 +43,20 @@ pub(super) fn hash(bytes: &[u8]) -> Result<ContentHash> {
     hash.map(ContentHash).map_err(|_| Error::internal(anyhow::anyhow!("a hash has not 32 bytes")))
 }
 
-/// Returns the namespace of a lease; `None` when its fence is not current, or its runner is not the caller's.
-pub async fn namespace_of_lease(
-    conn: &mut Conn,
-    access: &Access<RunsExecute>,
-    lease: &OwnLease,
-) -> Result<Option<i32>> {
-    let found = sqlx::query_scalar!(
-        r#"SELECT l.ns_id FROM lease l
+/// A lease that contents are uploaded for.
+#[derive(Debug, Clone, Copy)]
+pub struct Uploading {
+    /// Its namespace.
+    pub ns_id: i32,
+    /// How many bytes of files are kept of the attempt.
+    pub limit: u64,
+}
+
+/// Finds out for which lease contents are uploaded; `None` when its fence is not current, or its runner is not the caller's.
+pub async fn uploading(conn: &mut Conn, access: &Access<RunsExecute>, lease: &OwnLease) -> Result<Option<Uploading>> {
+    let found = sqlx::query!(
+        r#"SELECT l.ns_id, coalesce(l.config_id, config_of(l.run_id)) AS "config_id!"
+           FROM lease l
            WHERE l.run_id = $1 AND l.attempt = $2 AND l.lease_id = $3 AND l.runner_id = $4 AND l.ns_id = ANY($5)
              AND EXISTS (SELECT 1 FROM runner w WHERE w.id = $4 AND w.token_id = $6)"#,
         lease.fence.run_id.0,
@@ -57,11 +66,13 @@ pub async fn namespace_of_lease(
         access.namespaces(),
         lease.token.0
     );
-    Ok(found.fetch_optional(conn).await?)
+    let Some(found) = found.fetch_optional(&mut *conn).await? else { return Ok(None) };
+    let limit = limit_of(conn, found.config_id).await?;
+    Ok(Some(Uploading { ns_id: found.ns_id, limit }))
 }
 
 /// Notes, once, that the artifacts of an attempt are being collected, and gives it the time for that. Returns the namespace of
-/// the lease; `None` as [`namespace_of_lease`] does.
+/// the lease; `None` as [`uploading`] does.
 pub async fn begin_collecting(conn: &mut Conn, access: &Access<RunsExecute>, lease: &OwnLease) -> Result<Option<i32>> {
     let found = sqlx::query_scalar!(
         r#"UPDATE lease l
@@ -172,19 +183,41 @@ pub async fn hold(
     rows.fetch_all(conn).await?.into_iter().map(|row| stored(row.key, &row.sha256, row.bytes)).collect()
 }
 
-/// Makes the row of an upload, before its object.
-pub async fn begin_upload(conn: &mut Conn, _: &Access<RunsExecute>, ns_id: i32, blob: Blob) -> Result<BlobKey> {
-    let key = BlobKey { key: Uuid::new_v4(), ns_id, sha256: blob.sha256 };
-    sqlx::query!(
-        "INSERT INTO blob (key, ns_id, sha256, bytes) VALUES ($1, $2, $3, $4)",
-        key.key,
-        ns_id,
+/// Makes the row of an upload, before its object, and counts its bytes on the lease; `None` when they would be more than
+/// `most` with those that were uploaded before, or the lease is gone.
+pub async fn begin_upload(
+    conn: &mut Conn,
+    _: &Access<RunsExecute>,
+    lease: &OwnLease,
+    blob: Blob,
+    most: u64,
+) -> Result<Option<BlobKey>> {
+    let key = Uuid::new_v4();
+    let made = sqlx::query_scalar!(
+        r#"WITH room AS (
+               UPDATE lease l SET uploaded_bytes = coalesce(l.uploaded_bytes, 0) + $6
+               WHERE l.run_id = $1 AND l.attempt = $2 AND l.lease_id = $3
+                 AND coalesce(l.uploaded_bytes, 0) + $6 <= $7
+               RETURNING l.ns_id
+           )
+           INSERT INTO blob (key, ns_id, sha256, bytes)
+           SELECT $4, ns_id, $5, $8 FROM room
+           RETURNING ns_id"#,
+        lease.fence.run_id.0,
+        lease.fence.attempt as i16,
+        lease.fence.lease_id.0,
+        key,
         blob.sha256.0.as_slice(),
-        i64::try_from(blob.bytes).unwrap_or(i64::MAX)
-    )
-    .execute(conn)
-    .await?;
-    Ok(key)
+        signed(blob.bytes.max(LEAST_COUNTED)),
+        signed(most),
+        signed(blob.bytes)
+    );
+    let made = made.fetch_optional(conn).await?;
+    Ok(made.map(|ns_id| BlobKey { key, ns_id, sha256: blob.sha256 }))
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// What became of an upload at its end.
@@ -210,9 +243,21 @@ pub async fn end_upload(conn: &mut Conn, _: &Access<RunsExecute>, key: BlobKey) 
     }
 }
 
-/// Removes the row of an upload that is not found by anybody, after its object.
-pub async fn forget_upload(conn: &mut Conn, _: &Access<RunsExecute>, key: BlobKey) -> Result<()> {
-    sqlx::query!("DELETE FROM blob WHERE key = $1 AND stored_at IS NULL", key.key).execute(conn).await?;
+/// Removes the row of an upload that is not found by anybody, after its object, and counts it on the lease no more.
+pub async fn forget_upload(conn: &mut Conn, _: &Access<RunsExecute>, lease: &OwnLease, key: BlobKey) -> Result<()> {
+    sqlx::query!(
+        r#"WITH gone AS (DELETE FROM blob WHERE key = $4 AND stored_at IS NULL RETURNING bytes)
+           UPDATE lease l SET uploaded_bytes = greatest(l.uploaded_bytes - greatest(gone.bytes, $5), 0)
+           FROM gone
+           WHERE l.run_id = $1 AND l.attempt = $2 AND l.lease_id = $3"#,
+        lease.fence.run_id.0,
+        lease.fence.attempt as i16,
+        lease.fence.lease_id.0,
+        key.key,
+        signed(LEAST_COUNTED)
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Artifacts in a store that speaks the protocol of S3.
 
+use bytes::Bytes;
 use chrono::{Days, Utc};
 use tstr_api::objects::Objects;
 use tstr_api::ops::blobs::Swept;
@@ -85,4 +86,24 @@ async fn a_store_that_is_busy_is_asked_again_and_one_that_is_ill_is_told_of() {
     assert_eq!((bucket.open_uploads(), bucket.names().len()), (0, 1));
     worker.finish(fence, RunResult::Pass).await.unwrap();
     lab.check().await;
+}
+
+#[tokio::test]
+async fn a_reader_may_take_longer_than_any_call() {
+    let bucket = Bucket::start().await;
+    let objects = open(&bucket);
+    let content = Bytes::from(vec![7; 100]);
+    objects.write("x").finish(content.clone()).await.unwrap();
+    let release = bucket.hold_halves();
+    let mut pieces = objects.read("x", 0..100).await.unwrap().unwrap();
+    let first = pieces.try_next().await.unwrap().unwrap();
+    assert_eq!(first.len(), 50);
+    // A minute later.
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    tokio::time::resume();
+    release.notify_one();
+    assert_eq!(pieces.try_next().await.unwrap().unwrap().len(), 50);
+    assert_eq!(pieces.try_next().await.unwrap(), None);
+    assert_eq!(bucket.asked_for("GET"), 1);
 }
