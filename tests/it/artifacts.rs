@@ -2,6 +2,7 @@
 //! the run, kept as long as logs, and nothing of them is left when nobody needs it.
 
 mod kept;
+mod lost;
 mod meetings;
 mod s3;
 mod swept;

@@ -107,7 +107,11 @@ impl Ops {
     ) -> Result<impl Stream<Item = Result<Bytes>> + Send + use<>> {
         let object = opened.key.object();
         let Some(pieces) = self.objects()?.read(&object, part).await? else {
-            return Err(Error::internal(anyhow::anyhow!("the object {object} is not in the store of artifacts")));
+            tracing::error!("the object {object} is not in the store of artifacts, although the database says so");
+            let access = self.reach::<RunsRead>(caller).await?;
+            store::blobs::note_lost(&mut self.db().acquire().await?, &access, opened.key).await?;
+            let sentence = "the bytes of this artifact are lost: the store of artifacts does not have them any more";
+            return Err(Error::new(ErrorCode::NotFound, sentence));
         };
         let (ops, caller) = (self.clone(), caller.clone());
         Ok(pieces.map(move |piece| ops.still_holds(&caller).and(piece)))

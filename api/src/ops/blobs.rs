@@ -2,13 +2,13 @@
 //!
 //! See docs/adr/0013-artifacts-by-content.md.
 
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
+use futures_util::StreamExt;
 use tstr_shared::artifacts::{Blob, ContentHash, MAX_FILES};
 use tstr_shared::error::Invalid;
 use tstr_shared::ids::RunnerId;
 use tstr_shared::lease::Fence;
 use tstr_shared::permission::RunsExecute;
-use uuid::Uuid;
 
 use super::{Ops, own_lease};
 use crate::auth::Caller;
@@ -16,13 +16,16 @@ use crate::auth::access::{Access, System};
 use crate::error::{Error, Result};
 use crate::objects::Objects;
 use crate::store;
-use crate::store::blobs::{BlobKey, UNUSED_DAYS};
+use crate::store::blobs::BlobKey;
 
 /// How many contents one step of the walk looks at, and how many steps a turn makes.
 const WALK_STEP: i64 = 2_000;
 const WALK_STEPS: usize = 50;
-/// How many objects are removed before their rows are.
-const REMOVE_BATCH: i64 = 200;
+/// How many objects are removed before their rows are, and how many of them at the same time.
+const REMOVE_BATCH: i64 = 64;
+const REMOVE_AT_ONCE: usize = 8;
+/// After so many objects in a row that could not be removed a turn ends: the store does not answer.
+const STUBBORN: u32 = 5;
 
 /// What a turn over the contents has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,7 +34,7 @@ pub struct Swept {
     pub hidden: u64,
     /// Objects that were removed.
     pub removed: u64,
-    /// Objects that could not be; the next turn tries again.
+    /// Objects that could not be; a later turn tries again.
     pub failed: u64,
 }
 
@@ -83,49 +86,46 @@ impl Ops {
         Ok(missing)
     }
 
-    /// Removes contents that no file has and that were last used two days ago or before, and uploads that came to no end.
-    /// The day is the database's unless a test says another.
+    /// Hides contents that no file has and that were last used two days ago or before, and uploads that came to no end, and
+    /// removes what was hidden for more than a day. The day is the database's unless a test says another.
     pub async fn sweep_blobs(&self, access: &Access<System>, today: Option<NaiveDate>) -> Result<Swept> {
         let mut swept = Swept::default();
         let Some(objects) = self.0.objects.get() else { return Ok(swept) };
-        let mut conn = self.db().acquire().await?;
         let today = match today {
             Some(today) => today,
-            None => store::housekeeping::now(&mut conn).await?.date_naive(),
+            None => store::housekeeping::now(&mut self.db().acquire().await?).await?.date_naive(),
         };
-        let before = today - Days::new(UNUSED_DAYS);
-        let mut place = self.0.blob_walk.lock().map(|place| *place).unwrap_or_default();
-        for _ in 0..WALK_STEPS {
-            let walk = store::blobs::hide_unused(&mut conn, access, place, before, WALK_STEP).await?;
-            swept.hidden += walk.hidden;
-            place = walk.onward.unwrap_or_default();
-            if walk.onward.is_none() || self.0.closing.is_cancelled() {
-                break;
-            }
-        }
-        if let Ok(mut known) = self.0.blob_walk.lock() {
-            *known = place;
-        }
-        drop(conn);
-        let mut behind = Uuid::nil();
-        while !self.0.closing.is_cancelled() {
+        swept.hidden = self.hide_blobs(access, today).await?;
+        let mut in_a_row = 0;
+        while in_a_row < STUBBORN && !self.0.closing.is_cancelled() {
             // The store may be slow, and others need the connection meanwhile.
             let keys = {
                 let mut conn = self.db().acquire().await?;
-                store::blobs::unfound(&mut conn, access, before, behind, REMOVE_BATCH).await?
+                store::blobs::take_hidden(&mut conn, access, today, REMOVE_BATCH).await?
             };
-            let Some(last) = keys.last() else { break };
-            behind = last.key;
+            if keys.is_empty() {
+                break;
+            }
             let mut gone = Vec::with_capacity(keys.len());
-            for key in &keys {
-                match objects.remove(&key.object()).await {
-                    Ok(()) => gone.push(key.key),
+            let mut removed = futures_util::stream::iter(keys)
+                .map(async |key| (key, objects.remove(&key.object()).await))
+                .buffer_unordered(REMOVE_AT_ONCE);
+            while in_a_row < STUBBORN
+                && let Some((key, outcome)) = removed.next().await
+            {
+                match outcome {
+                    Ok(()) => {
+                        in_a_row = 0;
+                        gone.push(key.key);
+                    }
                     Err(error) => {
+                        in_a_row += 1;
                         swept.failed += 1;
                         tracing::warn!("the object {} cannot be removed now: {error}", key.object());
                     }
                 }
             }
+            drop(removed);
             let mut conn = self.db().acquire().await?;
             swept.removed += store::blobs::forget(&mut conn, access, &gone).await?;
         }
@@ -134,5 +134,28 @@ impl Ops {
             tracing::info!(hidden, removed, failed, "{removed} contents of artifacts that nobody needs are removed");
         }
         Ok(swept)
+    }
+
+    /// Walks on over the contents, and hides those that nobody needs. While days are dropped the next turn goes on.
+    async fn hide_blobs(&self, access: &Access<System>, today: NaiveDate) -> Result<u64> {
+        let mut hidden = 0;
+        let mut place = self.0.blob_walk.lock().map(|place| *place).unwrap_or_default();
+        for _ in 0..WALK_STEPS {
+            let mut tx = self.db().begin().await?;
+            if self.0.closing.is_cancelled() || !store::retention::take_turn(&mut tx, access).await? {
+                break;
+            }
+            let walk = store::blobs::hide_unused(&mut tx, access, place, today, WALK_STEP).await?;
+            tx.commit().await?;
+            hidden += walk.hidden;
+            place = walk.onward.unwrap_or_default();
+            if walk.onward.is_none() {
+                break;
+            }
+        }
+        if let Ok(mut known) = self.0.blob_walk.lock() {
+            *known = place;
+        }
+        Ok(hidden)
     }
 }

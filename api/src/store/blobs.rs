@@ -1,15 +1,15 @@
 //! Contents of artifacts: which are stored, under which key, and which nobody needs any more.
 //!
 //! A row of `blob` is there before its object and goes after it. While `stored_at` is null nobody finds the content: it is
-//! being uploaded, or removed. Whoever says that a file has a content holds the row against its removal until that is
-//! committed, so nothing that a file needs is taken away.
+//! being uploaded, its object is gone, or it is hidden (`hidden_on`) and removed some days later. Whoever says that a file
+//! has a content holds the row against its removal until that is committed, so nothing that a file needs is taken away.
 //!
 //! Rows of several contents are locked in the order of their keys, each in its final mode at once.
 
 use chrono::NaiveDate;
 use tstr_shared::artifacts::{Blob, ContentHash};
 use tstr_shared::ids::RunId;
-use tstr_shared::permission::RunsExecute;
+use tstr_shared::permission::{RunsExecute, RunsRead};
 use uuid::Uuid;
 
 use super::Conn;
@@ -21,8 +21,12 @@ use crate::error::{Error, Result};
 
 /// How long the owner of a lease has to report from the moment at which it began to collect.
 const COLLECTING: std::time::Duration = std::time::Duration::from_secs(15 * 60);
-/// A content may be removed so many days after it was last used.
-pub const UNUSED_DAYS: u64 = 2;
+/// A content may be hidden so many days after it was last used.
+pub const UNUSED_DAYS: i32 = 2;
+/// Its object may be removed so many days after it was hidden, which are more than one whole day.
+pub const HIDDEN_DAYS: i32 = 2;
+/// How long an object is left to the replica that began to remove it.
+const REMOVING: std::time::Duration = std::time::Duration::from_secs(5 * 60);
 /// What an upload counts at least, so that many small ones come to an end as well.
 const LEAST_COUNTED: u64 = 16 << 10;
 
@@ -233,8 +237,11 @@ pub enum Ended {
 
 /// Lets an upload be found.
 pub async fn end_upload(conn: &mut Conn, _: &Access<RunsExecute>, key: BlobKey) -> Result<Ended> {
-    let stored =
-        sqlx::query!("UPDATE blob SET stored_at = clock_timestamp() WHERE key = $1 AND stored_at IS NULL", key.key);
+    let stored = sqlx::query!(
+        r#"UPDATE blob SET stored_at = clock_timestamp()
+           WHERE key = $1 AND stored_at IS NULL AND hidden_on IS NULL"#,
+        key.key
+    );
     match stored.execute(conn).await {
         Ok(done) if done.rows_affected() > 0 => Ok(Ended::Found),
         Ok(_) => Ok(Ended::Swept),
@@ -261,6 +268,14 @@ pub async fn forget_upload(conn: &mut Conn, _: &Access<RunsExecute>, lease: &Own
     Ok(())
 }
 
+/// Notes that the object of a content is gone, so that the content is stored again when it is next left behind.
+pub async fn note_lost(conn: &mut Conn, _: &Access<RunsRead>, key: BlobKey) -> Result<()> {
+    sqlx::query!("UPDATE blob SET stored_at = NULL WHERE key = $1 AND stored_at IS NOT NULL", key.key)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// What one step over the contents found.
 #[derive(Debug)]
 pub struct Walk {
@@ -270,47 +285,63 @@ pub struct Walk {
     pub hidden: u64,
 }
 
-/// Looks at the next `limit` contents behind `from`, and lets those not be found any more that no file has and that were
-/// not used since `before`.
+/// Looks at the next `limit` contents behind `from`, and hides as of the day `today` those that no file has and that were
+/// not used for [`UNUSED_DAYS`]. Of those that were never found nothing is to be waited for. Call in the turn to remove things:
+/// a day that is dropped at the same time would have it wait.
 pub async fn hide_unused(
     conn: &mut Conn,
     _: &Access<System>,
     from: Uuid,
-    before: NaiveDate,
+    today: NaiveDate,
     limit: i64,
 ) -> Result<Walk> {
     let ends =
         sqlx::query_scalar!("SELECT key FROM blob WHERE key > $1 ORDER BY key OFFSET $2 LIMIT 1", from, limit - 1);
     let onward = ends.fetch_optional(&mut *conn).await?;
-    // Whether a file has it is read after the day on which it was used: a file that is recorded meanwhile holds the row, and
-    // the row is looked at again.
+    // A row that somebody holds is being used. Whether a file has it is read before it is locked: who recorded one meanwhile
+    // has changed the day of its last use, which is looked at again.
     let hidden = sqlx::query!(
-        r#"UPDATE blob b SET stored_at = NULL
-           WHERE b.key > $1 AND ($2::uuid IS NULL OR b.key <= $2)
-             AND b.stored_at IS NOT NULL AND b.used_on <= $3
-             AND NOT is_blob_used(b.key, b.used_on)"#,
+        r#"WITH unused AS MATERIALIZED (
+               SELECT key FROM blob
+               WHERE key > $1 AND ($2::uuid IS NULL OR key <= $2)
+                 AND hidden_on IS NULL AND used_on <= $3::date - $4::int
+                 AND NOT is_blob_used(key, used_on)
+               ORDER BY key
+               FOR NO KEY UPDATE SKIP LOCKED
+           )
+           UPDATE blob b
+           SET stored_at = NULL,
+               hidden_on = CASE WHEN b.stored_at IS NULL THEN $3::date - $5::int ELSE $3 END
+           FROM unused
+           WHERE b.key = unused.key AND b.hidden_on IS NULL"#,
         from,
         onward,
-        before
+        today,
+        UNUSED_DAYS,
+        HIDDEN_DAYS
     );
     Ok(Walk { onward, hidden: hidden.execute(conn).await?.rows_affected() })
 }
 
-/// Lists contents that nobody finds and that were last used before a day, or uploads that came to no end.
-pub async fn unfound(
-    conn: &mut Conn,
-    _: &Access<System>,
-    before: NaiveDate,
-    behind: Uuid,
-    limit: i64,
-) -> Result<Vec<BlobKey>> {
+/// Takes contents that have been hidden for [`HIDDEN_DAYS`], to remove their objects; other replicas leave these alone for a
+/// while.
+pub async fn take_hidden(conn: &mut Conn, _: &Access<System>, today: NaiveDate, limit: i64) -> Result<Vec<BlobKey>> {
     let rows = sqlx::query!(
-        r#"SELECT key, ns_id, sha256 FROM blob
-           WHERE stored_at IS NULL AND used_on <= $1 AND key > $2
-           ORDER BY key
-           LIMIT $3"#,
-        before,
-        behind,
+        r#"WITH taken AS MATERIALIZED (
+               SELECT key FROM blob
+               WHERE hidden_on <= $1::date - $2::int
+                 AND (tried_at IS NULL OR tried_at < clock_timestamp() - $3::interval)
+               ORDER BY hidden_on, key
+               LIMIT $4
+               FOR NO KEY UPDATE SKIP LOCKED
+           )
+           UPDATE blob b SET tried_at = clock_timestamp()
+           FROM taken
+           WHERE b.key = taken.key
+           RETURNING b.key, b.ns_id, b.sha256"#,
+        today,
+        HIDDEN_DAYS,
+        interval(REMOVING),
         limit
     );
     let rows = rows.fetch_all(conn).await?.into_iter();
@@ -319,6 +350,6 @@ pub async fn unfound(
 
 /// Removes rows whose objects are gone.
 pub async fn forget(conn: &mut Conn, _: &Access<System>, keys: &[Uuid]) -> Result<u64> {
-    let gone = sqlx::query!("DELETE FROM blob WHERE key = ANY($1) AND stored_at IS NULL", keys);
+    let gone = sqlx::query!("DELETE FROM blob WHERE key = ANY($1) AND hidden_on IS NOT NULL", keys);
     Ok(gone.execute(conn).await?.rows_affected())
 }
