@@ -58,7 +58,10 @@ impl Ops {
             false => store::blobs::hold(&mut tx, &access, recording.ns_id, &hashes, fence.run_id).await?,
         };
         let keys = keys_of(&collected, &held)?;
-        store::artifacts::replace(&mut tx, &access, fence, &collected, &keys).await?;
+        if recording.is_again {
+            store::artifacts::forget(&mut tx, &access, fence).await?;
+        }
+        store::artifacts::record(&mut tx, &access, fence, &collected, &keys).await?;
         tx.commit().await?;
         Ok(())
     }

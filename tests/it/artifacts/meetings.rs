@@ -125,3 +125,27 @@ async fn an_upload_that_is_swept_before_its_end_leaves_nothing() {
     assert_eq!(objects(&lab.objects), Vec::<String>::new());
     lab.check().await;
 }
+
+#[tokio::test]
+async fn a_first_record_waits_for_no_other_day() {
+    let lab = Lab::start().await;
+    let worker = lab.worker("w").await;
+    let fence = running(&lab, &worker).await;
+    worker.put(fence, "one").await.unwrap();
+    let day = format!("artifact_{}", fence.run_id.time().format("%Y%m%d"));
+    let others = "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+                  WHERE i.inhparent = 'artifact'::regclass AND c.relname <> $1";
+    let mut dropping = lab.db.connect().await;
+    let others: Vec<String> = sqlx::query_scalar(others).bind(day).fetch_all(&mut dropping).await.unwrap();
+    assert!(!others.is_empty());
+    sqlx::query("BEGIN").execute(&mut dropping).await.unwrap();
+    for other in others {
+        let lock = format!("LOCK TABLE {other} IN ACCESS EXCLUSIVE MODE");
+        sqlx::query(sqlx::AssertSqlSafe(lock)).execute(&mut dropping).await.unwrap();
+    }
+    worker.record(fence, &[("a", "one")]).await.unwrap();
+    sqlx::query("COMMIT").execute(&mut dropping).await.unwrap();
+    worker.record(fence, &[("b", "one")]).await.unwrap();
+    assert_eq!(listed(&lab, fence.run_id, None).await.unwrap(), ["b"]);
+    lab.check().await;
+}
