@@ -230,7 +230,7 @@ CREATE FUNCTION public.id_floor(at timestamp with time zone) RETURNS uuid
 $$;
 
 CREATE FUNCTION public.is_blob_used(key uuid, used_on date) RETURNS boolean
-    LANGUAGE plpgsql STABLE STRICT
+    LANGUAGE plpgsql STRICT
     AS $$
 BEGIN
     RETURN EXISTS (SELECT FROM artifact a
@@ -414,7 +414,10 @@ CREATE TABLE public.blob (
     bytes bigint NOT NULL,
     stored_at timestamp with time zone,
     used_on date DEFAULT ((now() AT TIME ZONE 'UTC'::text))::date NOT NULL,
+    hidden_on date,
+    tried_at timestamp with time zone,
     CONSTRAINT blob_bytes_check CHECK ((bytes >= 0)),
+    CONSTRAINT blob_hidden_check CHECK (((stored_at IS NULL) OR (hidden_on IS NULL))),
     CONSTRAINT blob_sha256_check CHECK ((octet_length(sha256) = 32))
 );
 
@@ -654,7 +657,8 @@ CREATE TABLE public.lease (
     test_id uuid,
     collecting_at timestamp with time zone,
     artifact_files integer,
-    artifact_bytes bigint
+    artifact_bytes bigint,
+    uploaded_bytes bigint
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_cost_delay='0');
 
@@ -1200,6 +1204,8 @@ ALTER TABLE ONLY public.usage
 CREATE INDEX artifact_blob_idx ON ONLY public.artifact USING btree (blob);
 
 CREATE UNIQUE INDEX blob_content_key ON public.blob USING btree (ns_id, sha256) WHERE (stored_at IS NOT NULL);
+
+CREATE INDEX blob_hidden_idx ON public.blob USING btree (hidden_on) WHERE (hidden_on IS NOT NULL);
 
 CREATE INDEX blob_unstored_idx ON public.blob USING btree (used_on) WHERE (stored_at IS NULL);
 

@@ -1,7 +1,8 @@
 //! Where the bytes of artifacts lie: a folder, or a store that speaks the protocol of S3.
 //!
 //! Guarantees: what was finished is there after a crash, as far as the store keeps its own promises; a folder is synced.
-//! Every call comes back within a time. Left to others: which objects there are and who may read them.
+//! Every call comes back within a time, and whoever writes is told whether an object may be there all the same. Left to
+//! others: which objects there are and who may read them.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,19 +16,20 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::aws::AmazonS3Builder;
-use object_store::buffered::BufWriter;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig};
-use tokio::io::AsyncWriteExt;
+use object_store::{ClientOptions, GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, RetryConfig};
+use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
 
 /// What an upload holds in memory before it is sent: the smallest part that S3 takes; and before it is written to a folder.
 const PART: usize = 5 << 20;
 const FOLDER_PART: usize = 1 << 20;
-/// How long one call to the store may take.
+/// How long one call to the store may take, and how long a reader waits for the next bytes.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may take to reach it.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// A place for objects.
 pub struct Objects {
@@ -67,7 +69,11 @@ impl Objects {
         ensure!(!bucket.is_empty(), "'{url}' names no bucket; write s3://bucket/prefix");
         // Who waits for us is answered in time, and tries again.
         let retry = RetryConfig { max_retries: 3, retry_timeout: Duration::from_secs(20), ..RetryConfig::default() };
+        // An object is read for as long as its reader takes, and each call has a bound of its own. The client's bound of
+        // silence would count a reader's pauses as well.
+        let client = ClientOptions::new().with_timeout_disabled().with_connect_timeout(CONNECT);
         let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry);
+        builder = builder.with_client_options(client);
         for (name, value) in settings {
             builder = builder.with_config(name.parse().with_context(|| format!("no setting {name}"))?, *value);
         }
@@ -82,21 +88,35 @@ impl Objects {
         }
     }
 
-    /// Begins to write an object; nobody sees it before it is finished.
-    pub fn write(&self, name: &str) -> Upload {
-        let part = if self.folder.is_some() { FOLDER_PART } else { PART };
-        let writer = BufWriter::with_capacity(Arc::clone(&self.store), self.path(name), part).with_max_concurrency(1);
-        Upload { writer, file: self.folder.as_ref().map(|folder| folder.join(name)) }
+    /// Returns how many bytes the parts of an upload have, but for the last.
+    pub fn part(&self) -> usize {
+        if self.folder.is_some() { FOLDER_PART } else { PART }
     }
 
-    /// Reads a part of an object.
-    pub async fn read(&self, name: &str, range: Range<u64>) -> Result<BoxStream<'static, Result<Bytes>>> {
+    /// Begins to write an object; nobody sees it before it is finished.
+    pub fn write(&self, name: &str) -> Upload {
+        Upload {
+            store: Arc::clone(&self.store),
+            path: self.path(name),
+            multipart: None,
+            sending: JoinSet::new(),
+            file: self.folder.as_ref().map(|folder| folder.join(name)),
+        }
+    }
+
+    /// Reads a part of an object; `None` when it is not there.
+    pub async fn read(&self, name: &str, range: Range<u64>) -> Result<Option<BoxStream<'static, Result<Bytes>>>> {
         if range.is_empty() {
-            return Ok(futures_util::stream::empty().boxed());
+            return Ok(Some(futures_util::stream::empty().boxed()));
         }
         let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-        let found = within(self.store.get_opts(&self.path(name), options)).await?;
-        Ok(found.into_stream().map_err(failed).boxed())
+        let path = self.path(name);
+        match tokio::time::timeout(PATIENCE, self.store.get_opts(&path, options)).await {
+            Ok(Ok(found)) => Ok(Some(unless_silent(found.into_stream()))),
+            Ok(Err(object_store::Error::NotFound { .. })) => Ok(None),
+            Ok(Err(error)) => Err(Error::unavailable(error)),
+            Err(_) => Err(silent()),
+        }
     }
 
     /// Removes an object; to remove what is not there succeeds.
@@ -108,41 +128,88 @@ impl Objects {
         }
         match tokio::time::timeout(PATIENCE, self.store.delete(&path)).await {
             Ok(Ok(()) | Err(object_store::Error::NotFound { .. })) => Ok(()),
-            Ok(Err(error)) => Err(failed(error)),
+            Ok(Err(error)) => Err(Error::unavailable(error)),
             Err(_) => Err(silent()),
         }
     }
 }
 
 /// An object that is being written. Dropped before its end it leaves nothing that could be read.
+///
+/// It holds the one part that is on its way.
 pub struct Upload {
-    writer: BufWriter,
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    /// Once it is known that one part is not all.
+    multipart: Option<Box<dyn MultipartUpload>>,
+    sending: JoinSet<object_store::Result<()>>,
     file: Option<PathBuf>,
 }
 
+/// Why an object was not finished.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// What went wrong.
+    pub error: Error,
+    /// It may be there all the same, or appear later.
+    pub may_appear: bool,
+}
+
 impl Upload {
-    /// Adds bytes.
-    pub async fn add(&mut self, bytes: Bytes) -> Result<()> {
-        within(self.writer.put(bytes)).await
+    /// Adds a part of [`Objects::part`] bytes that is not the last, once the one before it has arrived.
+    pub async fn add(&mut self, part: Bytes) -> Result<()> {
+        if self.multipart.is_none() {
+            self.multipart = Some(within(self.store.put_multipart(&self.path)).await?);
+        }
+        self.arrived().await?;
+        if let Some(multipart) = &mut self.multipart {
+            self.sending.spawn(multipart.put_part(part.into()));
+        }
+        Ok(())
     }
 
-    /// Ends the object; it can be read from now on.
-    pub async fn finish(mut self) -> Result<()> {
-        let ended = tokio::time::timeout(PATIENCE, self.writer.shutdown()).await.map_err(|_| silent())?;
-        ended.map_err(Error::unavailable)?;
-        match self.file {
-            Some(file) => tokio::task::spawn_blocking(move || sync(&file))
-                .await
-                .map_err(Error::internal)?
-                .map_err(Error::unavailable),
-            None => Ok(()),
+    async fn arrived(&mut self) -> Result<()> {
+        match tokio::time::timeout(PATIENCE, self.sending.join_next()).await {
+            Ok(None) => Ok(()),
+            Ok(Some(arrived)) => arrived.map_err(Error::internal)?.map_err(Error::unavailable),
+            Err(_) => Err(silent()),
         }
     }
 
-    /// Gives the object up.
-    pub async fn abort(mut self) {
-        // What cannot be cleaned up is found by its name later.
-        let _ = tokio::time::timeout(PATIENCE, self.writer.abort()).await;
+    /// Ends the object with its last part, or its only one; it can be read from now on.
+    pub async fn finish(mut self, last: Bytes) -> std::result::Result<(), Unfinished> {
+        let uncertain = |error| Unfinished { error, may_appear: true };
+        if self.multipart.is_none() {
+            within(self.store.put(&self.path, last.into())).await.map_err(uncertain)?;
+        } else {
+            let sent = async {
+                self.add(last).await?;
+                self.arrived().await
+            };
+            if let Err(error) = sent.await {
+                return Err(Unfinished { error, may_appear: !self.abort().await });
+            }
+            if let Some(multipart) = &mut self.multipart
+                && let Err(error) = within(multipart.complete()).await
+            {
+                self.abort().await;
+                return Err(uncertain(error));
+            }
+        }
+        let Some(file) = self.file else { return Ok(()) };
+        let synced = tokio::task::spawn_blocking(move || sync(&file)).await;
+        let synced = synced.map_err(Error::internal).and_then(|synced| synced.map_err(Error::unavailable));
+        synced.map_err(|error| Unfinished { error, may_appear: false })
+    }
+
+    /// Gives the object up; tells whether nothing of it is left for certain.
+    pub async fn abort(mut self) -> bool {
+        self.sending.shutdown().await;
+        match &mut self.multipart {
+            // What cannot be cleaned up is found by its name later.
+            Some(multipart) => matches!(tokio::time::timeout(PATIENCE, multipart.abort()).await, Ok(Ok(()))),
+            None => true,
+        }
     }
 }
 
@@ -155,20 +222,22 @@ fn sync(file: &std::path::Path) -> std::io::Result<()> {
     }
 }
 
+/// Ends a stream with a failure once nothing comes although it is waited for.
+fn unless_silent(pieces: BoxStream<'static, object_store::Result<Bytes>>) -> BoxStream<'static, Result<Bytes>> {
+    let next = |mut pieces: BoxStream<'static, object_store::Result<Bytes>>| async {
+        // What is there is taken also when its reader comes late.
+        let piece = tokio::time::timeout(PATIENCE, pieces.try_next()).await.map_err(|_| silent())?;
+        Ok(piece.map_err(Error::unavailable)?.map(|piece| (piece, pieces)))
+    };
+    futures_util::stream::try_unfold(pieces, next).boxed()
+}
+
 async fn within<T>(call: impl Future<Output = object_store::Result<T>>) -> Result<T> {
-    tokio::time::timeout(PATIENCE, call).await.map_err(|_| silent())?.map_err(failed)
+    tokio::time::timeout(PATIENCE, call).await.map_err(|_| silent())?.map_err(Error::unavailable)
 }
 
 fn silent() -> Error {
     Error::unavailable(anyhow::anyhow!("the store of artifacts did not answer within {PATIENCE:?}"))
-}
-
-fn failed(error: object_store::Error) -> Error {
-    match error {
-        // The database says that it is there.
-        object_store::Error::NotFound { .. } => Error::internal(error),
-        error => Error::unavailable(error),
-    }
 }
 
 #[cfg(test)]
@@ -176,7 +245,7 @@ mod tests {
     use super::*;
 
     async fn read(objects: &Objects, name: &str, range: Range<u64>) -> Vec<u8> {
-        objects.read(name, range).await.unwrap().try_collect::<Vec<_>>().await.unwrap().concat()
+        objects.read(name, range).await.unwrap().unwrap().try_collect::<Vec<_>>().await.unwrap().concat()
     }
 
     #[tokio::test]
@@ -187,11 +256,12 @@ mod tests {
             let name = format!("1/x-{size}");
             let bytes: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
             let mut upload = objects.write(&name);
-            for piece in bytes.chunks(1 << 20) {
-                upload.add(Bytes::copy_from_slice(piece)).await.unwrap();
+            let (parts, last) = bytes.split_at(size.saturating_sub(1) / objects.part() * objects.part());
+            for part in parts.chunks(objects.part()) {
+                upload.add(Bytes::copy_from_slice(part)).await.unwrap();
             }
-            assert!(objects.read(&name, 0..1).await.is_err(), "not before its end");
-            upload.finish().await.unwrap();
+            assert!(objects.read(&name, 0..1).await.unwrap().is_none(), "not before its end");
+            upload.finish(Bytes::copy_from_slice(last)).await.unwrap();
             let size = size as u64;
             assert!(read(&objects, &name, 0..size).await == bytes);
             if size > 5 {
@@ -201,12 +271,16 @@ mod tests {
             objects.remove(&name).await.unwrap();
         }
         let mut given_up = objects.write("1/y");
-        given_up.add(Bytes::from(vec![0; PART + 1])).await.unwrap();
-        given_up.abort().await;
-        assert!(objects.read("1/y", 0..1).await.is_err());
+        for _ in 0..3 {
+            given_up.add(Bytes::from(vec![0; FOLDER_PART])).await.unwrap();
+        }
+        assert!(given_up.abort().await, "nothing is left for certain");
+        assert!(objects.read("1/y", 0..1).await.unwrap().is_none());
         // Of one that is dropped in the middle, as by a crash, nothing stays once its name is removed.
         let mut killed = objects.write("1/z");
-        killed.add(Bytes::from(vec![0; PART + 1])).await.unwrap();
+        for _ in 0..3 {
+            killed.add(Bytes::from(vec![0; FOLDER_PART])).await.unwrap();
+        }
         std::mem::forget(killed);
         objects.remove("1/z").await.unwrap();
         assert_eq!(std::fs::read_dir(dir.join("1")).unwrap().count(), 0);

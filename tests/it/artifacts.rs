@@ -2,6 +2,8 @@
 //! the run, kept as long as logs, and nothing of them is left when nobody needs it.
 
 mod kept;
+mod lost;
+mod meetings;
 mod s3;
 mod swept;
 
@@ -166,11 +168,12 @@ async fn a_content_is_what_was_announced_or_is_not_stored() {
     let fence = running(&lab, &worker).await;
     let right = blob(b"content");
     let large_piece = vec![0; (1 << 20) + 1];
-    let cases: [(&str, Blob, &[&[u8]], ErrorCode); 7] = [
+    let cases: [(&str, Blob, &[&[u8]], ErrorCode); 8] = [
         ("another hash", blob(b"another"), &[b"content"], ErrorCode::Invalid),
         ("shorter", right, &[b"conte"], ErrorCode::Invalid),
         ("nothing", right, &[], ErrorCode::Invalid),
         ("longer", right, &[b"content", b"!"], ErrorCode::Invalid),
+        ("a piece of nothing", right, &[b"con", b"", b"tent"], ErrorCode::Invalid),
         ("another length", Blob { bytes: 8, ..right }, &[b"content"], ErrorCode::Invalid),
         ("too large", Blob { bytes: (64 << 20) + 1, ..right }, &[], ErrorCode::TooLarge),
         ("a piece that is too large", Blob { bytes: 3 << 20, ..right }, &[&large_piece], ErrorCode::TooLarge),
@@ -183,7 +186,7 @@ async fn a_content_is_what_was_announced_or_is_not_stored() {
         sqlx::query_scalar("SELECT count(*) FROM blob").fetch_one(&mut lab.db.connect().await).await.unwrap();
     assert_eq!((rows, objects(&lab.objects)), (0, vec![]), "nothing is left of what was refused");
     for _ in 0..2 {
-        worker.put_as(fence, right, &[b"con", b"", b"tent"]).await.unwrap();
+        worker.put_as(fence, right, &[b"", b"con", b"tent"]).await.unwrap();
     }
     assert_eq!(worker.put_as(fence, Blob { bytes: 8, ..right }, &[]).await, Err(ErrorCode::Invalid));
     worker.put_as(fence, blob(b""), &[]).await.unwrap();

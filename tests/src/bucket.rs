@@ -9,7 +9,10 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// The most bytes of a request.
@@ -32,6 +35,11 @@ struct Shelf {
     refusals: u32,
     /// Nothing is answered properly any more.
     ill: bool,
+    /// Objects are said not to be stored, and are all the same, but later.
+    is_late: bool,
+    late: BTreeMap<String, Vec<u8>>,
+    /// The second half of what is read waits for this.
+    halves: Option<Arc<Notify>>,
     asked: Vec<String>,
 }
 
@@ -90,6 +98,25 @@ impl Bucket {
         self.lock().ill = ill;
     }
 
+    /// Answers with 500 when an object is stored whole; [`Bucket::appear`] then lets it be there.
+    pub fn set_late(&self, is_late: bool) {
+        self.lock().is_late = is_late;
+    }
+
+    /// Lets the objects be there that came late.
+    pub fn appear(&self) {
+        let mut shelf = self.lock();
+        let late = std::mem::take(&mut shelf.late);
+        shelf.objects.extend(late);
+    }
+
+    /// Sends one half of each object that is read from now on, and the other one when the answer is notified.
+    pub fn hold_halves(&self) -> Arc<Notify> {
+        let release = Arc::new(Notify::new());
+        self.lock().halves = Some(Arc::clone(&release));
+        release
+    }
+
     fn lock(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -146,6 +173,10 @@ async fn answer(State(shelf): State<Arc<Mutex<Shelf>>>, request: Request<Body>) 
             }
             plain(StatusCode::OK, &(gone + "</DeleteResult>"))
         }
+        (Method::PUT, None) if shelf.is_late => {
+            shelf.late.insert(path, body.to_vec());
+            plain(StatusCode::INTERNAL_SERVER_ERROR, "late")
+        }
         (Method::PUT, None) => {
             shelf.objects.insert(path, body.to_vec());
             tagged(StatusCode::OK, Vec::new())
@@ -155,7 +186,10 @@ async fn answer(State(shelf): State<Arc<Mutex<Shelf>>>, request: Request<Body>) 
             plain(StatusCode::NO_CONTENT, "")
         }
         (Method::GET, _) => match shelf.objects.get(&path) {
-            Some(object) => part_of(object, &parts.headers),
+            Some(object) => match &shelf.halves {
+                Some(release) => in_halves(part_of(object, &parts.headers), object, Arc::clone(release)),
+                None => part_of(object, &parts.headers),
+            },
             None => plain(StatusCode::NOT_FOUND, "<Error><Code>NoSuchKey</Code></Error>"),
         },
         (method, _) => panic!("{method} is not what is needed for artifacts"),
@@ -178,6 +212,18 @@ fn part_of(object: &[u8], headers: &HeaderMap) -> Response<Body> {
     let place = format!("bytes {first}-{last}/{}", object.len());
     response.headers_mut().insert("content-range", place.parse().expect("a header"));
     response
+}
+
+/// Sends the whole object, the second half of it later.
+fn in_halves(answer: Response<Body>, object: &[u8], release: Arc<Notify>) -> Response<Body> {
+    let (first, second) = object.split_at(object.len() / 2);
+    let (first, second) = (Bytes::copy_from_slice(first), Bytes::copy_from_slice(second));
+    let first = stream::iter([Ok::<_, std::io::Error>(first)]);
+    let second = stream::once(async move {
+        release.notified().await;
+        Ok(second)
+    });
+    answer.map(|_| Body::from_stream(first.chain(second)))
 }
 
 fn tagged(status: StatusCode, body: Vec<u8>) -> Response<Body> {

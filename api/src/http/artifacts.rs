@@ -38,9 +38,11 @@ use crate::auth::Caller;
 use crate::error::Result;
 
 /// What a browser may do with a file that it saves.
-const SAVED: &str = "sandbox; default-src 'none'";
+const SAVED: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
 /// What it may do with one that it shows: look like itself, and nothing else.
-const SHOWN: &str = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+const SHOWN: &str = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'";
+/// What a page could make use of: it is shown as text.
+const USED_BY_PAGES: [&str; 2] = ["text/css", "text/javascript"];
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// Returns the routes.
@@ -148,6 +150,7 @@ fn tag(sha256: ContentHash) -> String {
 fn describe(headers: &mut HeaderMap, artifact: &Artifact, view: bool) {
     let media = artifact.media_type.as_str();
     let (kind, disposition, policy) = match (view, is_text(media)) {
+        (true, _) if USED_BY_PAGES.contains(&media) => ("text/plain; charset=utf-8".to_owned(), "inline", SHOWN),
         (true, true) => (format!("{media}; charset=utf-8"), "inline", SHOWN),
         (true, false) => (media.to_owned(), "inline", SHOWN),
         (false, true) => ("text/plain; charset=utf-8".to_owned(), "attachment", SAVED),
@@ -255,6 +258,22 @@ fn documented(operation: TransformOperation<'_>) -> TransformOperation<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_page_can_use_what_is_shown() {
+        let shown = |name: &str| {
+            let media_type = tstr_shared::artifacts::media_type(name).to_owned();
+            let (path, sha256) = (ArtifactPath::parse(name).unwrap(), ContentHash([0; 32]));
+            let mut headers = HeaderMap::new();
+            describe(&mut headers, &Artifact { path, bytes: 0, sha256, media_type }, true);
+            assert!(headers[CONTENT_SECURITY_POLICY].to_str().unwrap().contains("frame-ancestors 'none'"), "{name}");
+            headers[CONTENT_TYPE].to_str().unwrap().to_owned()
+        };
+        for name in ["a.js", "a.mjs", "a.css", "a.txt"] {
+            assert_eq!(shown(name), "text/plain; charset=utf-8", "{name}");
+        }
+        assert_eq!(shown("a.html"), "text/html; charset=utf-8");
+    }
 
     #[test]
     fn a_name_is_told_in_ascii_and_as_it_is() {

@@ -59,11 +59,10 @@ impl Ops {
             false => store::blobs::hold(&mut tx, &access, recording.ns_id, &hashes, fence.run_id).await?,
         };
         let keys = keys_of(&collected, &held)?;
-        let stale: Vec<Uuid> = held.iter().filter(|stored| stored.is_stale).map(|stored| stored.key).collect();
-        if !stale.is_empty() {
-            store::blobs::touch(&mut tx, &access, &stale, fence.run_id).await?;
+        if recording.is_again {
+            store::artifacts::forget(&mut tx, &access, fence).await?;
         }
-        store::artifacts::replace(&mut tx, &access, fence, &collected, &keys).await?;
+        store::artifacts::record(&mut tx, &access, fence, &collected, &keys).await?;
         tx.commit().await?;
         Ok(collected.files.iter().any(|file| recording.artifacts.may_be_report(&file.path)))
     }
@@ -110,7 +109,14 @@ impl Ops {
         opened: &Opened,
         part: Range<u64>,
     ) -> Result<impl Stream<Item = Result<Bytes>> + Send + use<>> {
-        let pieces = self.objects()?.read(&opened.key.object(), part).await?;
+        let object = opened.key.object();
+        let Some(pieces) = self.objects()?.read(&object, part).await? else {
+            tracing::error!("the object {object} is not in the store of artifacts, although the database says so");
+            let access = self.reach::<RunsRead>(caller).await?;
+            store::blobs::note_lost(&mut self.db().acquire().await?, &access, opened.key).await?;
+            let sentence = "the bytes of this artifact are lost: the store of artifacts does not have them any more";
+            return Err(Error::new(ErrorCode::NotFound, sentence));
+        };
         let (ops, caller) = (self.clone(), caller.clone());
         Ok(pieces.map(move |piece| ops.still_holds(&caller).and(piece)))
     }

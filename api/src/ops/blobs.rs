@@ -1,21 +1,14 @@
-//! Contents of artifacts: taken from workers, checked while they are stored, and removed when nobody needs them any more.
+//! Contents of artifacts: which of them are stored, and which are removed because nobody needs them any more.
 //!
-//! The bytes are never held as a whole, and never looked into: they are counted and hashed on their way into the store.
 //! See docs/adr/0013-artifacts-by-content.md.
 
-use std::pin::pin;
-use std::time::Duration;
-
-use bytes::Bytes;
-use chrono::{Days, NaiveDate};
-use futures_util::{Stream, StreamExt};
-use sha2::{Digest, Sha256};
-use tstr_shared::artifacts::{Blob, ContentHash, MAX_FILE, MAX_FILES, MAX_PIECE};
-use tstr_shared::error::{ErrorCode, Invalid};
+use chrono::NaiveDate;
+use futures_util::StreamExt;
+use tstr_shared::artifacts::{Blob, ContentHash, MAX_FILES};
+use tstr_shared::error::Invalid;
 use tstr_shared::ids::RunnerId;
 use tstr_shared::lease::Fence;
 use tstr_shared::permission::RunsExecute;
-use uuid::Uuid;
 
 use super::{Ops, own_lease};
 use crate::auth::Caller;
@@ -23,17 +16,16 @@ use crate::auth::access::{Access, System};
 use crate::error::{Error, Result};
 use crate::objects::Objects;
 use crate::store;
-use crate::store::blobs::{BlobKey, Ended, UNUSED_DAYS};
+use crate::store::blobs::BlobKey;
 
-/// How many contents a replica takes at the same time: each holds a few parts of the store's in memory.
-pub(super) const UPLOADS_AT_ONCE: usize = 8;
-/// How long an upload waits for its turn, and for each of its pieces.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How many contents one step of the walk looks at, and how many steps a turn makes.
 const WALK_STEP: i64 = 2_000;
 const WALK_STEPS: usize = 50;
-/// How many objects are removed before their rows are.
-const REMOVE_BATCH: i64 = 200;
+/// How many objects are removed before their rows are, and how many of them at the same time.
+const REMOVE_BATCH: i64 = 64;
+const REMOVE_AT_ONCE: usize = 8;
+/// After so many objects in a row that could not be removed a turn ends: the store does not answer.
+const STUBBORN: u32 = 5;
 
 /// What a turn over the contents has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,7 +34,7 @@ pub struct Swept {
     pub hidden: u64,
     /// Objects that were removed.
     pub removed: u64,
-    /// Objects that could not be; the next turn tries again.
+    /// Objects that could not be; a later turn tries again.
     pub failed: u64,
 }
 
@@ -94,148 +86,46 @@ impl Ops {
         Ok(missing)
     }
 
-    /// Stores a content for the namespace of a lease, unless it is there.
-    pub async fn put_blob(
-        &self,
-        caller: &Caller,
-        runner: RunnerId,
-        fence: Fence,
-        blob: Blob,
-        pieces: impl Stream<Item = Result<Bytes>> + Send,
-    ) -> Result<()> {
-        let access = self.reach::<RunsExecute>(caller).await?;
-        if blob.bytes > MAX_FILE.0 {
-            return Err(Error::new(ErrorCode::TooLarge, format!("a file has at most {MAX_FILE}")));
-        }
-        let lease = own_lease(caller, &access, runner, fence);
-        let key = {
-            let mut conn = self.db().acquire().await?;
-            let ns_id = store::blobs::namespace_of_lease(&mut conn, &access, &lease).await?;
-            let ns_id = ns_id.ok_or_else(Error::lease_lost)?;
-            self.objects()?;
-            let found = store::blobs::find(&mut conn, &access, ns_id, &[blob.sha256]).await?;
-            if let Some(stored) = found.first() {
-                return if stored.blob == blob { Ok(()) } else { Err(differs()) };
-            }
-            drop(conn);
-            let turn = tokio::time::timeout(PATIENCE, self.0.uploads.acquire()).await;
-            let _turn = turn.map_err(|_| Error::unavailable(anyhow::anyhow!("too many uploads at once")))?;
-            let mut conn = self.db().acquire().await?;
-            let key = store::blobs::begin_upload(&mut conn, &access, ns_id, blob).await?;
-            drop(conn);
-            // A call that is dropped from here on leaves a row without an end, by which its object is found.
-            match self.upload(key, blob, pieces).await {
-                Ok(()) => key,
-                Err(error) => {
-                    self.discard(&access, key).await;
-                    return Err(error);
-                }
-            }
-        };
-        let mut conn = self.db().acquire().await?;
-        let ended = store::blobs::end_upload(&mut conn, &access, key).await?;
-        drop(conn);
-        match ended {
-            Ended::Found => Ok(()),
-            Ended::Second => {
-                self.discard(&access, key).await;
-                Ok(())
-            }
-            Ended::Swept => Err(Error::unavailable(anyhow::anyhow!("the upload was swept before its end"))),
-        }
-    }
-
-    /// Writes the object of a content, and checks it meanwhile.
-    async fn upload(&self, key: BlobKey, blob: Blob, pieces: impl Stream<Item = Result<Bytes>> + Send) -> Result<()> {
-        let mut pieces = pin!(pieces);
-        let mut upload = self.objects()?.write(&key.object());
-        let (mut hash, mut count) = (Sha256::new(), 0u64);
-        let checked = async {
-            loop {
-                let piece = tokio::time::timeout(PATIENCE, pieces.next()).await;
-                let piece = piece.map_err(|_| Error::unavailable(anyhow::anyhow!("the next piece did not come")))?;
-                let Some(piece) = piece.transpose()? else { break };
-                count += piece.len() as u64;
-                if piece.len() > MAX_PIECE {
-                    return Err(Error::new(ErrorCode::TooLarge, "a piece has at most 1 MiB"));
-                }
-                if count > blob.bytes {
-                    return Err(differs());
-                }
-                // Beside the threads that serve calls: a megabyte takes milliseconds.
-                let (data, so_far) = (piece.clone(), std::mem::take(&mut hash));
-                hash =
-                    tokio::task::spawn_blocking(move || so_far.chain_update(&data)).await.map_err(Error::internal)?;
-                upload.add(piece).await?;
-            }
-            let sha256 = ContentHash(std::mem::take(&mut hash).finalize().into());
-            if (Blob { sha256, bytes: count }) == blob { Ok(()) } else { Err(differs()) }
-        };
-        let outcome: Result<()> = checked.await;
-        match outcome {
-            Ok(()) => upload.finish().await,
-            Err(error) => {
-                upload.abort().await;
-                Err(error)
-            }
-        }
-    }
-
-    /// Removes what an upload made that nobody finds. What cannot be removed now is swept later.
-    async fn discard(&self, access: &Access<RunsExecute>, key: BlobKey) {
-        let removed = async {
-            self.objects()?.remove(&key.object()).await?;
-            let mut conn = self.db().acquire().await?;
-            store::blobs::forget_upload(&mut conn, access, key).await
-        };
-        if let Err(error) = removed.await {
-            tracing::warn!("the object {} is swept later: {error}", key.object());
-        }
-    }
-
-    /// Removes contents that no file has and that were last used two days ago or before, and uploads that came to no end.
-    /// The day is the database's unless a test says another.
+    /// Hides contents that no file has and that were last used two days ago or before, and uploads that came to no end, and
+    /// removes what was hidden for more than a day. The day is the database's unless a test says another.
     pub async fn sweep_blobs(&self, access: &Access<System>, today: Option<NaiveDate>) -> Result<Swept> {
         let mut swept = Swept::default();
         let Some(objects) = self.0.objects.get() else { return Ok(swept) };
-        let mut conn = self.db().acquire().await?;
         let today = match today {
             Some(today) => today,
-            None => store::housekeeping::now(&mut conn).await?.date_naive(),
+            None => store::housekeeping::now(&mut self.db().acquire().await?).await?.date_naive(),
         };
-        let before = today - Days::new(UNUSED_DAYS);
-        let mut place = self.0.blob_walk.lock().map(|place| *place).unwrap_or_default();
-        for _ in 0..WALK_STEPS {
-            let walk = store::blobs::hide_unused(&mut conn, access, place, before, WALK_STEP).await?;
-            swept.hidden += walk.hidden;
-            place = walk.onward.unwrap_or_default();
-            if walk.onward.is_none() || self.0.closing.is_cancelled() {
-                break;
-            }
-        }
-        if let Ok(mut known) = self.0.blob_walk.lock() {
-            *known = place;
-        }
-        drop(conn);
-        let mut behind = Uuid::nil();
-        while !self.0.closing.is_cancelled() {
+        swept.hidden = self.hide_blobs(access, today).await?;
+        let mut in_a_row = 0;
+        while in_a_row < STUBBORN && !self.0.closing.is_cancelled() {
             // The store may be slow, and others need the connection meanwhile.
             let keys = {
                 let mut conn = self.db().acquire().await?;
-                store::blobs::unfound(&mut conn, access, before, behind, REMOVE_BATCH).await?
+                store::blobs::take_hidden(&mut conn, access, today, REMOVE_BATCH).await?
             };
-            let Some(last) = keys.last() else { break };
-            behind = last.key;
+            if keys.is_empty() {
+                break;
+            }
             let mut gone = Vec::with_capacity(keys.len());
-            for key in &keys {
-                match objects.remove(&key.object()).await {
-                    Ok(()) => gone.push(key.key),
+            let mut removed = futures_util::stream::iter(keys)
+                .map(async |key| (key, objects.remove(&key.object()).await))
+                .buffer_unordered(REMOVE_AT_ONCE);
+            while in_a_row < STUBBORN
+                && let Some((key, outcome)) = removed.next().await
+            {
+                match outcome {
+                    Ok(()) => {
+                        in_a_row = 0;
+                        gone.push(key.key);
+                    }
                     Err(error) => {
+                        in_a_row += 1;
                         swept.failed += 1;
                         tracing::warn!("the object {} cannot be removed now: {error}", key.object());
                     }
                 }
             }
+            drop(removed);
             let mut conn = self.db().acquire().await?;
             swept.removed += store::blobs::forget(&mut conn, access, &gone).await?;
         }
@@ -245,8 +135,27 @@ impl Ops {
         }
         Ok(swept)
     }
-}
 
-fn differs() -> Error {
-    Invalid::one("/blob", "the bytes are not those that were announced").into()
+    /// Walks on over the contents, and hides those that nobody needs. While days are dropped the next turn goes on.
+    async fn hide_blobs(&self, access: &Access<System>, today: NaiveDate) -> Result<u64> {
+        let mut hidden = 0;
+        let mut place = self.0.blob_walk.lock().map(|place| *place).unwrap_or_default();
+        for _ in 0..WALK_STEPS {
+            let mut tx = self.db().begin().await?;
+            if self.0.closing.is_cancelled() || !store::retention::take_turn(&mut tx, access).await? {
+                break;
+            }
+            let walk = store::blobs::hide_unused(&mut tx, access, place, today, WALK_STEP).await?;
+            tx.commit().await?;
+            hidden += walk.hidden;
+            place = walk.onward.unwrap_or_default();
+            if walk.onward.is_none() {
+                break;
+            }
+        }
+        if let Ok(mut known) = self.0.blob_walk.lock() {
+            *known = place;
+        }
+        Ok(hidden)
+    }
 }

@@ -46,6 +46,7 @@ mod summary;
 pub mod testdefs;
 mod timeline;
 pub mod tokens;
+mod uploads;
 mod versions;
 pub mod vitals;
 pub mod wake;
@@ -133,7 +134,7 @@ struct Inner {
     /// Where artifacts are kept.
     objects: OnceLock<Objects>,
     /// The turns to upload their contents.
-    uploads: Semaphore,
+    uploads: uploads::Turns,
     /// The turns to read reports.
     readings: Semaphore,
     /// How far the contents were looked at.
@@ -196,7 +197,7 @@ impl Ops {
             storage: storage::Storage::default(),
             pace: scheduling::Pace::default(),
             objects: OnceLock::new(),
-            uploads: Semaphore::new(blobs::UPLOADS_AT_ONCE),
+            uploads: uploads::Turns::default(),
             readings: Semaphore::new(reports::READINGS_AT_ONCE),
             blob_walk: Mutex::default(),
             orders: tokio::sync::Notify::new(),

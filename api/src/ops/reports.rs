@@ -34,6 +34,8 @@ use crate::store::{self, Conn};
 
 /// How many attempts a replica reads the reports of at the same time: each takes a processor.
 pub(super) const READINGS_AT_ONCE: usize = 2;
+/// What is said of a file whose content is not in the store any more.
+const LOST: &str = "its content is lost";
 /// What a test whose failed cases are to be run again finds them in: JSON, the key of each.
 pub const FAILED_CASES: &str = "TSTR_FAILED_CASES";
 
@@ -119,7 +121,10 @@ impl<'a, P: WritesReports> Intake<'a, P> {
         let objects = self.ops.objects()?;
         let first = (DETECT_BYTES as u64).min(bytes);
         let mut head = Vec::with_capacity(DETECT_BYTES);
-        let mut pieces = objects.read(&key.object(), 0..first).await?;
+        let Some(mut pieces) = objects.read(&key.object(), 0..first).await? else {
+            self.unread(path.as_str(), LOST);
+            return Ok(());
+        };
         while let Some(piece) = pieces.next().await {
             head.extend_from_slice(&piece?);
         }
@@ -133,8 +138,13 @@ impl<'a, P: WritesReports> Intake<'a, P> {
                 None => return Ok(self.unread(path.as_str(), "it is neither JUnit XML nor CTRF nor TAP")),
             },
         };
-        let pieces = objects.read(&key.object(), 0..bytes).await?;
-        self.report(conn, path.as_str(), format, pieces).await
+        match objects.read(&key.object(), 0..bytes).await? {
+            Some(pieces) => self.report(conn, path.as_str(), format, pieces).await,
+            None => {
+                self.unread(path.as_str(), LOST);
+                Ok(())
+            }
+        }
     }
 
     fn unread(&mut self, path: &str, why: &str) {

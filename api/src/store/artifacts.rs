@@ -24,6 +24,8 @@ pub struct Recording {
     pub limit: u64,
     /// Which of them are reports.
     pub artifacts: Artifacts,
+    /// Something was recorded of it before.
+    pub is_again: bool,
 }
 
 /// Notes on a lease what is recorded of its artifacts, which holds it until the transaction ends; `None` when its fence is
@@ -35,11 +37,18 @@ pub async fn note_on_lease(
     collected: &Collected,
 ) -> Result<Option<Recording>> {
     let noted = sqlx::query!(
-        r#"UPDATE lease l
+        r#"WITH before AS MATERIALIZED (
+               SELECT l.run_id, l.artifact_files FROM lease l
+               WHERE l.run_id = $1 AND l.attempt = $2 AND l.lease_id = $3 AND l.runner_id = $4 AND l.ns_id = ANY($5)
+                 AND EXISTS (SELECT 1 FROM runner w WHERE w.id = $4 AND w.token_id = $6)
+               FOR NO KEY UPDATE OF l
+           )
+           UPDATE lease l
            SET artifact_files = $7, artifact_bytes = $8
-           WHERE l.run_id = $1 AND l.attempt = $2 AND l.lease_id = $3 AND l.runner_id = $4 AND l.ns_id = ANY($5)
-             AND EXISTS (SELECT 1 FROM runner w WHERE w.id = $4 AND w.token_id = $6)
-           RETURNING l.ns_id, coalesce(l.config_id, config_of(l.run_id)) AS "config_id!""#,
+           FROM before
+           WHERE l.run_id = before.run_id
+           RETURNING l.ns_id, coalesce(l.config_id, config_of(l.run_id)) AS "config_id!",
+                     before.artifact_files IS NOT NULL AS "is_again!""#,
         lease.fence.run_id.0,
         lease.fence.attempt as i16,
         lease.fence.lease_id.0,
@@ -50,15 +59,32 @@ pub async fn note_on_lease(
         i64::try_from(collected.bytes()).unwrap_or(i64::MAX)
     );
     let Some(noted) = noted.fetch_optional(&mut *conn).await? else { return Ok(None) };
-    let body =
-        sqlx::query_scalar!(r#"SELECT body AS "body: Json<ConfigBody>" FROM config WHERE id = $1"#, noted.config_id);
-    let body = body.fetch_one(conn).await?.0;
-    Ok(Some(Recording { ns_id: noted.ns_id, limit: body.artifact_limit, artifacts: body.artifacts }))
+    let body = config_of(conn, noted.config_id).await?;
+    let (limit, artifacts) = (body.artifact_limit, body.artifacts);
+    Ok(Some(Recording { ns_id: noted.ns_id, limit, artifacts, is_again: noted.is_again }))
 }
 
-/// Puts the files of an attempt in place of those that were recorded before; `blobs` are the keys of their contents, in the
-/// order of the files. Call after [`note_on_lease`] in one transaction.
-pub async fn replace(
+/// Reads how many bytes of files are kept of an attempt with this configuration.
+pub(super) async fn limit_of(conn: &mut Conn, config_id: i64) -> Result<u64> {
+    Ok(config_of(conn, config_id).await?.artifact_limit)
+}
+
+async fn config_of(conn: &mut Conn, config_id: i64) -> Result<ConfigBody> {
+    let body = sqlx::query_scalar!(r#"SELECT body AS "body: Json<ConfigBody>" FROM config WHERE id = $1"#, config_id);
+    Ok(body.fetch_one(conn).await?.0)
+}
+
+/// Removes the files of an attempt that were recorded before. It locks the partitions of all days, so it is for an attempt
+/// that is recorded again.
+pub async fn forget(conn: &mut Conn, _: &Access<RunsExecute>, fence: Fence) -> Result<()> {
+    let (run, attempt) = (fence.run_id.0, fence.attempt as i16);
+    sqlx::query!("DELETE FROM artifact WHERE run_id = $1 AND attempt = $2", run, attempt).execute(conn).await?;
+    Ok(())
+}
+
+/// Records the files of an attempt; `blobs` are the keys of their contents, in the order of the files. Call after
+/// [`note_on_lease`], and [`forget`] where it was recorded before, in one transaction.
+pub async fn record(
     conn: &mut Conn,
     _: &Access<RunsExecute>,
     fence: Fence,
@@ -66,7 +92,6 @@ pub async fn replace(
     blobs: &[Uuid],
 ) -> Result<()> {
     let (run, attempt) = (fence.run_id.0, fence.attempt as i16);
-    sqlx::query!("DELETE FROM artifact WHERE run_id = $1 AND attempt = $2", run, attempt).execute(&mut *conn).await?;
     if !collected.files.is_empty() {
         let files = &collected.files;
         sqlx::query!(

@@ -88,6 +88,16 @@ async fn files_are_saved_where_they_are_asked_for_and_nowhere_else() {
     assert!(missing.refused(3).contains("shot"), "{missing:?}");
     assert!(!home.join("none").exists());
 
+    // A download that was cut short goes on: what is there is not read again.
+    std::fs::remove_file(home.join("out/all/shots/1.png")).unwrap();
+    let again = ctl.run(&format!("artifact download {id} --dir out/all"));
+    let said = "saved 1 file with 3 bytes in out/all; 3 were there";
+    assert!(again.done().is_empty() && again.err.contains(said), "{again:?}");
+    assert_eq!(found(&home.join("out/all")), expected(&FILES));
+    // Unless a folder is named they lie in one of their own.
+    ctl.run(&format!("artifact download {id}")).done();
+    assert_eq!(found(&home.join(&id)), expected(&FILES));
+
     // What is there is not replaced unasked, and then nothing is saved.
     std::fs::write(home.join("some/a.txt"), "mine").unwrap();
     std::fs::remove_dir_all(home.join("some/shots")).unwrap();

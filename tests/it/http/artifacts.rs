@@ -119,11 +119,12 @@ async fn a_hostile_file_has_no_power_in_a_browser() {
         let kind = saved.header("content-type");
         assert!(["application/octet-stream", "text/plain; charset=utf-8"].contains(&kind), "{name}: {kind}");
         assert!(saved.header("content-disposition").starts_with(&format!("attachment; filename=\"{name}\"")), "{name}");
-        assert_eq!(saved.header("content-security-policy"), "sandbox; default-src 'none'");
+        assert_eq!(saved.header("content-security-policy"), "sandbox; default-src 'none'; frame-ancestors 'none'");
         let shown = admin.get(&format!("{path}/{name}?view=true")).await;
         assert!(shown.header("content-disposition").starts_with("inline"), "{name}");
         let policy = shown.header("content-security-policy");
-        assert_eq!(policy, "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'");
+        let most = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'";
+        assert_eq!(policy, most);
         assert!(!policy.contains("script") && !policy.contains("allow"), "{policy}");
         for answer in [&saved, &shown] {
             assert_eq!(

@@ -47,6 +47,9 @@ struct State {
     refuses_outputs: bool,
     keeps_no_artifacts: bool,
     hangs_on_puts: bool,
+    hangs_on_records: bool,
+    put_pace: Duration,
+    is_store_ill: bool,
     loses_blobs: u32,
     reports_read: u32,
     /// What reading reports is answered; the outcome itself unless said.
@@ -124,6 +127,21 @@ impl FakeControl {
     /// Leaves every upload of a content unanswered.
     pub fn hang_on_puts(&self) {
         self.change(|state| state.hangs_on_puts = true);
+    }
+
+    /// Leaves every record of artifacts unanswered.
+    pub fn hang_on_records(&self) {
+        self.change(|state| state.hangs_on_records = true);
+    }
+
+    /// Takes so long for each piece of a content.
+    pub fn slow_puts(&self, pace: Duration) {
+        self.change(|state| state.put_pace = pace);
+    }
+
+    /// Cannot store contents, and says so after a while.
+    pub fn be_ill(&self) {
+        self.change(|state| state.is_store_ill = true);
     }
 
     /// Loses the contents that it has when artifacts are next recorded, so many times.
@@ -368,13 +386,19 @@ impl ControlPlane for FakeControl {
 
     async fn put_blob(&self, fence: Fence, data: &BlobData) -> Result<(), ControlError> {
         let mut bytes = Vec::new();
+        let pace = self.lock().put_pace;
         while (bytes.len() as u64) < data.blob.bytes {
+            tokio::time::sleep(pace).await;
             let piece = data.piece(bytes.len() as u64).await;
             let broken = |error: std::io::Error| ControlError::Refused { code: None, message: error.to_string() };
             bytes.extend_from_slice(&piece.map_err(broken)?);
         }
         assert_eq!(ContentHash(Sha256::digest(&bytes).into()), data.blob.sha256, "what is sent is what was announced");
         self.until(|control| !control.lock().hangs_on_puts).await;
+        if self.lock().is_store_ill {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            return Err(ControlError::Unavailable("the store is ill".into()));
+        }
         self.answer(Some(fence), |state| {
             state.blobs.insert(data.blob.sha256, bytes.clone());
         })
@@ -382,6 +406,12 @@ impl ControlPlane for FakeControl {
     }
 
     async fn record_artifacts(&self, fence: Fence, collected: &Collected) -> Result<bool, ControlError> {
+        self.until(|control| {
+            let state = control.lock();
+            // What it has lost it says at once.
+            !state.hangs_on_records || state.loses_blobs > 0
+        })
+        .await;
         let is_whole = self
             .answer(Some(fence), |state| {
                 assert!(!state.finished.contains_key(&fence), "artifacts are recorded before the end");

@@ -34,9 +34,11 @@ const CALL: Duration = Duration::from_secs(10);
 const BULK: Duration = Duration::from_secs(30);
 /// How long reading reports may take until it is asked for again.
 const READING: Duration = Duration::from_secs(240);
-/// How long a content may take, and as much again for each 256 KiB of it.
-const PUT: Duration = Duration::from_secs(30);
-const PUT_EACH: u64 = 256 << 10;
+/// How long a content may take, and a second more for each 16 KiB of it: the API waits for slow pieces, and for a turn.
+const PUT: Duration = Duration::from_secs(90);
+const PUT_EACH: u64 = 16 << 10;
+/// A content is given up when the API says for so long that it cannot take it now.
+const ILL: Duration = Duration::from_secs(30);
 /// How much longer than the API is told to wait a claim may take.
 const CLAIM_MARGIN: Duration = Duration::from_secs(10);
 /// A thousand runs with the largest configurations.
@@ -119,8 +121,25 @@ impl GrpcControl {
         M: Clone,
         F: Future<Output = Result<Response<R>, Status>>,
     {
+        self.until_answered_or_ill(what, message, within, Duration::MAX, call).await
+    }
+
+    /// Makes a call until the API has answered, or has said for so long that it cannot.
+    async fn until_answered_or_ill<M, R, F>(
+        &self,
+        what: &str,
+        message: M,
+        within: Duration,
+        ill: Duration,
+        call: impl Fn(RunnerServiceClient<Channel>, Request<M>) -> F,
+    ) -> Result<R, ControlError>
+    where
+        M: Clone,
+        F: Future<Output = Result<Response<R>, Status>>,
+    {
         let mut backoff = Backoff::default();
         let mut said = Instant::now();
+        let mut ill_since = None;
         loop {
             let status = match self.once(&message, within, &call).await {
                 Ok(answer) => {
@@ -136,6 +155,11 @@ impl GrpcControl {
                     if backoff.tries() == 0 || said.elapsed() > REMIND {
                         said = Instant::now();
                         warn!(call = what, error = %why, "the API does not answer '{what}', trying again: {why}");
+                    }
+                    // An API that is gone may come back; this one is there.
+                    let is_there = status::error_code(&status).is_some();
+                    if is_there && ill_since.get_or_insert_with(Instant::now).elapsed() >= ill {
+                        return Err(ControlError::Unavailable(why));
                     }
                     backoff.wait().await;
                 }
@@ -266,7 +290,7 @@ impl ControlPlane for GrpcControl {
     async fn put_blob(&self, fence: Fence, data: &BlobData) -> Result<(), ControlError> {
         let within = PUT + Duration::from_secs(data.blob.bytes / PUT_EACH);
         let runner = self.runner();
-        self.until_answered("put blob", data.clone(), within, |mut client, request: Request<BlobData>| {
+        self.until_answered_or_ill("put blob", data.clone(), within, ILL, |mut client, request: Request<BlobData>| {
             let request = request.map(|data| pieces(runner.clone(), fence, data));
             async move { client.put_blob(request).await }
         })

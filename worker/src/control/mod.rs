@@ -43,7 +43,7 @@ pub enum ControlError {
         /// What it said.
         message: String,
     },
-    /// The API did not answer; only from calls that do not repeat themselves.
+    /// The API did not answer; only from calls that do not repeat themselves, or not for ever.
     #[error("the API does not answer: {0}")]
     Unavailable(String),
 }
@@ -113,7 +113,7 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// Says that the artifacts of an attempt are being collected, and finds out which of these contents the API does not have.
     async fn find_blobs(&self, fence: Fence, blobs: &[Blob]) -> Result<Vec<ContentHash>, ControlError>;
 
-    /// Stores a content.
+    /// Stores a content; unavailable when the API goes on saying that it cannot.
     async fn put_blob(&self, fence: Fence, data: &BlobData) -> Result<(), ControlError>;
 
     /// Records which files an attempt has left behind; refused as a conflict while a content is missing. Tells whether some

@@ -40,6 +40,8 @@ pub(crate) struct Log {
     keeper: Option<SpoolKeeper>,
     /// When the rest of the log is given up so that the result still counts.
     report_by: Option<Instant>,
+    /// When the API was first told, or may have been, that artifacts are being collected.
+    collecting_at: Option<Instant>,
 }
 
 /// An upload at work, or at rest.
@@ -61,12 +63,24 @@ impl Log {
                 uploader
             }))
         });
-        Self { seal: LogSeal { incomplete: true, ..empty_seal() }, upload, keeper: None, report_by: None }
+        Self {
+            seal: LogSeal { incomplete: true, ..empty_seal() },
+            upload,
+            keeper: None,
+            report_by: None,
+            collecting_at: None,
+        }
     }
 
     /// Sets when the API ends the run by itself (T11).
     pub(crate) fn backstop_at(&mut self, at: Instant) {
         self.report_by = at.checked_sub(BEFORE_BACKSTOP);
+    }
+
+    /// Notes that the API is told now that artifacts are being collected; returns when that was so first, from which on it
+    /// counts.
+    pub(crate) fn tell_collecting(&mut self) -> Instant {
+        *self.collecting_at.get_or_insert_with(Instant::now)
     }
 
     /// Notes that the API does not end the run by itself before this.

@@ -1,10 +1,12 @@
 //! `tstr ctl artifact`: lists and downloads the files that a run left behind.
 //!
 //! Nothing is written outside of the folder that the person named, and nothing in it is replaced unasked: the paths are a
-//! test's own, and so may be what lies in the folder already. A file appears whole and checked, or not at all.
+//! test's own, and so may be what lies in the folder already. A file appears whole and checked, or not at all, and one that
+//! is there already is not read again.
 
-use std::fs::{self, Permissions};
-use std::io::{ErrorKind, Write};
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, Permissions};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,7 +47,7 @@ pub enum Command {
 /// Flags of `artifact download`.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:
-  tstr ctl artifact download RUN                       all files, into this folder
+  tstr ctl artifact download RUN                       all files, into a folder with the run's name
   tstr ctl artifact download RUN --dir out             all files, into the folder out
   tstr ctl artifact download RUN report.html shots     a file, and what lies in the folder shots
   tstr ctl artifact download RUN --attempt 1 --force   of the first attempt; files that are there are replaced")]
@@ -55,9 +57,9 @@ pub struct DownloadArgs {
     /// Which files: the path of one, or of a folder [default: all]
     #[arg(value_name = "PATH")]
     paths: Vec<String>,
-    /// Where they are saved; made if it is not there
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    dir: PathBuf,
+    /// Where they are saved; made if it is not there [default: a folder with the run's name, in this one]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
     /// The attempt, from 1 [default: the latest]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     attempt: Option<u16>,
@@ -109,34 +111,42 @@ async fn download(ctl: &Ctl, args: &DownloadArgs) -> Outcome<Exit> {
     let answer = ctl.client.send(&listing(args.run, args.attempt)).await?;
     let list: ArtifactList = typed(&answer)?;
     let wanted = chosen(&list.items, &args.paths)?;
+    let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(args.run.to_string()));
+    let (there, missing): (Vec<&Artifact>, Vec<_>) = wanted.iter().copied().partition(|one| is_saved(&dir, one));
     // Said before anything is saved, so that nothing is half done for want of a flag.
     if !args.force {
         let taken: Vec<&str> =
-            wanted.iter().filter(|one| is_there(&args.dir, &one.path)).map(|one| one.path.as_str()).collect();
+            missing.iter().filter(|one| is_there(&dir, &one.path)).map(|one| one.path.as_str()).collect();
         if let Some(first) = taken.first() {
             let others = if taken.len() > 1 { format!(", and {} more", taken.len() - 1) } else { String::new() };
-            let failure = format!("{first} is in {} already{others}", args.dir.display());
+            let failure = format!("{first} is in {} already, with something else in it{others}", dir.display());
             return Err(
                 Failure::new(Exit::Conflict, failure).hint("--force replaces files, --dir names another folder")
             );
         }
     }
-    fs::create_dir_all(&args.dir).map_err(|error| cannot(&args.dir, &error))?;
-    let (mut saved, mut bytes) = (Vec::with_capacity(wanted.len()), 0);
-    for artifact in wanted {
-        save(ctl, args, list.attempt, artifact).await?;
-        bytes += artifact.bytes;
-        saved.push(artifact.path.as_str());
+    fs::create_dir_all(&dir).map_err(|error| cannot(&dir, &error))?;
+    if let Some((one, other)) = clash(&wanted)
+        && folds_case(&dir)?
+    {
+        let failure = format!("{one} and {other} are one name in {}; nothing was saved", dir.display());
+        return Err(Failure::new(Exit::Conflict, failure).hint("name one of them, or a folder on another file system"));
     }
+    for artifact in &missing {
+        save(ctl, args, &dir, list.attempt, artifact).await?;
+    }
+    let (saved, bytes) = (missing.len(), missing.iter().map(|artifact| artifact.bytes).sum::<u64>());
     match ctl.out.format() {
         Format::Table | Format::Wide => {
-            let files = if saved.len() == 1 { "1 file".to_owned() } else { format!("{} files", saved.len()) };
-            ctl.out.say(&format!("saved {files} with {bytes} bytes in {}", args.dir.display()));
+            let files = if saved == 1 { "1 file".to_owned() } else { format!("{saved} files") };
+            let others = if there.is_empty() { String::new() } else { format!("; {} were there", there.len()) };
+            ctl.out.say(&format!("saved {files} with {bytes} bytes in {}{others}", dir.display()));
             say_notes(ctl, &list);
         }
         Format::Json | Format::Jsonl | Format::Yaml | Format::Name => {
+            let saved: HashSet<&str> = wanted.iter().map(|one| one.path.as_str()).collect();
             let is_saved =
-                |item: &Value| item.get("path").and_then(Value::as_str).is_some_and(|path| saved.contains(&path));
+                |item: &Value| item.get("path").and_then(Value::as_str).is_some_and(|path| saved.contains(path));
             let items: Vec<Value> = items(&answer).into_iter().filter(is_saved).collect();
             ctl.out.list::<Artifact>(&items)?;
         }
@@ -159,9 +169,55 @@ fn is_there(dir: &Path, path: &ArtifactPath) -> bool {
     dir.join(path.as_str()).symlink_metadata().is_ok()
 }
 
+/// Tells whether a file is there already as the run left it; one behind a link is not looked at.
+fn is_saved(dir: &Path, artifact: &Artifact) -> bool {
+    let (mut place, depth) = (dir.to_path_buf(), artifact.path.steps().count());
+    for (i, step) in artifact.path.steps().enumerate() {
+        place.push(step);
+        let Ok(there) = place.symlink_metadata() else { return false };
+        let fits = if i + 1 < depth { there.is_dir() } else { there.is_file() && there.len() == artifact.bytes };
+        if !fits {
+            return false;
+        }
+    }
+    let hashed = File::open(&place).and_then(|mut file| {
+        let (mut hash, mut piece) = (Sha256::new(), vec![0; 1 << 16]);
+        loop {
+            match file.read(&mut piece)? {
+                0 => return Ok(ContentHash(hash.finalize().into())),
+                read => hash.update(&piece[..read]),
+            }
+        }
+    });
+    hashed.is_ok_and(|hash| hash == artifact.sha256)
+}
+
+/// Finds two files of which one would take the other's place, or that of its folder, where upper and lower case are the same.
+fn clash<'a>(items: &[&'a Artifact]) -> Option<(&'a str, &'a str)> {
+    let mut files = HashMap::new();
+    for one in items {
+        if let Some(other) = files.insert(one.path.as_str().to_lowercase(), one.path.as_str()) {
+            return Some((other, one.path.as_str()));
+        }
+    }
+    items.iter().find_map(|one| {
+        let path = one.path.as_str().to_lowercase();
+        let mut folders = path.match_indices('/').map(|(at, _)| &path[..at]);
+        folders.find_map(|folder| files.get(folder)).map(|other| (*other, one.path.as_str()))
+    })
+}
+
+/// Tells whether upper and lower case are the same in a folder.
+fn folds_case(dir: &Path) -> Outcome<bool> {
+    let made = tempfile::Builder::new().prefix(".tstr-case-").tempfile_in(dir);
+    let made = made.map_err(|error| cannot(dir, &error))?;
+    let name = made.path().file_name().unwrap_or_default().to_string_lossy().replace("case", "CASE");
+    Ok(dir.join(name).symlink_metadata().is_ok())
+}
+
 /// Saves one file. What breaks off is tried again.
-async fn save(ctl: &Ctl, args: &DownloadArgs, attempt: u16, artifact: &Artifact) -> Outcome {
-    let folder = folder_of(&args.dir, &artifact.path)?;
+async fn save(ctl: &Ctl, args: &DownloadArgs, dir: &Path, attempt: u16, artifact: &Artifact) -> Outcome {
+    let folder = folder_of(dir, &artifact.path)?;
     let target = folder.join(artifact.path.name());
     let run = args.run.to_string();
     let mut steps = vec!["runs", &run, "artifacts"];
@@ -256,6 +312,21 @@ mod tests {
         for missing in ["shot", "../a.txt", "a.txt/x"] {
             assert_eq!(chosen(&["a.txt", missing]).unwrap_err().exit(), Exit::NotFound, "{missing}");
         }
+    }
+
+    #[test]
+    fn names_that_differ_in_case_alone_are_found() {
+        let clash = |paths: &[&str]| {
+            let items: Vec<Artifact> = paths.iter().map(|path| artifact(path)).collect();
+            super::clash(&items.iter().collect::<Vec<_>>()).map(|(one, other)| [one.to_owned(), other.to_owned()])
+        };
+        assert_eq!(clash(&["a", "b/a", "B/c", "ä"]), None);
+        assert_eq!(clash(&["b/A", "c", "B/a"]).unwrap(), ["b/A", "B/a"]);
+        assert_eq!(clash(&["Shots", "shots/1.png"]).unwrap(), ["Shots", "shots/1.png"]);
+        assert_eq!(clash(&["Ä", "ä"]).unwrap(), ["Ä", "ä"]);
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("Probe"), "").unwrap();
+        assert_eq!(folds_case(dir.path()).unwrap(), dir.path().join("pROBE").exists());
     }
 
     #[test]

@@ -30,14 +30,18 @@ const TAKING: Duration = Duration::from_secs(60);
 const ANNOUNCED_AFTER: Duration = Duration::from_secs(5);
 /// How much time the API gives from when it is told (T11).
 const GIVEN: Duration = Duration::from_secs(15 * 60);
-/// How long handing over may take, one content of it, and saying at the end what was handed over.
+/// How long handing over may take, and saying at the end what was handed over.
 const HANDOVER: Duration = Duration::from_secs(600);
-const ONE_CONTENT: Duration = Duration::from_secs(120);
 const RECORDING: Duration = Duration::from_secs(600);
+/// Contents are given up when none of them got any further for so long, which is looked at so often.
+const STALLED: Duration = Duration::from_secs(120);
+const LOOK: Duration = Duration::from_secs(5);
 /// How long the last may take once the worker is told to stop at once.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// How many contents are sent at the same time.
+/// How many contents are sent at the same time, where they are small: over a slow way rather one of the large ones arrives
+/// than half of each.
 const AT_ONCE: usize = 4;
+const AT_ONCE_BYTES: u64 = 32 << 20;
 /// How often everything is sent again because the API has lost contents meanwhile.
 const REPEATS: usize = 3;
 
@@ -87,13 +91,12 @@ async fn take(shared: &Shared, run: &LeasedRun, lease: &Lease, name: &str, log: 
     let limit = Instant::now() + TAKING;
     let cut_short = {
         let too_late = async {
-            let announced = async {
-                tokio::time::sleep(ANNOUNCED_AFTER).await;
-                (Instant::now(), shared.control.find_blobs(run.fence, &[]).await)
-            };
+            tokio::time::sleep_until(by(log.as_ref(), Instant::now() + ANNOUNCED_AFTER)).await;
+            let asked = tell(log);
+            let announced = shared.control.find_blobs(run.fence, &[]);
             match tokio::time::timeout_at(by(log.as_ref(), limit), announced).await {
-                Ok((asked, Ok(_))) => extend(log, asked),
-                Ok((_, Err(error))) => shared.listener().heard(run.fence, &error),
+                Ok(Ok(_)) => extend(log, asked),
+                Ok(Err(error)) => shared.listener().heard(run.fence, &error),
                 Err(_) => return,
             }
             tokio::time::sleep_until(by(log.as_ref(), limit)).await;
@@ -116,6 +119,12 @@ async fn take(shared: &Shared, run: &LeasedRun, lease: &Lease, name: &str, log: 
 /// Returns an instant, or when the end must be reported if that is sooner.
 fn by(log: Option<&Log>, at: Instant) -> Instant {
     log.map_or(at, |log| log.at_most(at))
+}
+
+/// Notes that the API is told that artifacts are being collected; returns from when on it may have known. It counts from the
+/// first time that it hears of it.
+fn tell(log: &mut Option<Log>) -> Instant {
+    log.as_mut().map_or_else(Instant::now, Log::tell_collecting)
 }
 
 /// Notes that the API knows since `asked`, or a little later, that artifacts are being collected.
@@ -158,13 +167,15 @@ impl Handover<'_> {
         let until = Instant::now() + HANDOVER;
         for _ in 0..=REPEATS {
             let Some(withheld) = self.send(log, until).await else { return false };
-            match self.record(&self.collected(&withheld)).await {
+            match self.record(log.as_ref(), &self.collected(&withheld)).await {
                 Some(Ok(may_have_reports)) => {
                     self.say(&withheld);
                     return may_have_reports;
                 }
                 Some(Err(ControlError::Refused { code: Some(ErrorCode::Conflict), .. })) if Instant::now() < until => {}
-                Some(Err(ControlError::Refused { message, .. })) => return self.record_nothing(&message).await,
+                Some(Err(ControlError::Refused { message, .. })) => {
+                    return self.record_nothing(log.as_ref(), &message).await;
+                }
                 Some(Err(error)) => {
                     self.shared.listener().heard(self.fence, &error);
                     return false;
@@ -172,13 +183,13 @@ impl Handover<'_> {
                 None => return false,
             }
         }
-        self.record_nothing("the server lost them again and again").await
+        self.record_nothing(log.as_ref(), "the server lost them again and again").await
     }
 
     /// Records that nothing was handed over, and why; there are no reports then.
-    async fn record_nothing(&self, why: &str) -> bool {
+    async fn record_nothing(&self, log: Option<&Log>, why: &str) -> bool {
         let nothing = self.nothing(why);
-        if self.record(&self.collected(&nothing)).await.is_some() {
+        if self.record(log, &self.collected(&nothing)).await.is_some() {
             self.say(&nothing);
         }
         false
@@ -190,7 +201,7 @@ impl Handover<'_> {
         if blobs.is_empty() {
             return Some(Withheld::default());
         }
-        let asked = Instant::now();
+        let asked = tell(log);
         let late = by(log.as_ref(), until);
         let missing = tokio::select! {
             biased;
@@ -209,13 +220,19 @@ impl Handover<'_> {
         extend(log, asked);
         let late = by(log.as_ref(), until);
         let mut withheld = Withheld { contents: missing.into_iter().collect(), why: None };
-        let wanted: Vec<&BlobData> =
+        let mut wanted: Vec<&BlobData> =
             withheld.contents.iter().filter_map(|hash| self.taken.contents.get(hash)).collect();
-        let (mut wanted, mut sent) = (wanted.into_iter(), FuturesUnordered::new());
+        // The smallest at the end, where they are taken from.
+        wanted.sort_by_key(|data| std::cmp::Reverse(data.blob.bytes));
+        let (mut sent, mut under_way) = (FuturesUnordered::new(), 0);
+        let stalled = self.stalled();
+        tokio::pin!(stalled);
         loop {
             while sent.len() < AT_ONCE
-                && let Some(data) = wanted.next()
+                && let Some(data) =
+                    wanted.pop_if(|data| sent.is_empty() || under_way + data.blob.bytes <= AT_ONCE_BYTES)
             {
+                under_way += data.blob.bytes;
                 sent.push(self.put(data));
             }
             let next = tokio::select! {
@@ -229,16 +246,26 @@ impl Handover<'_> {
                     withheld.why.get_or_insert("handing them over took too long".into());
                     None
                 }
-            };
-            match next {
-                None => return Some(withheld),
-                Some((hash, Ok(()))) => {
-                    withheld.contents.remove(&hash);
+                () = &mut stalled => {
+                    withheld.why.get_or_insert_with(|| format!("none of them was taken within {STALLED:?}"));
+                    None
                 }
-                Some((_, Err(Unsent::Refused(why)))) => {
+            };
+            let Some((blob, outcome)) = next else { return Some(withheld) };
+            under_way -= blob.bytes;
+            match outcome {
+                Ok(()) => {
+                    withheld.contents.remove(&blob.sha256);
+                }
+                Err(Unsent::Refused(why)) => {
                     withheld.why.get_or_insert(why);
                 }
-                Some((_, Err(Unsent::Terminal(error)))) => {
+                // Where one is not taken the others are not either, and each would be tried for as long.
+                Err(Unsent::Unavailable(why)) => {
+                    withheld.why.get_or_insert(why);
+                    return Some(withheld);
+                }
+                Err(Unsent::Terminal(error)) => {
                     self.shared.listener().heard(self.fence, &error);
                     return None;
                 }
@@ -246,29 +273,41 @@ impl Handover<'_> {
         }
     }
 
-    async fn put(&self, data: &BlobData) -> (ContentHash, Result<(), Unsent>) {
-        let sent = tokio::time::timeout(ONE_CONTENT, self.shared.control.put_blob(self.fence, data)).await;
-        let outcome = match sent {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(terminal @ (ControlError::LeaseLost(_) | ControlError::Unauthenticated(_)))) => {
-                Err(Unsent::Terminal(terminal))
+    /// Waits until no content gets any further.
+    async fn stalled(&self) {
+        let read = || self.taken.contents.values().map(BlobData::bytes_read).sum::<u64>();
+        let (mut known, mut moved_at) = (read(), Instant::now());
+        while moved_at.elapsed() < STALLED {
+            tokio::time::sleep(LOOK).await;
+            let now = read();
+            if now != known {
+                (known, moved_at) = (now, Instant::now());
             }
-            Ok(Err(ControlError::Refused { message, .. } | ControlError::Unavailable(message))) => {
-                Err(Unsent::Refused(message))
-            }
-            Err(_) => Err(Unsent::Refused(format!("one of them was not taken within {ONE_CONTENT:?}"))),
-        };
-        (data.blob.sha256, outcome)
+        }
     }
 
-    /// Says to the API what was handed over; `None` when it does not answer.
-    async fn record(&self, collected: &Collected) -> Option<Result<bool, ControlError>> {
+    async fn put(&self, data: &BlobData) -> (Blob, Result<(), Unsent>) {
+        let outcome = match self.shared.control.put_blob(self.fence, data).await {
+            Ok(()) => Ok(()),
+            Err(terminal @ (ControlError::LeaseLost(_) | ControlError::Unauthenticated(_))) => {
+                Err(Unsent::Terminal(terminal))
+            }
+            Err(ControlError::Refused { message, .. }) => Err(Unsent::Refused(message)),
+            Err(ControlError::Unavailable(message)) => Err(Unsent::Unavailable(message)),
+        };
+        (data.blob, outcome)
+    }
+
+    /// Says to the API what was handed over; `None` when it does not answer, or not in time to report the end.
+    async fn record(&self, log: Option<&Log>, collected: &Collected) -> Option<Result<bool, ControlError>> {
         let too_late = async {
             self.shared.stops.stopping().await;
             tokio::time::sleep(LAST_WORDS).await;
         };
         let run = self.fence.run_id;
-        let recorded = tokio::time::timeout(RECORDING, self.shared.control.record_artifacts(self.fence, collected));
+        let late = by(log, Instant::now() + RECORDING);
+        let recorded = self.shared.control.record_artifacts(self.fence, collected);
+        let recorded = tokio::time::timeout_at(late, recorded);
         let recorded = tokio::select! {
             biased;
             recorded = recorded => recorded.ok(),
@@ -317,6 +356,8 @@ impl Handover<'_> {
 /// Why a content was not taken.
 enum Unsent {
     Refused(String),
+    /// The API is there, and cannot take it.
+    Unavailable(String),
     /// No call will be answered otherwise any more.
     Terminal(ControlError),
 }

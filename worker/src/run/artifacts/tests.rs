@@ -318,7 +318,67 @@ async fn uploads_that_hang_are_given_up() {
     let fence = run.fence;
     assert_eq!(bench.outcome(run).await.0.result, RunResult::Pass);
     assert_eq!(recorded(&bench, fence), neither(NoteWhy::NotStored));
-    assert!(began.elapsed() < ONE_CONTENT + Duration::from_secs(5), "both at the same time: {:?}", began.elapsed());
+    assert!(began.elapsed() < STALLED + 2 * LOOK, "all at the same time: {:?}", began.elapsed());
+    bench.stop().await;
+}
+
+/// A container that leaves so many files of so many bytes.
+fn leaves(files: usize, bytes: usize) -> Script {
+    let tar = (0..files).fold(Tar::default(), |tar, i| {
+        let content: Vec<u8> = (0..bytes).map(|at| ((at * (i + 7)) >> 3) as u8).collect();
+        tar.says(format!("artifacts/{i}").as_bytes(), b'0', bytes as u64, &content)
+    });
+    Script { archives: [(FOLDER.to_owned(), tar.end())].into(), ..Script::writes("x", 0) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_way_is_used_for_as_long_as_there_is_time() {
+    let bench = bench(leaves(6, 2 << 20));
+    bench.control.slow_puts(Duration::from_secs(25));
+    let (run, began) = (leased(IMAGE), Instant::now());
+    let fence = run.fence;
+    assert_eq!(bench.outcome(run).await.0.result, RunResult::Pass);
+    let (files, notes) = recorded(&bench, fence);
+    assert_eq!((files.len(), notes), (6, vec![]));
+    assert!(began.elapsed() > Duration::from_secs(380), "{:?}", began.elapsed());
+    bench.stop().await;
+    // Large ones go one after the other: what arrived counts, where there is not time for all.
+    let bench = self::bench(leaves(3, 24 << 20));
+    bench.control.slow_puts(Duration::from_secs(5));
+    let run = leased(IMAGE);
+    let fence = run.fence;
+    assert_eq!(bench.outcome(run).await.0.result, RunResult::Pass);
+    assert_eq!((recorded(&bench, fence).0.len(), said(&bench.control.collected(fence).unwrap().notes).len()), (1, 1));
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_one_content_cannot_be_stored_the_others_are_not_tried() {
+    let bench = bench(leaves(40, 100));
+    bench.control.be_ill();
+    let (run, began) = (leased(IMAGE), Instant::now());
+    let fence = run.fence;
+    assert_eq!(bench.outcome(run).await.0.result, RunResult::Pass);
+    assert_eq!(recorded(&bench, fence), (Vec::new(), vec![(NoteWhy::NotStored, 40, 4000)]));
+    assert_eq!(bench.control.collected(fence).unwrap().notes[0].detail.as_deref(), Some("the store is ill"));
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_is_told_before_the_server_ends_the_run_whatever_becomes_of_its_files() {
+    let bench = bench(leaves(1, 1 << 20));
+    // They are sent twice, and the server is told of it each time; it counts from the first.
+    bench.control.slow_puts(Duration::from_secs(60));
+    bench.control.lose_blobs(1);
+    bench.control.hang_on_records();
+    let (mut run, began) = (leased(IMAGE), Instant::now());
+    run.run_config.timeout = tstr_shared::duration::Seconds(5);
+    let fence = run.fence;
+    assert_eq!(bench.outcome(run).await.0.result, RunResult::Pass);
+    assert!(bench.control.collected(fence).is_none());
+    let took = began.elapsed();
+    assert!(took > Duration::from_secs(800) && took < GIVEN, "{took:?}");
     bench.stop().await;
 }
 
@@ -339,7 +399,10 @@ async fn contents_that_the_server_lost_are_sent_again_but_not_for_ever() {
 async fn an_api_that_goes_away_gets_the_files_or_a_note_and_the_result() {
     for (minutes, expected) in [(1, both()), (12, neither(NoteWhy::NotStored))] {
         let bench = bench(leaves_files(Script { copies_after: Duration::from_secs(4), ..Script::writes("x", 0) }));
-        let fence = bench.running(leased(IMAGE)).await;
+        // One that the API would not end for its time meanwhile.
+        let mut run = leased(IMAGE);
+        run.run_config.timeout = tstr_shared::duration::Seconds(3600);
+        let fence = bench.running(run).await;
         tokio::time::sleep(Duration::from_secs(2)).await;
         bench.control.set_away(true);
         tokio::time::sleep(Duration::from_secs(60 * minutes)).await;
