@@ -4,6 +4,7 @@ mod artifact;
 mod compare;
 mod context;
 mod explain;
+mod health;
 mod identity;
 mod interrupt;
 mod logs;

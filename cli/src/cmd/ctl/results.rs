@@ -6,7 +6,7 @@ use tstr_shared::ids::RunId;
 use tstr_shared::report::{CaseAttempt, CaseId, CaseStatus, Excerpt};
 use tstr_shared::results::{CaseDetail, CaseResult, ReadReport, Results};
 
-use super::{Ctl, Much};
+use super::{Ctl, Much, health};
 use crate::client::Call;
 use crate::exit::{Exit, Outcome};
 use crate::output::{Cell, Column, Format, Look, Show, Tint, plain, typed};
@@ -102,6 +102,8 @@ pub enum CaseCommand {
         #[command(flatten)]
         much: Much,
     },
+    /// List the runs that had a case, the latest first
+    History(health::HistoryArgs),
     /// Show all that a run's reports say of a case
     #[command(before_help = "Examples:\n  tstr ctl case get RUN CASE\n  tstr ctl case get RUN CASE -o json")]
     Get {
@@ -165,6 +167,7 @@ pub async fn case(ctl: &Ctl, command: CaseCommand) -> Outcome<Exit> {
             let call = call.with_each("status", status.into_iter().map(Status::word));
             ctl.list::<CaseResult>(&call, &much).await
         }
+        CaseCommand::History(args) => health::history(ctl, &args).await,
         CaseCommand::Get { run, case, attempt } => {
             let call = Call::get(&["runs", &run.to_string(), "cases", &case.to_string()]);
             let answer = ctl.client.send(&call.with_some("attempt", attempt)).await?;
@@ -233,14 +236,15 @@ fn say(ctl: &Ctl, text: &str) -> Outcome {
 }
 
 /// Returns a case's name behind what it stands in.
-fn full_name(key: &tstr_shared::report::CaseKey) -> String {
+pub(super) fn full_name(key: &tstr_shared::report::CaseKey) -> String {
     let mut parts = key.suite.clone();
     parts.extend(key.classname.clone().or_else(|| key.file.clone()).filter(|class| key.suite.last() != Some(class)));
     parts.push(key.name.clone());
     parts.join(" > ")
 }
 
-fn took(ms: Option<u64>) -> String {
+/// Says how long something took.
+pub(super) fn took(ms: Option<u64>) -> String {
     match ms {
         None => "-".to_owned(),
         Some(ms) if ms < 1000 => format!("{ms}ms"),

@@ -9,7 +9,7 @@ use tstr_shared::ids::{MatrixId, RunId};
 use tstr_shared::run::{Run, RunEvent, RunResult, RunState};
 
 use super::wait::{Patience, until_finished};
-use super::{Ctl, Much, compare, explain, parse, runner, said};
+use super::{Ctl, Much, compare, explain, health, parse, runner, said};
 use crate::client::Call;
 use crate::exit::{Exit, Failure, Outcome};
 
@@ -66,6 +66,12 @@ pub enum Command {
         /// The runs
         #[arg(required = true, value_name = "RUN")]
         runs: Vec<RunId>,
+    },
+    /// Show what a run changed among its cases: new failures, fixed ones, and since when
+    #[command(before_help = "Examples:\n  tstr ctl run changes RUN\n  tstr ctl run changes RUN -o json")]
+    Changes {
+        /// The run
+        run: RunId,
     },
     /// Say why a run waits, what it does, or why it ended as it did
     #[command(before_help = "Examples:\n  tstr ctl run explain RUN\n  tstr ctl run explain RUN -o json")]
@@ -200,6 +206,7 @@ pub async fn run(ctl: &Ctl, command: Command) -> Outcome<Exit> {
             each(ctl, &runs, "no longer keeping", |id| Call::post(&["runs", id, "unkeep"])).await
         }
         Command::Retry { run, waiting } => retry(ctl, run, waiting).await,
+        Command::Changes { run } => health::changes(ctl, run).await,
         Command::Explain { run } => explain::explain(ctl, run).await,
         Command::Compare { run, other } => compare::run(ctl, run, other).await,
         Command::Output(args) => said::run(ctl, &args).await,

@@ -11,7 +11,7 @@ use tstr_shared::testdef::{Applied, Change, TestDef, TestSchedule};
 
 use super::run::Waiting;
 use super::wait::until_finished;
-use super::{Ctl, Much, parse, text_at, version};
+use super::{Ctl, Much, health, parse, text_at, version};
 use crate::client::Call;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::{self, Document};
@@ -36,6 +36,10 @@ pub enum Command {
         #[command(flatten)]
         much: Much,
     },
+    /// Say how tests are: healthy, flaky or broken, with the ends of their latest runs
+    Status(health::StatusArgs),
+    /// List the cases of a test: where each stands, and since when
+    Cases(health::CasesArgs),
     /// List tests
     List(ListArgs),
     /// Show one test
@@ -228,6 +232,8 @@ pub async fn run(ctl: &Ctl, command: Command) -> Outcome<Exit> {
         }
         Command::Diff(args) => apply(ctl, &Input { files: args.files }, true, true).await,
         Command::Versions { test, much } => version::list(ctl, &test, &much).await,
+        Command::Status(args) => health::status(ctl, &args).await,
+        Command::Cases(args) => health::cases(ctl, &args).await,
         Command::List(args) => {
             let call = Call::get(&ctl.in_ns(&["tests"]))
                 .with_some("q", args.query)
