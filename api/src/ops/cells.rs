@@ -3,14 +3,19 @@
 //! Called by the digest with each of its batches. A run that ends late finds its place among the others, and one that is told
 //! again changes nothing.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use tstr_shared::analysis::Observed;
 use tstr_shared::analysis::flaky::{Control, Guard, MonitorState, Rules, Status, assess};
-use tstr_shared::analysis::window::{Entry, subject};
+use tstr_shared::analysis::window::{self, subject};
+use tstr_shared::health::{CellState, TestState};
 use tstr_shared::ids::{RunnerId, TestId};
 use tstr_shared::labels::Labels;
+use tstr_shared::namespace::Namespace;
+use tstr_shared::page::{Page, PageRequest};
+use tstr_shared::permission::TestsRead;
 use tstr_shared::run::RunResult;
 
 use super::Ops;
@@ -21,10 +26,6 @@ use crate::store::cells::{Changed, Changing, Place};
 use crate::store::digest::EndedRun;
 use crate::store::memory::Untold;
 use crate::store::{self, Conn};
-use tstr_shared::health::{CellState, TestState};
-use tstr_shared::namespace::Namespace;
-use tstr_shared::page::{Page, PageRequest};
-use tstr_shared::permission::TestsRead;
 
 /// The most tests of one page of states: each is a few dozen bytes.
 const MOST_STATES: u32 = 10_000;
@@ -73,12 +74,12 @@ fn entry(
     observed: Option<Observed>,
     place: &Place,
     broken: &HashMap<RunnerId, DateTime<Utc>>,
-) -> Entry {
+) -> window::Entry {
     let on_broken = run.runner_id.and_then(|runner| broken.get(&runner)).is_some_and(|since| *since <= run.finished_at);
     // What a control test says of itself is not excused by itself.
     let control = if on_broken && !place.is_control { Control::Failed } else { Control::Absent };
     let took = run.started_at.map(|started| (run.finished_at - started).num_milliseconds());
-    Entry {
+    window::Entry {
         at: run.finished_at,
         run_id: run.run_id,
         result: run.result,
@@ -109,9 +110,8 @@ async fn note_control(
         if broken.remove(&runner).is_some() {
             store::cells::set_broken(conn, access, runner, None).await?;
         }
-    } else if !broken.contains_key(&runner) {
-        let since = run.leased_at.unwrap_or(run.finished_at);
-        broken.insert(runner, since);
+    } else if let Entry::Vacant(whole) = broken.entry(runner) {
+        let since = *whole.insert(run.leased_at.unwrap_or(run.finished_at));
         store::cells::set_broken(conn, access, runner, Some(since)).await?;
     }
     Ok(())

@@ -156,7 +156,7 @@ impl FakeControl {
 
     /// Returns how often reports were to be read.
     pub fn reports_read(&self) -> u32 {
-        self.state.lock().unwrap().reports_read
+        self.lock().reports_read
     }
 
     /// Returns what was recorded of the artifacts of an attempt.

@@ -358,7 +358,13 @@ impl Show for CaseRun {
             CaseStatus::Fail | CaseStatus::Error => Tint::Bad,
             CaseStatus::Skip => Tint::Dim,
         };
-        let flag = if self.flaky { " flaky" } else if self.muted { " muted" } else { "" };
+        let flag = if self.flaky {
+            " flaky"
+        } else if self.muted {
+            " muted"
+        } else {
+            ""
+        };
         let first = self.message.as_deref().and_then(|text| text.lines().next()).unwrap_or_default();
         vec![
             Cell::plain(self.run_id.to_string()),
