@@ -278,6 +278,32 @@ async fn failures_on_a_runner_whose_control_fails_say_nothing() {
 }
 
 #[tokio::test]
+async fn what_no_run_has_any_more_is_forgotten() {
+    let bench = Bench::new().await;
+    bench.run("a+ b-").await;
+    let mut conn = bench.lab.db.connect().await;
+    let counts = async |conn: &mut sqlx::PgConnection| -> (i64, i64, i64) {
+        let count = "SELECT (SELECT count(*) FROM case_state), (SELECT count(*) FROM cell), (SELECT count(*) FROM case_key)";
+        sqlx::query_as(count).fetch_one(conn).await.unwrap()
+    };
+    turns::keep_house(bench.lab.ops()).await.unwrap();
+    assert_eq!(counts(&mut conn).await, (2, 1, 2), "what is young stays");
+    // As if all of it had been a year ago; the run itself is still on record.
+    for age in [
+        "UPDATE case_state SET last_seen_at = last_seen_at - interval '1 year'",
+        "UPDATE cell SET last_at = last_at - interval '1 year'",
+        "UPDATE case_key SET created_at = created_at - interval '1 year'",
+    ] {
+        sqlx::query(age).execute(&mut conn).await.unwrap();
+    }
+    turns::keep_house(bench.lab.ops()).await.unwrap();
+    assert_eq!(counts(&mut conn).await, (0, 0, 2), "a key stays as long as a run has its case");
+    sqlx::query("DELETE FROM report_case").execute(&mut conn).await.unwrap();
+    turns::keep_house(bench.lab.ops()).await.unwrap();
+    assert_eq!(counts(&mut conn).await, (0, 0, 0));
+}
+
+#[tokio::test]
 async fn the_order_in_which_runs_are_told_does_not_matter() {
     let word = prop_oneof![Just('+'), Just('-'), Just('~'), Just('?'), Just(' ')];
     let run = proptest::collection::vec(word, 4);

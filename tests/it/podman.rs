@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod outputs;
+mod reports;
 
 use std::time::{Duration, Instant};
 

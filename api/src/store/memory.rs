@@ -464,3 +464,52 @@ pub async fn trials(
     });
     Ok(rows.collect())
 }
+
+/// Forgets cases that no run of theirs had for as long as runs are kept, cells without runs, and quarantine that ended long
+/// ago; returns how many rows went, at most so many of each kind.
+pub async fn forget(conn: &mut Conn, _: &Access<System>, most: i64) -> Result<u64> {
+    let states = sqlx::query!(
+        r#"DELETE FROM case_state s USING (
+               SELECT s.cell_id, s.case_id
+               FROM case_state s JOIN cell c ON c.id = s.cell_id JOIN namespace n ON n.id = c.ns_id
+               WHERE s.last_seen_at < clock_timestamp() - make_interval(days => n.runs_days)
+               ORDER BY s.cell_id, s.case_id
+               LIMIT $1) old
+           WHERE s.cell_id = old.cell_id AND s.case_id = old.case_id"#,
+        most
+    );
+    let states = states.execute(&mut *conn).await?.rows_affected();
+    let cells = sqlx::query!(
+        r#"WITH old AS (
+               SELECT c.id FROM cell c JOIN namespace n ON n.id = c.ns_id
+               WHERE c.last_at < clock_timestamp() - make_interval(days => n.runs_days)
+                 AND NOT EXISTS (SELECT FROM case_state s WHERE s.cell_id = c.id)
+               ORDER BY c.id
+               LIMIT $1),
+           windows AS (DELETE FROM cell_window w USING old WHERE w.cell_id = old.id)
+           DELETE FROM cell c USING old WHERE c.id = old.id"#,
+        most
+    );
+    let cells = cells.execute(&mut *conn).await?.rows_affected();
+    // The key of a case goes when nothing is left that has it.
+    let keys = sqlx::query!(
+        r#"DELETE FROM case_key k USING (
+               SELECT k.case_id FROM case_key k JOIN namespace n ON n.id = k.ns_id
+               WHERE k.created_at < clock_timestamp() - make_interval(days => n.runs_days + 1)
+                 AND NOT EXISTS (SELECT FROM case_state s WHERE s.case_id = k.case_id)
+                 AND NOT EXISTS (SELECT FROM report_case r WHERE r.case_id = k.case_id)
+               ORDER BY k.case_id
+               LIMIT $1) old
+           WHERE k.case_id = old.case_id"#,
+        most
+    );
+    let keys = keys.execute(&mut *conn).await?.rows_affected();
+    let ended = sqlx::query!(
+        r#"DELETE FROM quarantine q USING (
+               SELECT test_id, case_id FROM quarantine WHERE until < clock_timestamp() - interval '1 year' LIMIT $1) old
+           WHERE q.test_id = old.test_id AND q.case_id = old.case_id"#,
+        most
+    );
+    let ended = ended.execute(conn).await?.rows_affected();
+    Ok(states + cells + keys + ended)
+}

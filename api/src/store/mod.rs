@@ -5,7 +5,7 @@
 //! its namespaces; queries are checked against the schema when they are compiled; times are the database's.
 //!
 //! Lock order, where a transaction takes several: namespace advisory lock, `schedule`, `test`, `class`, `config`, `lease`,
-//! `ready`, `delayed`, `gated`, `gate`, `blob` by its key, history. Retention takes its turn, then the day, then the sum of
+//! `ready`, `delayed`, `gated`, `gate`, `blob` by its key, history, `cell`, `case_state`, `case_key`. Retention takes its turn, then the day, then the sum of
 //! what is stored; whoever counts sums anew holds the digest's lock, and then the day. Whoever holds a `gate` waits for no row of
 //! those before it.
 

@@ -64,3 +64,6 @@ pub(super) async fn ruled(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
