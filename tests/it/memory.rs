@@ -283,7 +283,8 @@ async fn what_no_run_has_any_more_is_forgotten() {
     bench.run("a+ b-").await;
     let mut conn = bench.lab.db.connect().await;
     let counts = async |conn: &mut sqlx::PgConnection| -> (i64, i64, i64) {
-        let count = "SELECT (SELECT count(*) FROM case_state), (SELECT count(*) FROM cell), (SELECT count(*) FROM case_key)";
+        let count =
+            "SELECT (SELECT count(*) FROM case_state), (SELECT count(*) FROM cell), (SELECT count(*) FROM case_key)";
         sqlx::query_as(count).fetch_one(conn).await.unwrap()
     };
     turns::keep_house(bench.lab.ops()).await.unwrap();

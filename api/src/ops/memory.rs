@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use tstr_shared::analysis::Observed;
 use tstr_shared::analysis::flaky::{MonitorState, Rules, Status, Trial, assess};
 use tstr_shared::analysis::history::{CaseMemory, Moment};
+use tstr_shared::error::ErrorCode;
 use tstr_shared::report::CaseId;
 
 use super::Ops;
@@ -30,25 +31,38 @@ impl Ops {
     pub async fn remember_run(&self, access: &Access<System>) -> Result<bool> {
         let mut tx = self.db().begin().await?;
         let Some(run) = store::memory::take(&mut tx, access).await? else { return Ok(false) };
-        let Some(head) = store::memory::head(&mut tx, access, run.cell_id).await? else {
-            tx.commit().await?;
-            return Ok(true);
-        };
-        match head.told {
-            Some(told) if told.run_id == run.run_id => {}
-            Some(told) if told > run.moment() => {
-                let mut told = None;
-                for run in store::memory::begin_anew(&mut tx, access, run.cell_id, MOST_RUNS).await? {
-                    told = Some(tell(&mut tx, access, &run, told).await?);
-                }
+        match carry_over(&mut tx, access, &run).await {
+            Ok(()) => tx.commit().await?,
+            // It would fail again, and hold up all others.
+            Err(error) if error.code() == ErrorCode::Internal => {
+                let id = run.run_id;
+                tracing::error!(run.id = %id, error = ?error, "what run {id} changed cannot be worked out");
+                tx.rollback().await?;
+                let mut conn = self.db().acquire().await?;
+                store::memory::give_up(&mut conn, access, &run).await?;
             }
-            told => {
-                tell(&mut tx, access, &run, told).await?;
-            }
+            Err(error) => return Err(error),
         }
-        tx.commit().await?;
         Ok(true)
     }
+}
+
+/// Carries the memory of a run's cell over it; over all its runs where this one comes late.
+async fn carry_over(conn: &mut Conn, access: &Access<System>, run: &Untold) -> Result<()> {
+    let Some(head) = store::memory::head(conn, access, run.cell_id).await? else { return Ok(()) };
+    match head.told {
+        Some(told) if told.run_id == run.run_id => {}
+        Some(told) if told > run.moment() => {
+            let mut told = None;
+            for run in store::memory::begin_anew(conn, access, run.cell_id, MOST_RUNS).await? {
+                told = Some(tell(conn, access, &run, told).await?);
+            }
+        }
+        told => {
+            tell(conn, access, run, told).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Carries the memory of a cell over a run; returns how far it goes now.

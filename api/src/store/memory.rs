@@ -76,6 +76,14 @@ pub async fn take(conn: &mut Conn, _: &Access<System>) -> Result<Option<Untold>>
     }))
 }
 
+/// Leaves a run untold.
+pub async fn give_up(conn: &mut Conn, _: &Access<System>, run: &Untold) -> Result<()> {
+    sqlx::query!("DELETE FROM untold WHERE finished_at = $1 AND run_id = $2", run.finished_at, run.run_id.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Tells whether a run waits to be told.
 pub async fn waits(conn: &mut Conn, run: RunId) -> Result<bool> {
     let waits = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM untold WHERE run_id = $1) AS "waits!""#, run.0);

@@ -25,11 +25,8 @@ async fn a_report_decides_the_result_and_is_kept_however_the_run_ends() {
     let stack = Stack::start().await;
     let admin = stack.admin();
     let worker = Runner::start(&stack, "w1", &["--slots", "4"]).await;
-    let late = factory::with(
-        writes("late", &[("opens", "pass")], "exec sleep 600"),
-        "/run_config/timeout",
-        json!("3s"),
-    );
+    let late =
+        factory::with(writes("late", &[("opens", "pass")], "exec sleep 600"), "/run_config/timeout", json!("3s"));
     let required = |test: Value| factory::with(test, "/artifacts", json!({"report": "required"}));
     let expected = [
         (writes("good", &[("opens", "pass"), ("closes", "flaky")], "exit 0"), "pass", Some((2, 0))),
