@@ -234,6 +234,7 @@ const ONLY: &[Only] = &[
             ("cli/src/cmd/up/postgres.rs", "where programs are"),
             ("proto/build.rs", "where the build writes"),
             ("shared/src/schedule/tests/oracle/specs.rs", "the seed of an oracle's lines"),
+            ("shared/tests/fuzz.rs", "how long it goes on, and its seed"),
             ("tests/", "what ./scripts/test says"),
         ],
     },

@@ -52,7 +52,7 @@ words!(
 
 words!(
     /// How an evaluation changed a monitor.
-    Change {
+    MonitorChange {
         /// It became active.
         Activated = "activated",
         /// It is no longer active.
@@ -147,7 +147,7 @@ pub struct Finding {
     pub state: MonitorState,
     /// How the evaluation changed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub change: Option<Change>,
+    pub change: Option<MonitorChange>,
     /// Why it resolved, when it just did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,

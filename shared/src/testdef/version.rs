@@ -20,6 +20,17 @@ pub struct TestVersion {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_by: Option<String>,
     /// The test as it was. Lists leave this out.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<TestSpec>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec: Option<NewTestDef>,
+}
+
+/// A test as it was registered.
+// The same as `NewTestDef`, as an answer: what is sent keeps its name in the description of the API.
+#[cfg(feature = "schema")]
+#[derive(schemars::JsonSchema)]
+#[expect(dead_code, reason = "it stands for the schema alone")]
+struct TestSpec {
+    #[serde(flatten)]
+    spec: NewTestDef,
 }

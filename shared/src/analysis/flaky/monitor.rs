@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Change, Exclusion, Figures, Finding, MAX_RUNS, Monitor, MonitorState, Recovery, Resolution, Trial};
+use super::{Exclusion, Figures, Finding, MAX_RUNS, Monitor, MonitorChange, MonitorState, Recovery, Resolution, Trial};
 use super::{Rule, Status, in_order};
 use crate::analysis::Observed;
 use crate::ids::RunId;
@@ -131,8 +131,8 @@ pub(super) fn evaluate(
     sight.figures.explained = count(history.fair.len() - history.unexplained.len());
     let active = sight.active.unwrap_or(was_active);
     let change = match (was_active, active) {
-        (false, true) => Some(Change::Activated),
-        (true, false) => Some(Change::Resolved),
+        (false, true) => Some(MonitorChange::Activated),
+        (true, false) => Some(MonitorChange::Resolved),
         (true, true) | (false, false) => None,
     };
     let since = before.filter(|_| change.is_none()).map_or(now, |state| state.since);
@@ -142,7 +142,7 @@ pub(super) fn evaluate(
         dry_run: monitor.dry_run,
         state: MonitorState { monitor: monitor.name.clone(), active, since, last_signal_at: sight.last_signal_at },
         change,
-        resolution: sight.resolution.filter(|_| change == Some(Change::Resolved)),
+        resolution: sight.resolution.filter(|_| change == Some(MonitorChange::Resolved)),
         figures: sight.figures,
         runs: sight.evidence.iter().rev().take(MAX_RUNS).map(|one| one.run_id).collect(),
     }

@@ -68,7 +68,7 @@ fn a_run_that_passes_after_a_failed_attempt_is_flaky_until_seven_days_or_a_hundr
     assert_eq!(last(&rules, "PPFPP").status, Status::Healthy, "a final failure is not this monitor's");
     assert_eq!(last(&rules, &format!("R{}", "P".repeat(99))).status, Status::Flaky);
     let healed = last(&rules, &format!("R{}", "P".repeat(100)));
-    assert_eq!((healed.status, healed.findings[0].change), (Status::Healthy, Some(Change::Resolved)));
+    assert_eq!((healed.status, healed.findings[0].change), (Status::Healthy, Some(MonitorChange::Resolved)));
     assert_eq!(healed.findings[0].resolution, Some(Resolution::Recovered));
     // Failures are not clean: they do not heal it by number.
     assert_eq!(last(&rules, &format!("R{}", "F".repeat(100))).status, Status::Flaky);
