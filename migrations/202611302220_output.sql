@@ -18,8 +18,8 @@ CREATE TABLE output (
 
 CREATE OR REPLACE FUNCTION tables_of_runs() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk', 'artifact', 'collected', 'report', 'report_case',
-                 'judged', 'output'];
+    RETURN ARRAY['report_case', 'report', 'judged', 'run', 'run_end', 'attempt', 'run_event', 'log_chunk', 'artifact',
+                 'collected', 'output'];
 
 SELECT ensure_partitions(day, day)
 FROM (SELECT to_date(right(c.relname, 8), 'YYYYMMDD') AS day

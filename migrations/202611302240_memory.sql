@@ -11,6 +11,14 @@ CREATE TABLE cell_window (
 );
 ALTER TABLE cell_window ALTER COLUMN runs SET STORAGE EXTERNAL;
 
+-- How far the memory of the cases of a cell goes; apart from the cell, so that whoever carries it on holds nobody up.
+CREATE TABLE cell_memory (
+    cell_id  int NOT NULL,
+    told_at  timestamptz NOT NULL,
+    told_run uuid NOT NULL,
+    CONSTRAINT cell_memory_pkey PRIMARY KEY (cell_id)
+);
+
 -- A case in a cell: where it stands, and since when.
 CREATE TABLE case_state (
     cell_id           int NOT NULL,
@@ -65,17 +73,19 @@ CREATE TABLE untold (
     CONSTRAINT untold_pkey PRIMARY KEY (finished_at, run_id)
 );
 
--- Since when the control test of a runner fails; no row while it passes.
+-- Since when the control test of a namespace fails on a runner, and when it did last; no row while it passes.
 CREATE TABLE control_failure (
+    ns_id     int NOT NULL,
     runner_id uuid NOT NULL,
     since     timestamptz NOT NULL,
-    CONSTRAINT control_failure_pkey PRIMARY KEY (runner_id)
+    failed_at timestamptz NOT NULL,
+    CONSTRAINT control_failure_pkey PRIMARY KEY (ns_id, runner_id)
 );
 
 CREATE OR REPLACE FUNCTION tables_of_runs() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ARRAY['run', 'run_end', 'attempt', 'run_event', 'log_chunk', 'artifact', 'collected', 'report', 'report_case',
-                 'judged', 'output', 'standing'];
+    RETURN ARRAY['standing', 'report_case', 'report', 'judged', 'run', 'run_end', 'attempt', 'run_event', 'log_chunk', 'artifact',
+                 'collected', 'output'];
 
 SELECT ensure_partitions(day, day)
 FROM (SELECT to_date(right(c.relname, 8), 'YYYYMMDD') AS day

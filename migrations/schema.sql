@@ -301,7 +301,7 @@ CREATE FUNCTION public.tables_of_logs() RETURNS text[]
 
 CREATE FUNCTION public.tables_of_runs() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ARRAY['run'::text, 'run_end'::text, 'attempt'::text, 'run_event'::text, 'log_chunk'::text, 'artifact'::text, 'collected'::text, 'report'::text, 'report_case'::text, 'judged'::text, 'output'::text, 'standing'::text];
+    RETURN ARRAY['standing'::text, 'report_case'::text, 'report'::text, 'judged'::text, 'run'::text, 'run_end'::text, 'attempt'::text, 'run_event'::text, 'log_chunk'::text, 'artifact'::text, 'collected'::text, 'output'::text];
 
 CREATE FUNCTION public.take_undigested(most integer) RETURNS SETOF uuid
     LANGUAGE plpgsql
@@ -472,7 +472,7 @@ CREATE TABLE public.cell (
     id integer NOT NULL,
     ns_id integer NOT NULL,
     test_id uuid NOT NULL,
-    key text NOT NULL,
+    labels_hash bytea NOT NULL,
     labels jsonb NOT NULL,
     strip text DEFAULT ''::text NOT NULL,
     status text DEFAULT 'healthy'::text NOT NULL,
@@ -482,8 +482,7 @@ CREATE TABLE public.cell (
     last_run uuid,
     last_at timestamp with time zone,
     last_result text,
-    told_at timestamp with time zone,
-    told_run uuid
+    CONSTRAINT cell_hash_check CHECK ((octet_length(labels_hash) = 16))
 )
 WITH (fillfactor='70');
 
@@ -494,6 +493,12 @@ ALTER TABLE public.cell ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.cell_memory (
+    cell_id integer NOT NULL,
+    told_at timestamp with time zone NOT NULL,
+    told_run uuid NOT NULL
 );
 
 CREATE TABLE public.cell_window (
@@ -554,8 +559,10 @@ ALTER TABLE public.config ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
 );
 
 CREATE TABLE public.control_failure (
+    ns_id integer NOT NULL,
     runner_id uuid NOT NULL,
-    since timestamp with time zone NOT NULL
+    since timestamp with time zone NOT NULL,
+    failed_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE public.delayed (
@@ -1067,7 +1074,10 @@ ALTER TABLE ONLY public.case_state
     ADD CONSTRAINT case_state_pkey PRIMARY KEY (cell_id, case_id);
 
 ALTER TABLE ONLY public.cell
-    ADD CONSTRAINT cell_labels_key UNIQUE (test_id, key);
+    ADD CONSTRAINT cell_labels_key UNIQUE (test_id, labels_hash);
+
+ALTER TABLE ONLY public.cell_memory
+    ADD CONSTRAINT cell_memory_pkey PRIMARY KEY (cell_id);
 
 ALTER TABLE ONLY public.cell
     ADD CONSTRAINT cell_pkey PRIMARY KEY (id);
@@ -1091,7 +1101,7 @@ ALTER TABLE ONLY public.config
     ADD CONSTRAINT config_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.control_failure
-    ADD CONSTRAINT control_failure_pkey PRIMARY KEY (runner_id);
+    ADD CONSTRAINT control_failure_pkey PRIMARY KEY (ns_id, runner_id);
 
 ALTER TABLE ONLY public.delayed
     ADD CONSTRAINT delayed_pkey PRIMARY KEY (due, run_id);

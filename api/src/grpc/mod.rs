@@ -67,8 +67,8 @@ const CALL_TIME: Duration = MAX_WAIT.saturating_mul(2);
 
 /// How long a call may take that uploads a content: the largest, over a slow line.
 const UPLOAD_TIME: Duration = Duration::from_secs(300);
-/// The calls that upload.
-const UPLOADS: &[&str] = &["/tstr.v1.RunnerService/PutBlob"];
+/// The calls that upload, and the one that waits for its turn and reads what was uploaded.
+const UPLOADS: &[&str] = &["/tstr.v1.RunnerService/PutBlob", "/tstr.v1.RunnerService/ReadReports"];
 
 /// What a handler answers.
 type Answer<T> = std::result::Result<Response<T>, Status>;

@@ -57,10 +57,12 @@ impl Ops {
         let access = self.enter::<TestsRead>(caller, ns).await?;
         let asked = format!("test cases {ns} {test} {filter:?}");
         let after = self.0.cursor_key.read::<Place>(&page, &asked)?;
-        let limit = i64::from(page.limit()) + 1;
-        let mut conn = self.db().acquire().await?;
-        let test = test_of(&mut conn, &access, test).await?;
-        let rows = store::case_reads::states(&mut conn, &access, test, None, &filter, after, limit).await?;
+        let (access, filter, limit) = (&access, &filter, i64::from(page.limit()) + 1);
+        let listed = self.read(|mut tx| async move {
+            let test = test_of(&mut tx, access, test).await?;
+            store::case_reads::states(&mut tx, access, test, None, filter, after, limit).await
+        });
+        let rows = listed.await?;
         let page = self.0.cursor_key.page(rows, page.limit(), &asked, |listed| listed.place)?;
         Ok(page.map(|listed| listed.state))
     }
@@ -68,14 +70,16 @@ impl Ops {
     /// Reads a case of a test in each of its cells.
     pub async fn get_case(&self, caller: &Caller, ns: &Namespace, test: &str, case: CaseId) -> Result<Vec<CaseState>> {
         let access = self.enter::<TestsRead>(caller, ns).await?;
-        let mut conn = self.db().acquire().await?;
-        let test = test_of(&mut conn, &access, test).await?;
-        let all = StateFilter::default();
-        let rows = store::case_reads::states(&mut conn, &access, test, Some(case), &all, None, 1000).await?;
-        if rows.is_empty() && store::case_reads::key(&mut conn, &access, test, case).await?.is_none() {
-            return Err(Error::not_found("case"));
-        }
-        Ok(rows.into_iter().map(|listed| listed.state).collect())
+        let (access, all) = (&access, &StateFilter::default());
+        let found = self.read(|mut tx| async move {
+            let test = test_of(&mut tx, access, test).await?;
+            let rows = store::case_reads::states(&mut tx, access, test, Some(case), all, None, 1000).await?;
+            if rows.is_empty() && store::case_reads::key(&mut tx, access, test, case).await?.is_none() {
+                return Err(Error::not_found("case"));
+            }
+            Ok(rows)
+        });
+        Ok(found.await?.into_iter().map(|listed| listed.state).collect())
     }
 
     /// Lists the runs that had a case, the newest first: in all cells, or in one.
@@ -91,13 +95,15 @@ impl Ops {
         let access = self.enter::<TestsRead>(caller, ns).await?;
         let asked = format!("history {ns} {test} {case} {cell:?}");
         let before = self.0.cursor_key.read::<RunId>(&page, &asked)?;
-        let limit = i64::from(page.limit()) + 1;
-        let mut conn = self.db().acquire().await?;
-        let test = test_of(&mut conn, &access, test).await?;
-        if store::case_reads::key(&mut conn, &access, test, case).await?.is_none() {
-            return Err(Error::not_found("case"));
-        }
-        let rows = store::case_reads::history(&mut conn, &access, test, case, cell.as_ref(), before, limit).await?;
+        let (access, cell, limit) = (&access, cell.as_ref(), i64::from(page.limit()) + 1);
+        let listed = self.read(|mut tx| async move {
+            let test = test_of(&mut tx, access, test).await?;
+            if store::case_reads::key(&mut tx, access, test, case).await?.is_none() {
+                return Err(Error::not_found("case"));
+            }
+            store::case_reads::history(&mut tx, access, test, case, cell, before, limit).await
+        });
+        let rows = listed.await?;
         self.0.cursor_key.page(rows, page.limit(), &asked, |run| run.run_id)
     }
 }

@@ -5,11 +5,13 @@
 //! uploaded later, say) lets the memory of its cell begin anew from the runs that are on record.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use tstr_shared::analysis::Observed;
-use tstr_shared::analysis::flaky::{MonitorState, Rules, Status, Trial, assess};
-use tstr_shared::analysis::history::{CaseMemory, Moment};
+use tstr_shared::analysis::flaky::{Exclusion, MonitorState, Rules, Status, Trial, assess};
+use tstr_shared::analysis::history::{CaseMemory, Moment, Standing};
 use tstr_shared::error::ErrorCode;
+use tstr_shared::ids::RunId;
 use tstr_shared::report::CaseId;
 
 use super::Ops;
@@ -25,6 +27,22 @@ const PAGE: i64 = 10_000;
 const MOST_JUDGED: usize = 500;
 /// How many runs of a cell are told again at most.
 const MOST_RUNS: i64 = 200;
+/// How often a run is tried.
+const MOST_FAILURES: u32 = 5;
+
+/// How often one run after another could not be told.
+#[derive(Debug, Default)]
+pub(super) struct Failures(Mutex<(Option<RunId>, u32)>);
+
+impl Failures {
+    /// Counts a failure; tells whether the run has failed often enough to be left alone.
+    fn fails_too_often(&self, run: RunId) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = if known.0 == Some(run) { known.1 + 1 } else { 1 };
+        *known = (Some(run), times);
+        times >= MOST_FAILURES
+    }
+}
 
 impl Ops {
     /// Carries the memory of a cell over the run that ended first of those that were not told. Tells whether there was one.
@@ -34,7 +52,7 @@ impl Ops {
         match carry_over(&mut tx, access, &run).await {
             Ok(()) => tx.commit().await?,
             // It would fail again, and hold up all others.
-            Err(error) if error.code() == ErrorCode::Internal => {
+            Err(error) if error.code() == ErrorCode::Internal || self.0.untold.fails_too_often(run.run_id) => {
                 let id = run.run_id;
                 tracing::error!(run.id = %id, error = ?error, "what run {id} changed cannot be worked out");
                 tx.rollback().await?;
@@ -89,7 +107,15 @@ async fn tell(conn: &mut Conn, access: &Access<System>, run: &Untold, told: Opti
                 (None, None) => continue,
             };
             let duration_ms = pair.duration_ms.filter(|_| pair.observed.is_some_and(|it| it != Observed::Skip));
-            cases.push(After { case: pair.case, memory, told, duration_ms, judged: None });
+            // What is not there any more is neither flaky nor broken.
+            let is_gone = told.standing == Standing::Removed && pair.status != Status::Healthy;
+            let gone = is_gone.then(|| Judged {
+                status: Status::Healthy,
+                label: Status::Healthy,
+                changed_at: Some(run.finished_at),
+                findings: Vec::new(),
+            });
+            cases.push(After { case: pair.case, memory, told, duration_ms, judged: gone });
             if judged < MOST_JUDGED && is_worth_a_look(&pair) {
                 judged += 1;
                 asked.push((cases.len() - 1, pair));
@@ -102,7 +128,7 @@ async fn tell(conn: &mut Conn, access: &Access<System>, run: &Untold, told: Opti
             break;
         }
     }
-    store::memory::set_head(conn, access, run.cell_id, Some(run.moment())).await?;
+    store::memory::set_head(conn, access, run.cell_id, run.moment()).await?;
     Ok(run.moment())
 }
 
@@ -126,9 +152,15 @@ async fn judge(
     let rules = Rules::default();
     let ids: Vec<CaseId> = asked.iter().map(|(_, pair)| pair.case).collect();
     let most = i64::from(rules.reach().0);
+    // What says nothing of the test says nothing of its cases.
+    let mut cells = store::cells::changing(conn, access, &[run.cell_id]).await?;
+    let window = cells.remove(&run.cell_id).unwrap_or_default().window;
+    let excluded: HashMap<RunId, Exclusion> =
+        window.entries().iter().filter_map(|entry| Some((entry.run_id, entry.excluded?))).collect();
     let mut trials: HashMap<CaseId, Vec<Trial>> = HashMap::new();
     for (case, trial) in store::memory::trials(conn, access, run.cell_id, &ids, run.moment(), most).await? {
-        trials.entry(case).or_default().push(trial);
+        let excluded = excluded.get(&trial.run_id).copied().or(trial.excluded);
+        trials.entry(case).or_default().push(Trial { excluded, ..trial });
     }
     for (index, pair) in asked {
         let states: Vec<MonitorState> = pair.findings.into_iter().map(|finding| finding.state).collect();

@@ -137,6 +137,8 @@ struct Inner {
     uploads: uploads::Turns,
     /// The turns to read reports.
     readings: Semaphore,
+    /// Runs of which it could not be told what they changed.
+    untold: memory::Failures,
     /// How far the contents were looked at.
     blob_walk: Mutex<Uuid>,
     /// Wakes the loop that carries out ordered cancels.
@@ -199,6 +201,7 @@ impl Ops {
             objects: OnceLock::new(),
             uploads: uploads::Turns::default(),
             readings: Semaphore::new(reports::READINGS_AT_ONCE),
+            untold: memory::Failures::default(),
             blob_walk: Mutex::default(),
             orders: tokio::sync::Notify::new(),
         }))

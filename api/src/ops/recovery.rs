@@ -223,9 +223,17 @@ impl Ops {
             let instants = store::ledger::prune(&mut tx, access, LEDGER_DAYS, FORGET_BATCH).await?;
             let sums = store::rollups::prune(&mut tx, access, super::rollups::HOURS_DAYS, FORGET_BATCH).await?;
             let versions = store::versions::forget(&mut tx, access, FORGET_BATCH).await?;
-            let cases = store::memory::forget(&mut tx, access, FORGET_BATCH).await?;
             tx.commit().await?;
-            if gates + instants + sums + versions + cases == 0 {
+            if gates + instants + sums + versions == 0 {
+                break;
+            }
+        }
+        for _ in 0..FORGET_STEPS {
+            let mut tx = self.db().begin().await?;
+            let cases = store::memory::forget(&mut tx, access, FORGET_BATCH).await?;
+            let cells = super::cells::judge_stale(&mut tx, access, FORGET_BATCH).await?;
+            tx.commit().await?;
+            if cases + cells == 0 {
                 break;
             }
         }

@@ -51,12 +51,14 @@ impl Ops {
         let access = self.reach::<RunsExecute>(caller).await?;
         let lease = own_lease(caller, &access, runner, fence);
         let _turn = self.0.readings.acquire().await.map_err(Error::internal)?;
+        // For what must not wait for the transaction's end. Taken before it, so that nobody who holds one waits for another.
+        let apart = self.db().acquire().await?;
         let mut tx = self.db().begin().await?;
         let of = Of { run: fence.run_id, attempt: fence.attempt };
         let reading = store::reports::of_lease(&mut tx, &access, &lease).await?.ok_or_else(Error::lease_lost)?;
         store::reports::begin(&mut tx, &access, of).await?;
         let files = store::reports::files(&mut tx, &access, of).await?;
-        let mut intake = Intake::begin(self, &mut tx, &access, of, reading).await?;
+        let mut intake = Intake::begin(self, &mut tx, apart, &access, of, reading).await?;
         let wanted = &intake.reading.config.artifacts.clone();
         for (path, bytes, key) in files.into_iter().filter(|(path, ..)| wanted.may_be_report(path)) {
             intake.file(&mut tx, wanted, &path, bytes, &key).await?;
@@ -74,6 +76,8 @@ impl Ops {
 /// The reports of one attempt while they are read.
 pub(super) struct Intake<'a, P> {
     ops: &'a Ops,
+    /// Where the keys of cases are written, which others may name at the same time.
+    apart: Conn,
     access: &'a Access<P>,
     of: Of,
     reading: Reading,
@@ -90,23 +94,20 @@ impl<'a, P: WritesReports> Intake<'a, P> {
     pub(super) async fn begin(
         ops: &'a Ops,
         conn: &mut Conn,
+        mut apart: Conn,
         access: &'a Access<P>,
         of: Of,
         mut reading: Reading,
     ) -> Result<Self> {
-        {
-            // Apart, as the keys of cases are.
-            let mut apart = ops.0.pools.beat.acquire().await?;
-            let cell = (reading.ns_id, reading.test_id, &reading.config.cell);
-            reading.cell_id = store::cells::intern(&mut apart, &[cell]).await?.into_iter().next().unwrap_or_default();
-        }
+        let cell = (reading.ns_id, reading.test_id, &reading.config.cell);
+        reading.cell_id = store::cells::intern(&mut apart, &[cell]).await?.into_iter().next().unwrap_or_default();
         let list = store::reports::quarantine(conn, access, reading.test_id).await?;
         let muted = list.iter().filter(|entry| entry.mode == Mode::Mute && entry.is_in_force(reading.now));
         let muted = muted.map(|entry| entry.case).collect();
         // They were checked when the test was registered.
         let volatile = Volatile::parse(&reading.config.artifacts.volatile).unwrap_or_default();
         let room = Limits::default().cases;
-        Ok(Self { ops, access, of, reading, list, muted, volatile, told: Told::default(), room })
+        Ok(Self { ops, apart, access, of, reading, list, muted, volatile, told: Told::default(), room })
     }
 
     /// Reads a file if it is a report.
@@ -169,12 +170,8 @@ impl<'a, P: WritesReports> Intake<'a, P> {
         let limits = Limits { cases: self.room, ..Limits::default() };
         let options = ReadOptions { test: self.reading.test_id, volatile: self.volatile.clone(), limits };
         let report = u16::try_from(self.told.reports.len()).unwrap_or(u16::MAX);
-        let mut cases = Cases {
-            intake: self,
-            at: At { of: self.of, cell_id: self.reading.cell_id, report },
-            place: 0,
-            packer: Packer::default(),
-        };
+        let at = At { of: self.of, cell_id: self.reading.cell_id, report };
+        let mut cases = Cases { intake: self, at, place: 0, packer: Packer::default() };
         let Parse { bytes, mut rows, parsed } = stream::parse(format, options);
         let feed = async {
             let mut pieces = std::pin::pin!(pieces);
@@ -195,7 +192,6 @@ impl<'a, P: WritesReports> Intake<'a, P> {
         };
         tokio::try_join!(feed, store)?;
         let Parsed { report: read, notes } = parsed.await.map_err(Error::internal)??;
-        let at = cases.at;
         self.add(conn, at, path, read, notes).await
     }
 
@@ -223,7 +219,7 @@ impl<'a, P: WritesReports> Intake<'a, P> {
 
 /// The cases of one report on their way into the database.
 struct Cases<'a, 'b, P> {
-    intake: &'a Intake<'b, P>,
+    intake: &'a mut Intake<'b, P>,
     at: At,
     /// Where the next case stands.
     place: u32,
@@ -233,7 +229,7 @@ struct Cases<'a, 'b, P> {
 impl<P: WritesReports> Cases<'_, '_, P> {
     /// Adds cases; those that are retries of one before go into its row.
     async fn add(&mut self, conn: &mut Conn, batch: Vec<CaseRow>) -> Result<()> {
-        let Intake { ops, access, ref reading, ref muted, .. } = *self.intake;
+        let Intake { ref mut apart, access, ref reading, ref muted, .. } = *self.intake;
         let mut new: Vec<CaseRow> = Vec::with_capacity(batch.len());
         let mut here: HashMap<(CaseId, u32), usize> = HashMap::new();
         let mut earlier: Vec<CaseRow> = Vec::new();
@@ -249,10 +245,7 @@ impl<P: WritesReports> Cases<'_, '_, P> {
             }
         }
         if !new.is_empty() {
-            {
-                let mut apart = ops.0.pools.beat.acquire().await?;
-                store::reports::add_keys(&mut apart, access, reading, &new).await?;
-            }
+            store::reports::add_keys(apart, access, reading, &new).await?;
             let count = u32::try_from(new.len()).unwrap_or(u32::MAX);
             store::reports::add_cases(conn, access, self.at, self.place, new, |id| muted.contains(&id)).await?;
             self.place += count;

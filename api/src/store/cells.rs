@@ -44,27 +44,27 @@ pub async fn places(conn: &mut Conn, _: &Access<System>, configs: &[i64]) -> Res
 
 /// Makes cells known, and returns their ids in the order given. The cells of one call must differ.
 pub async fn intern(conn: &mut Conn, cells: &[(i32, TestId, &Labels)]) -> Result<Vec<i32>> {
-    let keys: Vec<String> = cells.iter().map(|(_, _, cell)| cell.text()).collect();
+    let keys: Vec<Vec<u8>> = cells.iter().map(|(_, _, cell)| cell.hash16().to_vec()).collect();
     let tests: Vec<Uuid> = cells.iter().map(|(_, test, _)| test.0).collect();
-    let find = async |conn: &mut Conn| -> Result<HashMap<(Uuid, String), i32>> {
+    let find = async |conn: &mut Conn| -> Result<HashMap<(Uuid, Vec<u8>), i32>> {
         let rows = sqlx::query!(
-            r#"SELECT c.id, c.test_id, c.key
-               FROM unnest($1::uuid[], $2::text[]) AS u(test_id, key)
-               JOIN cell c ON c.test_id = u.test_id AND c.key = u.key"#,
+            r#"SELECT c.id, c.test_id, c.labels_hash
+               FROM unnest($1::uuid[], $2::bytea[]) AS u(test_id, labels_hash)
+               JOIN cell c ON c.test_id = u.test_id AND c.labels_hash = u.labels_hash"#,
             &tests,
             &keys
         );
-        Ok(rows.fetch_all(conn).await?.into_iter().map(|row| ((row.test_id, row.key), row.id)).collect())
+        Ok(rows.fetch_all(conn).await?.into_iter().map(|row| ((row.test_id, row.labels_hash), row.id)).collect())
     };
     let mut known = find(conn).await?;
     if known.len() < cells.len() {
         let labels: Vec<serde_json::Value> = cells.iter().map(|(_, _, cell)| serde_json::json!(cell)).collect();
         let namespaces: Vec<i32> = cells.iter().map(|(ns_id, ..)| *ns_id).collect();
         sqlx::query!(
-            r#"INSERT INTO cell (ns_id, test_id, key, labels)
-               SELECT u.ns_id, u.test_id, u.key, u.labels
-               FROM unnest($1::int[], $2::uuid[], $3::text[], $4::jsonb[]) AS u(ns_id, test_id, key, labels)
-               ORDER BY u.test_id, u.key
+            r#"INSERT INTO cell (ns_id, test_id, labels_hash, labels)
+               SELECT u.ns_id, u.test_id, u.labels_hash, u.labels
+               FROM unnest($1::int[], $2::uuid[], $3::bytea[], $4::jsonb[]) AS u(ns_id, test_id, labels_hash, labels)
+               ORDER BY u.test_id, u.labels_hash
                ON CONFLICT DO NOTHING"#,
             &namespaces,
             &tests,
@@ -96,8 +96,10 @@ pub struct Changing {
 pub async fn changing(conn: &mut Conn, _: &Access<System>, ids: &[i32]) -> Result<HashMap<i32, Changing>> {
     let rows = sqlx::query!(
         r#"SELECT c.id AS "id!", c.status AS "status!: Status", c.findings AS "findings?: Json<Vec<Finding>>",
-                  c.told_at IS NOT NULL AS "has_cases!", w.runs AS "runs?"
-           FROM cell c LEFT JOIN cell_window w ON w.cell_id = c.id
+                  m.cell_id IS NOT NULL AS "has_cases!", w.runs AS "runs?"
+           FROM cell c
+           LEFT JOIN cell_window w ON w.cell_id = c.id
+           LEFT JOIN cell_memory m ON m.cell_id = c.id
            WHERE c.id = ANY($1)"#,
         ids
     );
@@ -167,32 +169,60 @@ pub async fn change(conn: &mut Conn, _: &Access<System>, changed: &[Changed]) ->
     Ok(())
 }
 
-/// Reads since when the control tests of runners fail.
-pub async fn broken_runners(conn: &mut Conn, _: &Access<System>) -> Result<HashMap<RunnerId, DateTime<Utc>>> {
-    let rows = sqlx::query!(r#"SELECT runner_id AS "runner: RunnerId", since FROM control_failure"#);
-    Ok(rows.fetch_all(conn).await?.into_iter().map(|row| (row.runner, row.since)).collect())
+/// A runner, as the tests of a namespace see it.
+pub type Seen = (i32, RunnerId);
+
+/// Reads since when control tests fail, by namespace and runner; one that has not failed for a day is not believed any more.
+pub async fn broken_runners(conn: &mut Conn, _: &Access<System>) -> Result<HashMap<Seen, DateTime<Utc>>> {
+    let rows = sqlx::query!(
+        r#"SELECT ns_id, runner_id AS "runner: RunnerId", since FROM control_failure
+           WHERE failed_at > clock_timestamp() - interval '1 day'"#
+    );
+    Ok(rows.fetch_all(conn).await?.into_iter().map(|row| ((row.ns_id, row.runner), row.since)).collect())
 }
 
-/// Writes since when the control test of a runner fails; `None` when it passes.
-pub async fn set_broken(
+/// Notes that the control test of a namespace has failed on a runner: since then, unless it failed before.
+pub async fn note_broken(
     conn: &mut Conn,
     _: &Access<System>,
-    runner: RunnerId,
-    since: Option<DateTime<Utc>>,
+    (ns_id, runner): Seen,
+    since: DateTime<Utc>,
+    at: DateTime<Utc>,
 ) -> Result<()> {
-    match since {
-        Some(since) => {
-            sqlx::query!(
-                "INSERT INTO control_failure (runner_id, since) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-                runner.0,
-                since
-            )
-            .execute(conn)
-            .await?
-        }
-        None => sqlx::query!("DELETE FROM control_failure WHERE runner_id = $1", runner.0).execute(conn).await?,
-    };
+    sqlx::query!(
+        r#"INSERT INTO control_failure AS c (ns_id, runner_id, since, failed_at) VALUES ($1, $2, $3, $4)
+           ON CONFLICT (ns_id, runner_id) DO UPDATE
+           SET since = CASE WHEN c.failed_at > excluded.failed_at - interval '1 day' THEN c.since ELSE excluded.since END,
+               failed_at = greatest(c.failed_at, excluded.failed_at)"#,
+        ns_id,
+        runner.0,
+        since,
+        at
+    )
+    .execute(conn)
+    .await?;
     Ok(())
+}
+
+/// Notes that it has passed.
+pub async fn note_works(conn: &mut Conn, _: &Access<System>, (ns_id, runner): Seen) -> Result<()> {
+    sqlx::query!("DELETE FROM control_failure WHERE ns_id = $1 AND runner_id = $2", ns_id, runner.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Reads cells that are not healthy, and of which no run has ended for as long as monitors believe what they saw.
+pub async fn stale(conn: &mut Conn, _: &Access<System>, days: i32, most: i64) -> Result<Vec<i32>> {
+    let ids = sqlx::query_scalar!(
+        r#"SELECT id FROM cell
+           WHERE (status <> 'healthy' OR label <> 'healthy') AND last_at < clock_timestamp() - make_interval(days => $1)
+             AND coalesce(changed_at, last_at) < clock_timestamp() - interval '1 hour'
+           ORDER BY last_at LIMIT $2"#,
+        days,
+        most
+    );
+    Ok(ids.fetch_all(conn).await?)
 }
 
 /// Reads the cells of a test, by their labels.
@@ -202,7 +232,7 @@ pub async fn of_test(conn: &mut Conn, access: &Access<TestsRead>, test: TestId) 
                   changed_at, findings AS "findings: Json<Vec<Finding>>", last_run AS "last_run: RunId", last_at,
                   last_result AS "last_result: RunResult"
            FROM cell WHERE test_id = $1 AND ns_id = ANY($2)
-           ORDER BY key COLLATE "C""#,
+           ORDER BY labels::text COLLATE "C""#,
         test.0,
         access.namespaces()
     );
@@ -234,7 +264,7 @@ pub async fn list(
                  WHERE ns_id = $1 AND deleted_at IS NULL AND ($2::text IS NULL OR name > $2)
                  ORDER BY name LIMIT $3) t
            LEFT JOIN cell c ON c.test_id = t.id
-           ORDER BY t.name, c.key"#,
+           ORDER BY t.name, c.labels::text"#,
         access.namespace(),
         after,
         limit

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use tstr_shared::ids::{RunId, RunnerId, TestId};
 use tstr_shared::labels::Labels;
+use tstr_shared::results::CaseCounts;
 use tstr_shared::run::{Reason, RunResult};
 use uuid::Uuid;
 
@@ -56,8 +57,8 @@ pub struct EndedRun {
     pub image_digest: Option<String>,
     /// The container's exit code.
     pub exit_code: Option<i32>,
-    /// Its latest attempt has cases.
-    pub has_cases: bool,
+    /// How many cases the reports of its latest attempt have.
+    pub cases: Option<CaseCounts>,
     /// Every attempt, in order.
     pub attempts: Vec<Held>,
 }
@@ -122,8 +123,9 @@ pub async fn read<P>(conn: &mut Conn, _: &Access<P>, runs: &[Uuid]) -> Result<Ve
         r#"SELECT e.run_id AS "run_id: RunId", e.ns_id, e.test_id AS "test_id: TestId", r.config_id, e.class_id,
                   r.scheduled_at, r.created_at, e.leased_at, e.started_at, e.finished_at, e.result AS "result: RunResult",
                   e.reason AS "reason: Reason", e.flaky, e.attempt, e.runner_id AS "runner_id: RunnerId", e.image_digest,
-                  e.exit_code, (coalesce(e.artifact_files, 0) > 0 OR r.trigger = 'upload')
-                               AND cases_of(e.run_id, e.attempt) IS NOT NULL AS "has_cases!"
+                  e.exit_code,
+                  CASE WHEN e.artifact_files > 0 OR r.trigger = 'upload' THEN cases_of(e.run_id, e.attempt) END
+                      AS "cases: Json<CaseCounts>"
            FROM unnest($1::uuid[]) AS u(id)
            CROSS JOIN LATERAL (
                SELECT run_id, ns_id, test_id, class_id, leased_at, started_at, finished_at, result, reason, flaky, attempt,
@@ -165,7 +167,7 @@ pub async fn read<P>(conn: &mut Conn, _: &Access<P>, runs: &[Uuid]) -> Result<Ve
             runner_id: row.runner_id,
             image_digest: row.image_digest,
             exit_code: row.exit_code,
-            has_cases: row.has_cases,
+            cases: row.cases.map(|cases| cases.0),
         });
     }
     Ok(ended)

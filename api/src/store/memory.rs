@@ -102,7 +102,9 @@ pub struct Head {
 /// Reads how far the memory of a cell goes.
 pub async fn head(conn: &mut Conn, _: &Access<System>, cell: i32) -> Result<Option<Head>> {
     let row = sqlx::query!(
-        r#"SELECT test_id AS "test_id: TestId", told_at, told_run AS "told_run: RunId" FROM cell WHERE id = $1"#,
+        r#"SELECT c.test_id AS "test_id: TestId", m.told_at AS "told_at?", m.told_run AS "told_run?: RunId"
+           FROM cell c LEFT JOIN cell_memory m ON m.cell_id = c.id
+           WHERE c.id = $1"#,
         cell
     );
     let row = row.fetch_optional(conn).await?;
@@ -112,24 +114,25 @@ pub async fn head(conn: &mut Conn, _: &Access<System>, cell: i32) -> Result<Opti
     }))
 }
 
-/// Notes how far the memory of a cell goes; `None` when it begins anew.
-pub async fn set_head(conn: &mut Conn, _: &Access<System>, cell: i32, told: Option<Moment>) -> Result<()> {
+/// Notes how far the memory of a cell goes.
+pub async fn set_head(conn: &mut Conn, _: &Access<System>, cell: i32, told: Moment) -> Result<()> {
     sqlx::query!(
-        "UPDATE cell SET told_at = $2, told_run = $3 WHERE id = $1",
+        r#"INSERT INTO cell_memory (cell_id, told_at, told_run) VALUES ($1, $2, $3)
+           ON CONFLICT (cell_id) DO UPDATE SET told_at = excluded.told_at, told_run = excluded.told_run"#,
         cell,
-        told.map(|moment| moment.at),
-        told.map(|moment| moment.run_id.0)
+        told.at,
+        told.run_id.0
     )
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// Forgets all cases of a cell, and returns its runs that have cases, the oldest first, at most so many of the newest.
-pub async fn begin_anew(conn: &mut Conn, access: &Access<System>, cell: i32, most: i64) -> Result<Vec<Untold>> {
+/// Forgets all cases of a cell, and returns its runs that say something of them, the oldest first, at most so many of the
+/// newest.
+pub async fn begin_anew(conn: &mut Conn, _: &Access<System>, cell: i32, most: i64) -> Result<Vec<Untold>> {
     sqlx::query!("DELETE FROM case_state WHERE cell_id = $1", cell).execute(&mut *conn).await?;
-    set_head(conn, access, cell, None).await?;
-    // What else waits is among them.
+    // What else waits is among them, or too long ago.
     sqlx::query!("DELETE FROM untold WHERE cell_id = $1", cell).execute(&mut *conn).await?;
     let rows = sqlx::query!(
         r#"SELECT e.run_id AS "run_id!: RunId", e.attempt AS "attempt!", e.finished_at AS "finished_at!"
@@ -138,8 +141,9 @@ pub async fn begin_anew(conn: &mut Conn, access: &Access<System>, cell: i32, mos
                  JOIN run_end e ON e.test_id = c.test_id
                  JOIN run r ON r.id = e.run_id
                  JOIN config k ON k.id = r.config_id
-                 JOIN judged j ON j.run_id = e.run_id AND j.attempt = e.attempt AND j.counts IS NOT NULL
                  WHERE c.id = $1 AND (k.body -> 'cell')::jsonb = c.labels
+                   -- As `Observed::of_run` has it.
+                   AND (e.result IN ('pass', 'fail', 'timed_out') OR e.result = 'error' AND e.reason = 'oom_killed')
                  ORDER BY e.finished_at DESC, e.run_id DESC
                  LIMIT $2) e
            ORDER BY e.finished_at, e.run_id"#,
@@ -216,11 +220,24 @@ pub async fn pairs(
            FROM (SELECT case_id, first_seen_at, first_seen_run, last_seen_at, last_seen_run, fails, since_at, since_run,
                         since_runs, absent_at, absent_run, absent_runs, complete_absences, last_pass_at, last_pass_run,
                         last_fail_at, last_fail_run, status, findings
-                 FROM case_state WHERE cell_id = $1 AND case_id > $2 ORDER BY case_id LIMIT $5) s
-           FULL JOIN (SELECT case_id, bool_or(status IN ('fail', 'error')) AS fails, bool_or(status = 'pass') AS passes,
-                             bool_or(flaky) AS flaky, sum(duration_ms)::bigint AS duration_ms
-                      FROM report_case WHERE run_id = $3 AND attempt = $4 AND case_id > $2
-                      GROUP BY case_id ORDER BY case_id LIMIT $5) c ON c.case_id = s.case_id
+                 FROM case_state t
+                 WHERE cell_id = $1 AND case_id > $2
+                   -- Nobody asks for what was removed, unless it is there again.
+                   AND (standing <> 'removed'
+                        OR EXISTS (SELECT FROM report_case b
+                                   WHERE b.case_id = t.case_id AND b.cell_id = $1 AND b.run_id = $3 AND b.attempt = $4))
+                 ORDER BY case_id LIMIT $5) s
+           FULL JOIN (SELECT case_id, fails, passes, duration_ms,
+                             -- It failed in an attempt of the run before this one.
+                             flaky OR ($4 > 1 AND EXISTS (
+                                 SELECT FROM report_case b
+                                 WHERE b.case_id = g.case_id AND b.cell_id = $1 AND b.run_id = $3 AND b.attempt < $4
+                                   AND b.status IN ('fail', 'error'))) AS flaky
+                      FROM (SELECT case_id, bool_or(status IN ('fail', 'error')) AS fails,
+                                   bool_or(status = 'pass') AS passes, bool_or(flaky) AS flaky,
+                                   sum(duration_ms)::bigint AS duration_ms
+                            FROM report_case WHERE run_id = $3 AND attempt = $4 AND case_id > $2
+                            GROUP BY case_id ORDER BY case_id LIMIT $5) g) c ON c.case_id = s.case_id
            ORDER BY 1
            LIMIT $5"#,
         run.cell_id,
@@ -429,20 +446,22 @@ pub async fn trials(
 ) -> Result<Vec<(CaseId, Trial)>> {
     let ids: Vec<Uuid> = cases.iter().map(|case| case.0).collect();
     let rows = sqlx::query!(
-        r#"SELECT u.case_id AS "case!: CaseId", c.run_id AS "run_id: RunId", c.status = 'pass' AS "passes!",
-                  c.status IN ('fail', 'error') AS "fails!", c.flaky OR (c.attempt > 1 AND EXISTS (
+        r#"SELECT u.case_id AS "case!: CaseId", c.run_id AS "run_id!: RunId", c.passes AS "passes!", c.fails AS "fails!",
+                  c.flaky OR (c.attempt > 1 AND EXISTS (
                       SELECT FROM report_case x
                       WHERE x.case_id = u.case_id AND x.cell_id = $1 AND x.run_id = c.run_id AND x.attempt < c.attempt
-                        AND x.status IN ('fail', 'error'))) AS "flaky!", e.finished_at, e.image_digest,
-                  j.counts AS "counts: Json<CaseCounts>"
+                        AND x.status IN ('fail', 'error'))) AS "flaky!",
+                  c.finished_at AS "finished_at!", c.image_digest, j.counts AS "counts?: Json<CaseCounts>"
            FROM unnest($2::uuid[]) AS u(case_id)
            CROSS JOIN LATERAL (
-               SELECT run_id, attempt, status, flaky FROM report_case
-               WHERE case_id = u.case_id AND cell_id = $1
-               ORDER BY run_id DESC LIMIT $3) c
-           JOIN run_end e ON e.run_id = c.run_id AND e.attempt = c.attempt
-           JOIN judged j ON j.run_id = c.run_id AND j.attempt = c.attempt
-           WHERE (e.finished_at, e.run_id) <= ($4, $5)"#,
+               SELECT c.run_id, c.attempt, bool_or(c.status = 'pass') AS passes,
+                      bool_or(c.status IN ('fail', 'error')) AS fails, bool_or(c.flaky) AS flaky,
+                      max(e.finished_at) AS finished_at, max(e.image_digest) AS image_digest
+               FROM report_case c JOIN run_end e ON e.run_id = c.run_id AND e.attempt = c.attempt
+               WHERE c.case_id = u.case_id AND c.cell_id = $1 AND (e.finished_at, e.run_id) <= ($4, $5)
+               GROUP BY c.run_id, c.attempt
+               ORDER BY c.run_id DESC LIMIT $3) c
+           LEFT JOIN judged j ON j.run_id = c.run_id AND j.attempt = c.attempt"#,
         cell,
         &ids,
         most,
@@ -492,9 +511,11 @@ pub async fn forget(conn: &mut Conn, _: &Access<System>, most: i64) -> Result<u6
                SELECT c.id FROM cell c JOIN namespace n ON n.id = c.ns_id
                WHERE c.last_at < clock_timestamp() - make_interval(days => n.runs_days)
                  AND NOT EXISTS (SELECT FROM case_state s WHERE s.cell_id = c.id)
+                 AND NOT EXISTS (SELECT FROM keep p JOIN run r ON r.id = p.run_id WHERE r.test_id = c.test_id)
                ORDER BY c.id
                LIMIT $1),
-           windows AS (DELETE FROM cell_window w USING old WHERE w.cell_id = old.id)
+           windows AS (DELETE FROM cell_window w USING old WHERE w.cell_id = old.id),
+           memories AS (DELETE FROM cell_memory m USING old WHERE m.cell_id = old.id)
            DELETE FROM cell c USING old WHERE c.id = old.id"#,
         most
     );
@@ -512,6 +533,15 @@ pub async fn forget(conn: &mut Conn, _: &Access<System>, most: i64) -> Result<u6
         most
     );
     let keys = keys.execute(&mut *conn).await?.rows_affected();
+    // What monitors saw of a case is not believed for ever.
+    let stale = sqlx::query!(
+        r#"UPDATE case_state SET status = 'healthy', label = 'healthy', findings = NULL, changed_at = clock_timestamp()
+           WHERE (cell_id, case_id) IN (
+               SELECT cell_id, case_id FROM case_state
+               WHERE status = 'flaky' AND last_seen_at < clock_timestamp() - interval '7 days' LIMIT $1)"#,
+        most
+    );
+    let stale = stale.execute(&mut *conn).await?.rows_affected();
     let ended = sqlx::query!(
         r#"DELETE FROM quarantine q USING (
                SELECT test_id, case_id FROM quarantine WHERE until < clock_timestamp() - interval '1 year' LIMIT $1) old
@@ -519,5 +549,5 @@ pub async fn forget(conn: &mut Conn, _: &Access<System>, most: i64) -> Result<u6
         most
     );
     let ended = ended.execute(conn).await?.rows_affected();
-    Ok(states + cells + keys + ended)
+    Ok(states + cells + keys + stale + ended)
 }

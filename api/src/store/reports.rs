@@ -11,6 +11,7 @@ use tstr_shared::artifacts::ArtifactPath;
 use tstr_shared::ids::{RunId, TestId};
 use tstr_shared::lease::Fence;
 use tstr_shared::permission::{RunsExecute, RunsWrite};
+use tstr_shared::report::limits::MAX_ATTEMPTS;
 use tstr_shared::report::{Attachment, Case, CaseAttempt, CaseId, CaseKey, CaseStatus, Excerpt, Property, Repeat};
 use tstr_shared::results::{CaseCounts, MAX_FIRST_WORDS, ReadReport, Results};
 use tstr_shared::run::RunResult;
@@ -81,6 +82,10 @@ pub async fn hold_lease(conn: &mut Conn, access: &Access<RunsExecute>, lease: &O
 
 /// Waits until nobody else reads the reports of a run, and takes away what was read of the attempt before.
 pub async fn begin<P: WritesReports>(conn: &mut Conn, _: &Access<P>, of: Of) -> Result<()> {
+    // Between two statements a store of artifacts may have to be waited for.
+    sqlx::query!("SELECT set_config('idle_in_transaction_session_timeout', '60000', true)")
+        .fetch_one(&mut *conn)
+        .await?;
     sqlx::query!("SELECT pg_advisory_xact_lock(7478116, hashtext($1::uuid::text))", of.run.0)
         .fetch_one(&mut *conn)
         .await?;
@@ -204,7 +209,7 @@ impl CaseRow {
             ordinal: case.ordinal,
             status: case.status,
             flaky: case.flaky,
-            failed_attempts: u16::try_from(failed_before).unwrap_or(u16::MAX),
+            failed_attempts: failed_before.min(MAX_ATTEMPTS) as u16,
             duration_ms: case.duration_ms,
             message,
             detail,
@@ -242,6 +247,12 @@ impl CaseRow {
 
     /// Takes over a retry that came as a case of its own.
     pub fn absorb(&mut self, retry: Self, packer: &mut Packer) -> Result<()> {
+        if usize::from(self.failed_attempts) + 1 >= MAX_ATTEMPTS {
+            // More attempts are not kept, but the last one says how the case ended.
+            (self.status, self.flaky) = (retry.status, retry.status == CaseStatus::Pass);
+            (self.duration_ms, self.message) = (retry.duration_ms, retry.message);
+            return Ok(());
+        }
         let mut case = self.clone().into_case()?;
         case.absorb(retry.into_case()?);
         *self = Self::new(case, packer)?;

@@ -214,8 +214,8 @@ pub async fn whole(
                   c.failed_attempts AS "failed_attempts!", c.duration_ms, c.message, c.detail, c.raw_bytes
            FROM (SELECT run_id, attempt, case_id, report, place, ordinal, status, flaky, muted, failed_attempts,
                         duration_ms, message, detail, raw_bytes,
-                        sum(coalesce(octet_length(detail), 0)) OVER (ORDER BY report, place)
-                            - coalesce(octet_length(detail), 0) AS before
+                        sum(coalesce(raw_bytes, octet_length(detail), 0)) OVER (ORDER BY report, place)
+                            - coalesce(raw_bytes, octet_length(detail), 0) AS before
                  FROM (SELECT run_id, attempt, case_id, report, place, ordinal, status, flaky, muted, failed_attempts,
                               duration_ms, message, detail, raw_bytes
                        FROM report_case

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::identity::CaseId;
+use super::limits::MAX_ATTEMPTS;
 use super::reconcile::{Counts, Declared};
 
 /// How a case, or one attempt of it, ended.
@@ -132,12 +133,15 @@ impl Case {
     }
 
     /// Takes over a retry that came as a case of its own ([`Repeat::Retry`]): its attempts come behind ours, and its
-    /// status is the status.
+    /// status is the status. At most [`MAX_ATTEMPTS`] are kept, of which the last is always one.
     pub fn absorb(&mut self, retry: Self) {
         self.status = retry.status;
         self.flaky = retry.status == CaseStatus::Pass;
         self.duration_ms = retry.duration_ms;
-        self.attempts.extend(retry.attempts);
+        let room = MAX_ATTEMPTS.saturating_sub(self.attempts.len());
+        let cut = retry.attempts.len().saturating_sub(room.max(1));
+        self.attempts.truncate(MAX_ATTEMPTS - 1);
+        self.attempts.extend(retry.attempts.into_iter().skip(cut));
         self.properties.extend(retry.properties);
         self.attachments.extend(retry.attachments);
         self.stdout = retry.stdout.or_else(|| self.stdout.take());

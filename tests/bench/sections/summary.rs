@@ -174,7 +174,7 @@ fn ended(tests: &[TestId], ns_id: i32, n: u64) -> EndedRun {
         attempt: 1,
         runner_id: Some(runner_id),
         image_digest: None,
-        has_cases: false,
+        cases: None,
         exit_code: None,
         attempts: vec![Held { runner_id, leased_at, ended_at: finished_at }],
     }

@@ -160,11 +160,12 @@ pub(crate) async fn execute(shared: Arc<Shared>, run: LeasedRun, lease: Lease) {
                     }
                 };
                 let ((), may_have_reports) = tokio::join!(said, left);
+                let plain = outcome.clone();
                 let outcome = match ended {
                     true => reports::ruled(&shared, &run, &lease, outcome, may_have_reports, log.as_ref()).await,
                     false => outcome,
                 };
-                report.finish(outcome, log).await;
+                report.finish(outcome, plain, log).await;
             };
             // The container has ended, so its removal need not hold up the result.
             tokio::join!(reported, remove(&shared, &name));

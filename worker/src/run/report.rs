@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
+use tstr_shared::error::ErrorCode;
 use tstr_shared::lease::Fence;
 use tstr_shared::logs::{LogOffsets, LogSeal};
 use tstr_shared::run::{Outcome, Reason};
@@ -156,11 +157,12 @@ pub(crate) struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// Records the outcome (T5).
-    pub(crate) async fn finish(&self, mut outcome: Outcome, log: Option<Log>) {
+    /// Records the outcome (T5). A server that knows of no reports takes only the one that the container's end says, `plain`.
+    pub(crate) async fn finish(&self, mut outcome: Outcome, mut plain: Outcome, log: Option<Log>) {
         outcome.message = outcome.message.as_deref().map(presentable);
+        plain.message = plain.message.as_deref().map(presentable);
         let run = self.lease.fence().run_id;
-        match self.unless_stopped(self.try_finish(&outcome, log)).await {
+        match self.unless_stopped(self.try_finish(outcome.clone(), &plain, log)).await {
             Some(Ok(())) => info!(run.id = %run, result = %outcome.result, "run {run} is reported: {}", outcome.result),
             Some(Err(error)) => self.not_reported(&error),
             None => warn!(run.id = %run, "the worker stops before the end of run {run} is reported"),
@@ -188,17 +190,28 @@ impl Report<'_> {
         }
     }
 
-    async fn try_finish(&self, outcome: &Outcome, log: Option<Log>) -> Result<(), ControlError> {
+    async fn try_finish(&self, mut outcome: Outcome, plain: &Outcome, log: Option<Log>) -> Result<(), ControlError> {
         let fence = self.lease.fence();
         let Some(mut log) = log else {
-            return self.shared.control.finish(fence, outcome, &empty_seal()).await.map(|_| ());
+            return self.shared.control.finish(fence, &outcome, &empty_seal()).await.map(|_| ());
         };
         let by = log.at_most(Instant::now() + HANDOVER);
         let late = tokio::time::timeout_at(by, log.handed_over()).await.is_err();
         let (mut until, mut patience) = (None, Backoff::default());
         loop {
             let asked = Instant::now();
-            let Some(missing) = self.shared.control.finish(fence, outcome, &log.seal).await? else { return Ok(()) };
+            let missing = match self.shared.control.finish(fence, &outcome, &log.seal).await {
+                Err(ControlError::Refused { code: Some(ErrorCode::Invalid), message })
+                    if outcome.result != plain.result =>
+                {
+                    let run = fence.run_id;
+                    warn!(run.id = %run, "the server does not take what the reports make of run {run}: {message}");
+                    outcome = plain.clone();
+                    continue;
+                }
+                answer => answer?,
+            };
+            let Some(missing) = missing else { return Ok(()) };
             if log.seal.incomplete {
                 // It was told not to wait for these bytes.
                 if patience.tries() == STUBBORN {

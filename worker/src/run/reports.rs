@@ -59,7 +59,11 @@ pub(super) async fn ruled(
                     message: Some(format!("a report is required, and none could be read: {error}")),
                     ..outcome
                 },
-                _ => outcome,
+                // People see it on the run as well.
+                _ => {
+                    let message = outcome.message.unwrap_or_else(|| format!("its reports were not read: {error}"));
+                    Outcome { message: Some(message), ..outcome }
+                }
             }
         }
     }

@@ -48,6 +48,7 @@ async fn without_an_answer_the_exit_code_counts_unless_a_report_is_required() {
     let away = || Some(Err("the store is away".to_owned()));
     let (outcome, _) = ended(leaves("junit.xml", 0), ReportMode::Auto, away()).await;
     assert_eq!(outcome.result, RunResult::Pass);
+    assert!(outcome.message.unwrap().contains("the store is away"), "it is seen on the run");
     let (outcome, _) = ended(leaves("junit.xml", 1), ReportMode::Auto, away()).await;
     assert_eq!(outcome.result, RunResult::Fail);
     for code in [0, 1] {
