@@ -159,6 +159,10 @@ mod tests {
             "tstr ctl results ID --format junit",
             "tstr ctl case list ID --status fail,error --q x --flaky --limit 5",
             "tstr ctl case get ID ID",
+            "tstr ctl quarantine list x --in-force=false --limit 5",
+            "tstr ctl quarantine add x ID --owner a --reason b --days 14 --mode skip",
+            "tstr ctl quarantine add x ID --owner a --reason b --until 2026-04-01T00:00:00Z",
+            "tstr ctl quarantine remove x ID ID",
             "tstr ctl schedule list x --limit 5",
             "tstr ctl runner list",
             "tstr ctl runner get x",
@@ -198,6 +202,10 @@ mod tests {
         assert_eq!(fails("tstr ctl test apply"), Some(ErrorKind::MissingRequiredArgument));
         assert_eq!(fails("tstr ctl run watch"), Some(ErrorKind::MissingRequiredArgument));
         assert_eq!(fails("tstr ctl test run x --wait-timeout 5m"), Some(ErrorKind::MissingRequiredArgument));
+        assert_eq!(
+            fails("tstr ctl quarantine add x 0197c1a0-0000-7000-8000-000000000001 --owner a --reason b"),
+            Some(ErrorKind::MissingRequiredArgument)
+        );
         assert_eq!(fails("tstr ctl run list --state lost"), Some(ErrorKind::InvalidValue));
         assert_eq!(fails("tstr ctl --token abc identity"), Some(ErrorKind::UnknownArgument));
     }

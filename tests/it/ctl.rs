@@ -3,6 +3,7 @@
 
 mod artifacts;
 mod outputs;
+mod quarantine;
 mod runs;
 
 use std::os::unix::fs::PermissionsExt;

@@ -26,6 +26,7 @@ mod plans;
 mod podman;
 mod pooler;
 mod pull;
+mod quarantine;
 mod queue;
 mod replicas;
 mod reports;

@@ -236,38 +236,6 @@ async fn retries_that_come_as_cases_go_into_one_row_wherever_they_stand() {
 }
 
 #[tokio::test]
-async fn muted_cases_do_not_fail_a_run_and_are_shown() {
-    let lab = Lab::start().await;
-    let worker = lab.worker("w").await;
-    let fence = running(&lab, &worker, &[]).await;
-    worker.end_with(fence, RunResult::Fail, &[("a.xml", JUNIT)]).await;
-    let (first, test) = (fence.run_id, lab.get(fence.run_id).await.test_id);
-    let failed = CaseFilter { statuses: vec![CaseStatus::Fail, CaseStatus::Error], ..CaseFilter::default() };
-    for case in cases(&lab, first, failed.clone()).await {
-        let statement = "INSERT INTO quarantine (test_id, case_id, ns_id, mode, owner, reason, until, created_by)
-                         SELECT $1, $2, ns_id, 'mute', 'ada', 'flaky', now() + interval '1 day', 'x' FROM test WHERE id = $1";
-        let query = sqlx::query(statement).bind(test.0).bind(case.case_id.0);
-        query.execute(&mut lab.db.connect().await).await.unwrap();
-    }
-    let again = lab.ops().retry_run(&lab.admin, first, None).await.unwrap();
-    let fence = worker.started().await;
-    assert_eq!(fence.run_id, again.id);
-    let ruled = worker.end_with(fence, RunResult::Fail, &[("a.xml", JUNIT)]).await;
-    assert_eq!(ruled.result, RunResult::Pass);
-    assert_eq!(ruled.message.as_deref(), Some("2 cases failed, all of them muted"));
-    let counts = results(&lab, again.id).await.cases.unwrap();
-    assert_eq!((counts.failed, counts.errors, counts.muted), (1, 1, 2));
-    assert!(cases(&lab, again.id, failed).await.iter().all(|case| case.muted));
-    // One more failure is one that counts.
-    let again = lab.ops().retry_run(&lab.admin, first, None).await.unwrap();
-    let fence = worker.started().await;
-    let worse = JUNIT.replace(r#"name="adds" time="0.25"/>"#, r#"name="adds"><failure/></testcase>"#);
-    assert_eq!(worker.end_with(fence, RunResult::Fail, &[("a.xml", &worse)]).await.result, RunResult::Fail);
-    assert_eq!(results(&lab, again.id).await.cases.unwrap().muted, 2);
-    lab.check().await;
-}
-
-#[tokio::test]
 async fn reading_again_replaces_and_a_stale_fence_reads_nothing() {
     let lab = Lab::start().await;
     let worker = lab.worker("w").await;

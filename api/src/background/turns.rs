@@ -85,3 +85,8 @@ pub async fn look_at_storage(ops: &Ops) -> Result<Fill> {
 pub async fn take_vitals(ops: &Ops) -> Result<Seen> {
     ops.take_vitals(&Access::system("vitals")).await
 }
+
+/// Reads which cases are not to be run.
+pub async fn refresh_skips(ops: &Ops) -> Result<()> {
+    ops.refresh_skips(&Access::system("skips")).await
+}

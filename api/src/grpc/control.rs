@@ -59,6 +59,28 @@ impl ControlService for Service {
         .await
     }
 
+    async fn put_quarantine(&self, request: Request<pb::PutQuarantineRequest>) -> Answer<pb::PutQuarantineResponse> {
+        answer(request, async |caller, req| {
+            let (ns, case) = (namespace(&req.namespace)?, case(&req.case_id)?);
+            let new = read_document("/entry", required("/entry", req.entry)?)?;
+            let entry = self.ops.put_quarantine(&caller, &ns, test(&req.test)?, case, new).await?;
+            Ok(pb::PutQuarantineResponse { entry: Some(document(&entry)) })
+        })
+        .await
+    }
+
+    async fn delete_quarantine(
+        &self,
+        request: Request<pb::DeleteQuarantineRequest>,
+    ) -> Answer<pb::DeleteQuarantineResponse> {
+        answer(request, async |caller, req| {
+            let (ns, case) = (namespace(&req.namespace)?, case(&req.case_id)?);
+            self.ops.delete_quarantine(&caller, &ns, test(&req.test)?, case).await?;
+            Ok(pb::DeleteQuarantineResponse {})
+        })
+        .await
+    }
+
     async fn trigger_run(&self, request: Request<pb::TriggerRunRequest>) -> Answer<pb::TriggerRunResponse> {
         answer(request, async |caller, mut req| {
             let (ns, key) = (namespace(&req.namespace)?, key(&req.idempotency_key)?);

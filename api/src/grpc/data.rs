@@ -172,7 +172,7 @@ impl DataService for Service {
 
     async fn get_run_case(&self, request: Request<pb::GetRunCaseRequest>) -> Answer<pb::GetRunCaseResponse> {
         answer(request, async |caller, req| {
-            let case = address("case", "/case_id", &req.case_id, |id| id.parse().ok())?;
+            let case = case(&req.case_id)?;
             let details = self.ops.get_run_case(&caller, run(&req.run_id)?, attempt(req.attempt)?, case).await?;
             Ok(pb::GetRunCaseResponse { cases: details.iter().map(document).collect() })
         })
@@ -195,6 +195,18 @@ impl DataService for Service {
                 Err(error) => Err(status(&error, &trace_id)),
             });
             Ok(Box::pin(pieces) as Self::ExportReportStream)
+        })
+        .await
+    }
+
+    async fn list_quarantine(&self, request: Request<pb::ListQuarantineRequest>) -> Answer<pb::ListQuarantineResponse> {
+        answer(request, async |caller, req| {
+            let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, req.page_token)?);
+            let listed = self.ops.list_quarantine(&caller, &ns, test(&req.test)?, req.in_force, page).await?;
+            Ok(pb::ListQuarantineResponse {
+                entries: listed.items.iter().map(document).collect(),
+                next_page_token: listed.next_page_token.unwrap_or_default(),
+            })
         })
         .await
     }

@@ -257,6 +257,11 @@ fn runner(id: &str) -> Result<RunnerId> {
     address("runner", "/runner_id", id, |id| id.parse().ok())
 }
 
+/// Reads the id of the case that a request addresses.
+fn case(id: &str) -> Result<CaseId> {
+    address("case", "/case_id", id, |id| id.parse().ok())
+}
+
 /// Reads the id of the token that a request addresses.
 fn token(id: &str) -> Result<TokenId> {
     address("token", "/id", id, |id| id.parse().ok())

@@ -28,6 +28,7 @@ mod metrics;
 mod namespaces;
 pub mod openapi;
 mod outputs;
+mod quarantine;
 mod range;
 mod results;
 mod runners;
@@ -95,6 +96,8 @@ fn routes() -> ApiRouter<App> {
         .merge(logs::routes())
         .merge(artifacts::routes())
         .merge(results::routes())
+        .merge(quarantine::routes())
+        .merge(uploads::routes())
         .merge(summary::routes())
         .merge(outputs::routes())
         .merge(runners::routes())

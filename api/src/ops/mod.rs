@@ -27,6 +27,7 @@ mod namespaces;
 mod outputs;
 pub mod placement;
 mod pulse;
+mod quarantine;
 mod reads;
 pub mod recovery;
 mod reports;
@@ -37,6 +38,7 @@ pub mod runners;
 pub mod runs;
 pub mod scheduling;
 mod seals;
+pub mod skips;
 pub mod storage;
 mod summary;
 pub mod testdefs;
@@ -110,6 +112,7 @@ struct Inner {
     configs: configs::KnownConfigs,
     /// The timeline of the database that classes and configurations were read on; empty before the first look.
     timeline: Mutex<String>,
+    skips: skips::KnownSkips,
     ends: appends::KnownEnds,
     starts: combine::Combiners<(Access<RunsExecute>, OwnLease), DateTime<Utc>>,
     finishes: combine::Combiners<claims::Report, Option<LogOffsets>>,
@@ -176,6 +179,7 @@ impl Ops {
             runners: known::KnownRunners::default(),
             configs: configs::KnownConfigs::default(),
             timeline: Mutex::default(),
+            skips: skips::KnownSkips::default(),
             ends: appends::KnownEnds::default(),
             starts: combine::Combiners::new(MOST_COMBINED, COMBINED_AT_ONCE),
             finishes: combine::Combiners::new(MOST_COMBINED, COMBINED_AT_ONCE),

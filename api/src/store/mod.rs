@@ -30,6 +30,7 @@ pub mod namespaces;
 pub mod orders;
 pub mod outputs;
 pub mod packing;
+pub mod quarantine;
 pub mod queue;
 pub mod reports;
 pub mod results;

@@ -76,6 +76,14 @@ fn content() -> pb::Blob {
     pb::Blob { sha256: blob.sha256.0.to_vec(), bytes: blob.bytes }
 }
 
+/// A test report in JSON.
+fn report() -> Value {
+    json!({"reportFormat": "CTRF", "specVersion": "1.0.0", "results": {
+        "tool": {"name": "t"}, "tests": [{"name": "one", "status": "passed", "duration": 5}],
+        "summary": {"tests": 1, "passed": 1, "failed": 0, "skipped": 0, "pending": 0, "other": 0, "start": 0, "stop": 1},
+    }})
+}
+
 fn fence(t: &Target) -> Option<pb::Fence> {
     Some(t.fence.into())
 }
@@ -83,7 +91,7 @@ fn fence(t: &Target) -> Option<pb::Fence> {
 /// Returns the table.
 #[rustfmt::skip]
 pub fn table() -> Vec<Row> {
-    use Need::{Artifact, Finished, Lease, Nothing, OwnRun, OwnTest, OwnToken, Run, Runner, Test, Token};
+    use Need::{Artifact, Case, Finished, Muted, Lease, Matrix, Nothing, OwnRun, OwnTest, OwnToken, Run, Runner, Test, Token};
     use Reach::{Fenced, Global, Listed, Named, Object, Wished};
     vec![
         row(("get_identity", "GetIdentity"), "identity:read", Global, Nothing, nothing, |_| page::<pb::GetIdentityRequest>()),
@@ -169,6 +177,23 @@ pub fn table() -> Vec<Row> {
             |t| pb::GetRunCaseRequest { run_id: t.run.clone(), case_id: t.case.clone(), attempt: 0 }.encode_to_vec()),
         row(("export_report", "ExportReport"), "runs:read", Object, Artifact, nothing,
             |t| pb::ExportReportRequest { run_id: t.run.clone(), ..Default::default() }.encode_to_vec()),
+        row(("upload_results", "UploadResults"), "runs:write", Named, Nothing,
+            |_| Some(report()),
+            |t| pb::UploadResultsRequest {
+                namespace: t.namespace.clone(), test: t.test.clone(), data: report().to_string().into(), ..Default::default()
+            }.encode_to_vec()),
+        row(("list_quarantine", "ListQuarantine"), "tests:read", Named, Nothing, nothing,
+            |t| pb::ListQuarantineRequest { namespace: t.namespace.clone(), test: t.test.clone(), ..Default::default() }.encode_to_vec()),
+        row(("put_quarantine", "PutQuarantine"), "tests:write", Named, Case,
+            |_| Some(json!({"owner": "a", "reason": "b", "days": 1})),
+            |t| {
+                let fields = [("owner", "a".into()), ("reason", "b".into()), ("days", 1.into())];
+                let entry = Some(structure(fields.map(|(name, value): (&str, Value)| (name.to_owned(), value)).into_iter().collect()));
+                let (namespace, test) = (t.namespace.clone(), t.test.clone());
+                pb::PutQuarantineRequest { namespace, test, case_id: t.case.clone(), entry }.encode_to_vec()
+            }),
+        row(("delete_quarantine", "DeleteQuarantine"), "tests:write", Named, Muted, nothing,
+            |t| pb::DeleteQuarantineRequest { namespace: t.namespace.clone(), test: t.test.clone(), case_id: t.case.clone() }.encode_to_vec()),
         row(("get_run_output", "GetRunOutput"), "runs:read", Object, Run, nothing,
             |t| pb::GetRunOutputRequest { run_id: t.run.clone(), attempt: 0 }.encode_to_vec()),
 

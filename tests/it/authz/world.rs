@@ -36,6 +36,10 @@ pub enum Need {
     Finished,
     /// A run that has left an artifact, and a report with a case.
     Artifact,
+    /// A test with a case.
+    Case,
+    /// A test with a case in quarantine.
+    Muted,
     /// A runner.
     Runner,
     /// A token.
@@ -269,6 +273,15 @@ impl World {
             Need::Artifact => {
                 target.run.clone_from(&resident.artifact);
                 target.case.clone_from(&resident.case);
+            }
+            Need::Matrix => target.matrix.clone_from(&resident.matrix),
+            Need::Case | Need::Muted => {
+                target.test = "leased".to_owned();
+                target.case.clone_from(&resident.case);
+                if need == Need::Muted {
+                    let path = format!("/api/v1/namespaces/{ns}/tests/leased/quarantine/{}", resident.case);
+                    self.admin.put(&path, &json!({"owner": "a", "reason": "b", "days": 1})).await.expect(200);
+                }
             }
             Need::Finished => target.run.clone_from(&resident.finished),
             Need::Token => target.token.clone_from(&resident.token),

@@ -8,6 +8,7 @@ use tstr_shared::ids::RunnerId;
 use tstr_shared::lease::{Fence, LeasedRun};
 use tstr_shared::output::records::{RECORD_END, RECORD_START};
 use tstr_shared::output::{METRICS_FILE, OUTPUT_FILE, SUMMARY_FILE};
+use tstr_shared::results::{FAILED_CASES, SKIP_CASES};
 
 use crate::engine::{ContainerSpec, Image, LABEL_ATTEMPT, LABEL_RUN, LABEL_WORKER};
 
@@ -15,6 +16,8 @@ use crate::engine::{ContainerSpec, Image, LABEL_ATTEMPT, LABEL_RUN, LABEL_WORKER
 const BACKSTOP: Duration = Duration::from_secs(60);
 /// The prefix of variables that only tstr sets.
 const RESERVED: &str = "TSTR_";
+/// Those that the server sets.
+const HANDED: [&str; 2] = [FAILED_CASES, SKIP_CASES];
 
 /// Returns the name of an attempt's container and volume.
 pub(crate) fn container_name(fence: Fence) -> String {
@@ -102,6 +105,7 @@ mod tests {
         assert_eq!(get("TSTR_LABEL_APP_KUBERNETES_IO_NAME"), Some("x"));
         assert_eq!((get("TZ"), get("RECORD_START"), get("RECORD_END")), (Some("UTC"), Some("\x1c\x1e"), Some("mine")));
         assert_eq!(get("TSTR_OUTPUT"), Some("/tstr/output"));
+        assert_eq!((get("TSTR_X"), get(FAILED_CASES), get(SKIP_CASES)), (None, Some("[]"), None));
     }
 
     #[test]
