@@ -135,6 +135,8 @@ mod tests {
             "tstr ctl run watch --matrix-id ID",
             "tstr ctl run cancel ID",
             "tstr ctl run retry ID --wait",
+            "tstr ctl run retry ID --failed-cases",
+            "tstr ctl run retry --matrix-id ID --all-cells --failed-cases --wait -n shop",
             "tstr ctl run keep ID ID --note n",
             "tstr ctl run unkeep ID",
             "tstr ctl run list --kept",
@@ -200,6 +202,9 @@ mod tests {
         assert_eq!(fails("tstr ctl nonsense"), Some(ErrorKind::InvalidSubcommand));
         assert_eq!(fails("tstr ctl run get no-uuid"), Some(ErrorKind::ValueValidation));
         assert_eq!(fails("tstr ctl test apply"), Some(ErrorKind::MissingRequiredArgument));
+        assert_eq!(fails("tstr ctl results"), Some(ErrorKind::MissingRequiredArgument));
+        assert_eq!(fails("tstr ctl results upload a.xml"), Some(ErrorKind::MissingRequiredArgument));
+        assert_eq!(fails("tstr ctl run retry"), Some(ErrorKind::MissingRequiredArgument));
         assert_eq!(fails("tstr ctl run watch"), Some(ErrorKind::MissingRequiredArgument));
         assert_eq!(fails("tstr ctl test run x --wait-timeout 5m"), Some(ErrorKind::MissingRequiredArgument));
         assert_eq!(

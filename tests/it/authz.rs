@@ -176,6 +176,7 @@ async fn by_json(
         ("token", &target.token),
         ("artifact", &ARTIFACT.to_owned()),
         ("case", &target.case),
+        ("matrix_id", &target.matrix),
     ] {
         path = path.replace(&format!("{{{name}}}"), value);
     }

@@ -31,6 +31,7 @@ mod queue;
 mod replicas;
 mod reports;
 mod retention;
+mod retries;
 mod scheduler;
 mod silence;
 mod spread;

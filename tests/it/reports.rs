@@ -8,7 +8,7 @@ use tstr_shared::lease::Fence;
 use tstr_shared::page::PageRequest;
 use tstr_shared::report::{CaseStatus, Event, Format, NoteCode, ReadOptions, read};
 use tstr_shared::results::{CaseCounts, CaseFilter, CaseResult, Results};
-use tstr_shared::run::{Reason, RunResult};
+use tstr_shared::run::{Reason, RetryRun, RunResult};
 use tstr_tests::Lab;
 use tstr_tests::contract::{Worker, outcome};
 
@@ -208,7 +208,7 @@ async fn volatile_parts_of_names_do_not_make_other_cases() {
         let report = format!("<testsuite><testcase classname='C' name='{name}'/></testsuite>");
         worker.end_with(fence, RunResult::Pass, &[("a.xml", &report)]).await;
         seen.push(cases(&lab, fence.run_id, CaseFilter::default()).await[0].case_id);
-        lab.ops().retry_run(&lab.admin, fence.run_id, None).await.unwrap();
+        lab.ops().retry_run(&lab.admin, fence.run_id, RetryRun::default(), None).await.unwrap();
         fence = worker.started().await;
     }
     assert!(seen[0] == seen[1] && seen[1] != seen[2], "{seen:?}");

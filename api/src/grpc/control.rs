@@ -5,6 +5,7 @@ use tstr_proto::convert::{json, required};
 use tstr_proto::v1 as pb;
 use tstr_proto::v1::control_service_server::ControlService;
 use tstr_shared::error::Invalid;
+use tstr_shared::run::{RetryMatrix, RetryRun};
 use tstr_shared::testdef::NewTestDef;
 
 use super::{Answer, Service, answer, key, namespace, run, runner, test};
@@ -100,9 +101,37 @@ impl ControlService for Service {
 
     async fn retry_run(&self, request: Request<pb::RetryRunRequest>) -> Answer<pb::RetryRunResponse> {
         answer(request, async |caller, req| {
-            let key = key(&req.idempotency_key)?;
-            let run = self.ops.retry_run(&caller, run(&req.run_id)?, key).await?;
-            Ok(pb::RetryRunResponse { run: Some(run.into()) })
+            let (key, how) = (key(&req.idempotency_key)?, RetryRun { failed_cases: req.failed_cases });
+            Ok(self.ops.retry_run(&caller, run(&req.run_id)?, how, key).await?.into())
+        })
+        .await
+    }
+
+    async fn retry_matrix(&self, request: Request<pb::RetryMatrixRequest>) -> Answer<pb::RetryMatrixResponse> {
+        answer(request, async |caller, req| {
+            let (ns, key) = (namespace(&req.namespace)?, key(&req.idempotency_key)?);
+            let matrix = address("matrix", "/matrix_id", &req.matrix_id, |id| id.parse().ok())?;
+            let only_failed = req.only_failed.unwrap_or(RetryMatrix::default().only_failed);
+            let how = RetryMatrix { only_failed, failed_cases: req.failed_cases };
+            Ok(self.ops.retry_matrix(&caller, &ns, matrix, how, key).await?.into())
+        })
+        .await
+    }
+
+    async fn upload_results(
+        &self,
+        request: Request<Streaming<pb::UploadResultsRequest>>,
+    ) -> Answer<pb::UploadResultsResponse> {
+        answer(request, async |caller, mut messages| {
+            let first = messages.message().await.map_err(broken_off)?;
+            let mut first = first.ok_or_else(|| Error::malformed("the first message says what is uploaded"))?;
+            let (ns, key) = (namespace(&first.namespace)?, key(&first.idempotency_key)?);
+            let begun = stream::iter(Some(Ok(Bytes::from(std::mem::take(&mut first.data)))));
+            let rest = messages.map(|message| message.map(|piece| piece.data.into()).map_err(broken_off));
+            let name = std::mem::take(&mut first.test);
+            let pieces = begun.chain(rest);
+            let run = self.ops.upload_results(&caller, &ns, test(&name)?, first.try_into()?, key, pieces).await?;
+            Ok(pb::UploadResultsResponse { run: Some(run.into()) })
         })
         .await
     }

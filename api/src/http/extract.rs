@@ -142,8 +142,11 @@ fn undecoded(rejection: PathRejection) -> Error {
 }
 
 fn no_such(key: Option<&str>) -> Error {
-    let things = ["namespace", "test", "run", "artifact", "runner", "token"];
-    Error::not_found(things.into_iter().find(|thing| Some(*thing) == key).unwrap_or("address"))
+    let things = ["namespace", "test", "run", "artifact", "runner", "token", "case"];
+    match key {
+        Some("matrix_id") => Error::not_found("matrix"),
+        key => Error::not_found(things.into_iter().find(|thing| Some(*thing) == key).unwrap_or("address")),
+    }
 }
 
 /// Returns the parameter that a fault lies in.

@@ -33,6 +33,7 @@ pub mod recovery;
 mod reports;
 mod results;
 pub mod retention;
+mod retries;
 pub mod rollups;
 pub mod runners;
 pub mod runs;

@@ -18,7 +18,7 @@ use tstr_shared::permission::RunsExecute;
 use tstr_shared::report::{
     CaseId, DETECT_BYTES, Format, Limits, Note, ReadOptions, Repeat, Report, ReportKind, Volatile, detect, sniff,
 };
-use tstr_shared::results::{MAX_REPORTS, ReadReport, Results, Told, UnreadReport, rule};
+use tstr_shared::results::{FAILED_CASES, MAX_REPORTS, ReadReport, Results, Told, UnreadReport, rule};
 use tstr_shared::run::Outcome;
 
 use self::stream::{Parse, Parsed};
@@ -34,8 +34,6 @@ use crate::store::{self, Conn};
 
 /// How many attempts a replica reads the reports of at the same time: each takes a processor.
 pub(super) const READINGS_AT_ONCE: usize = 2;
-/// What a test whose failed cases are to be run again finds them in: JSON, the key of each.
-pub const FAILED_CASES: &str = "TSTR_FAILED_CASES";
 
 impl Ops {
     /// Reads the reports among the artifacts of an attempt, and rules on its outcome by them.

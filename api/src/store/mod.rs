@@ -35,6 +35,7 @@ pub mod queue;
 pub mod reports;
 pub mod results;
 pub mod retention;
+pub mod retries;
 pub mod rollups;
 pub mod runners;
 pub mod runs;

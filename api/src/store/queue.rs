@@ -11,9 +11,12 @@ use tstr_shared::artifacts::{Artifacts, MAX_TOTAL};
 use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::{MatrixId, RunId, TestId};
 use tstr_shared::labels::Labels;
+use tstr_shared::matrix::Matrix;
 use tstr_shared::permission::{RunsExecute, RunsWrite};
 use tstr_shared::run::Trigger;
-use tstr_shared::testdef::{NewTestDef, Priority, Retry, RunConfig};
+use tstr_shared::schedule::CatchUp;
+use tstr_shared::size::Bytes;
+use tstr_shared::testdef::{Limits, NewTestDef, Priority, Retry, RunConfig};
 use uuid::Uuid;
 
 use super::Conn;
@@ -114,6 +117,31 @@ impl NewConfig {
         serde_json::to_writer(&mut hashing, &config.text()).map_err(Error::internal)?;
         config.hash.copy_from_slice(&hashing.0.finalize());
         Ok(config)
+    }
+
+    /// Names what a run executed, with other variables of the environment.
+    pub fn again(body: ConfigBody, env: Labels) -> Result<Self> {
+        let matrix = body.fail_fast.then(|| Matrix { fail_fast: true, ..Matrix::default() });
+        let test = NewTestDef {
+            name: body.test_name,
+            labels: Labels::default(),
+            annotations: body.annotations,
+            run_config: RunConfig { env, ..body.run_config },
+            matrix,
+            cron_schedule: None,
+            time_zone: None,
+            catch_up: CatchUp::default(),
+            start_deadline: None,
+            queue_deadline: None,
+            concurrency: None,
+            retry: body.retry,
+            limits: Limits { log: Bytes(body.log_limit), artifacts: Bytes(body.artifact_limit) },
+            artifacts: body.artifacts,
+            at_most_once: body.at_most_once,
+            priority: Priority::default(),
+            paused: false,
+        };
+        Self::of(&Arc::new(test), body.cell)
     }
 
     /// Returns the hash that names it.
@@ -586,6 +614,8 @@ mod tests {
                 fail_fast: true,
             };
             assert_eq!(serde_json::from_str::<ConfigBody>(&text).unwrap(), expected);
+            let env = expected.run_config.env.clone();
+            assert_eq!(NewConfig::again(expected, env).unwrap().hash(), config.hash());
         }
         assert_ne!(configs[0].hash(), configs[1].hash());
         // The two cells and this test hold it; there is no copy.

@@ -150,7 +150,12 @@ pub fn table() -> Vec<Row> {
         row(("cancel_run", "CancelRun"), "runs:write", Object, OwnRun, nothing,
             |t| pb::CancelRunRequest { run_id: t.run.clone() }.encode_to_vec()),
         row(("retry_run", "RetryRun"), "runs:write", Object, Finished, nothing,
-            |t| pb::RetryRunRequest { run_id: t.run.clone(), idempotency_key: String::new() }.encode_to_vec()),
+            |t| pb::RetryRunRequest { run_id: t.run.clone(), ..Default::default() }.encode_to_vec()),
+        row(("retry_matrix", "RetryMatrix"), "runs:write", Named, Matrix,
+            |_| Some(json!({"only_failed": false})),
+            |t| pb::RetryMatrixRequest {
+                namespace: t.namespace.clone(), matrix_id: t.matrix.clone(), only_failed: Some(false), ..Default::default()
+            }.encode_to_vec()),
         row(("keep_run", "KeepRun"), "runs:write", Object, Run, nothing,
             |t| pb::KeepRunRequest { run_id: t.run.clone(), note: None }.encode_to_vec()),
         row(("unkeep_run", "UnkeepRun"), "runs:write", Object, Run, nothing,

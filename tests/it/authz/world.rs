@@ -34,6 +34,8 @@ pub enum Need {
     OwnRun,
     /// A run that has ended.
     Finished,
+    /// Runs that were made together and have ended.
+    Matrix,
     /// A run that has left an artifact, and a report with a case.
     Artifact,
     /// A test with a case.
@@ -58,6 +60,8 @@ pub struct Target {
     pub test: String,
     pub run: String,
     pub runner: String,
+    /// The set of runs that have ended.
+    pub matrix: String,
     /// A case of the run that has left an artifact.
     pub case: String,
     pub token: String,
@@ -109,6 +113,7 @@ struct Resident {
     worker: Worker,
     run: String,
     finished: String,
+    matrix: String,
     artifact: String,
     case: String,
     token: String,
@@ -144,9 +149,12 @@ impl World {
             worker.end_with(fence, RunResult::Pass, &[(ARTIFACT, ARTIFACT), ("junit.xml", REPORT)]).await;
             let cases = world.admin.get(&format!("/api/v1/runs/{artifact}/cases")).await.expect(200);
             let case = cases["items"][0]["case_id"].as_str().unwrap().to_owned();
+            let finished = world.admin.trigger_in(ns, "a").await.remove(0);
+            let matrix = world.admin.run(&finished).await["matrix_id"].as_str().unwrap().to_owned();
             let resident = Resident {
                 worker,
                 artifact,
+                matrix,
                 case,
                 run: world.admin.trigger_in(ns, "a").await.remove(0),
                 finished: world.admin.trigger_in(ns, "a").await.remove(0),
@@ -257,6 +265,7 @@ impl World {
             test: "a".to_owned(),
             run: nobody.to_string(),
             runner: resident.map_or(nobody, |resident| resident.worker.id.0).to_string(),
+            matrix: nobody.to_string(),
             case: nobody.to_string(),
             token: nobody.to_string(),
             fence: Fence { run_id: RunId(nobody), attempt: 1, lease_id: LeaseId(Uuid::new_v4()) },

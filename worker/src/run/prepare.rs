@@ -96,7 +96,9 @@ mod tests {
         let mut run = leased("localhost/x:1");
         run.cell = [("region", "nyc"), ("a", "1")].into_iter().collect();
         run.labels = [("region", "nyc"), ("app.kubernetes.io/name", "x")].into_iter().collect();
-        run.run_config.env = [("TZ", "UTC"), ("RECORD_END", "mine"), ("TSTR_RUN_ID", "forged")].into_iter().collect();
+        let env =
+            [("TZ", "UTC"), ("RECORD_END", "mine"), ("TSTR_RUN_ID", "forged"), ("TSTR_X", "x"), (FAILED_CASES, "[]")];
+        run.run_config.env = env.into_iter().collect();
         let env = environment(&run);
         let get = |name: &str| env.get(name).map(String::as_str);
         assert_eq!(get("TSTR_RUN_ID"), Some(run.fence.run_id.to_string().as_str()));
