@@ -159,6 +159,8 @@ mod tests {
             "tstr ctl artifact download ID a.txt shots --dir out --attempt 1 --force",
             "tstr ctl results ID --attempt 1",
             "tstr ctl results ID --format junit",
+            "tstr ctl results upload a.xml b.xml --test x --cell a=b --label c=d --revision r --result fail -n shop",
+            "tstr ctl results upload a.xml --test x --started-at 1h --finished-at 2026-03-01T10:00:00Z",
             "tstr ctl case list ID --status fail,error --q x --flaky --limit 5",
             "tstr ctl case get ID ID",
             "tstr ctl quarantine list x --in-force=false --limit 5",

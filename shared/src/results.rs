@@ -3,6 +3,8 @@
 //! The container's exit code is the first word about an attempt, its reports the last: a failed case fails it although the
 //! container exited 0, and only when every failed case is muted a failure is excused ([`quarantine`](crate::analysis::quarantine)).
 
+mod upload;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -13,6 +15,8 @@ use crate::artifacts::ReportMode;
 use crate::ids::RunId;
 use crate::report::{Case, CaseId, CaseKey, CaseStatus, Counts, Declared, Format, Note, NoteCode, NoteLevel, Report};
 use crate::run::{Outcome, Reason, RunResult};
+
+pub use upload::{MAX_REVISION, MAX_UPLOAD, Upload};
 
 /// The most reports that are read of an attempt.
 pub const MAX_REPORTS: usize = 500;

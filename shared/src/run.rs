@@ -128,6 +128,8 @@ words!(
         Manual = "manual",
         /// A retry of a finished run.
         Retry = "retry",
+        /// Results that were made elsewhere and uploaded: it never waited, and no runner had it.
+        Upload = "upload",
     }
 );
 

@@ -40,4 +40,5 @@ mod summary;
 mod timeline;
 mod transitions;
 mod up;
+mod uploads;
 mod vitals;

@@ -13,7 +13,7 @@ use tstr_tests::Lab;
 use tstr_tests::contract::{Worker, outcome};
 
 /// A report with a case of each kind.
-const JUNIT: &str = r#"<testsuites name="all">
+pub const JUNIT: &str = r#"<testsuites name="all">
   <testsuite name="shop" tests="5" failures="1" errors="1" skipped="1">
     <testcase classname="Cart" name="adds" time="0.25"/>
     <testcase classname="Cart" name="removes" time="1.5"><failure message="expected 1" type="Assert">at line 3</failure></testcase>
@@ -22,29 +22,29 @@ const JUNIT: &str = r#"<testsuites name="all">
     <testcase classname="Cart" name="wobbles"><flakyFailure message="first try"/></testcase>
   </testsuite>
 </testsuites>"#;
-const GOOD: &str =
+pub const GOOD: &str =
     r#"<testsuite name="s"><testcase classname="C" name="a"/><testcase classname="C" name="b"/></testsuite>"#;
 
 /// Makes a run of a test with this part of its definition; returns it running.
-async fn running(lab: &Lab, worker: &Worker, parts: &[(&str, Value)]) -> Fence {
+pub async fn running(lab: &Lab, worker: &Worker, parts: &[(&str, Value)]) -> Fence {
     let run = lab.run_of(parts).await;
     let fence = worker.started().await;
     assert_eq!(fence.run_id, run);
     fence
 }
 
-async fn results(lab: &Lab, run: RunId) -> Results {
+pub async fn results(lab: &Lab, run: RunId) -> Results {
     lab.ops().results(&lab.admin, run, None).await.unwrap()
 }
 
-async fn cases(lab: &Lab, run: RunId, filter: CaseFilter) -> Vec<CaseResult> {
+pub async fn cases(lab: &Lab, run: RunId, filter: CaseFilter) -> Vec<CaseResult> {
     let page = PageRequest { size: 1000, token: String::new() };
     let page = lab.ops().list_run_cases(&lab.admin, run, filter, page).await.unwrap();
     assert!(page.next_page_token.is_none());
     page.items
 }
 
-fn names(cases: &[CaseResult]) -> Vec<&str> {
+pub fn names(cases: &[CaseResult]) -> Vec<&str> {
     cases.iter().map(|case| case.key.name.as_str()).collect()
 }
 

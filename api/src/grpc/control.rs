@@ -1,14 +1,17 @@
 //! `ControlService`: writes of tests, runs and runners.
 
-use tonic::{Request, async_trait};
-use tstr_proto::convert::{json, required};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use tonic::{Request, Streaming, async_trait};
+use tstr_proto::convert::{document, json, read_document, required};
 use tstr_proto::v1 as pb;
 use tstr_proto::v1::control_service_server::ControlService;
 use tstr_shared::error::Invalid;
 use tstr_shared::run::{RetryMatrix, RetryRun};
 use tstr_shared::testdef::NewTestDef;
 
-use super::{Answer, Service, answer, key, namespace, run, runner, test};
+use super::{Answer, Service, address, answer, broken_off, case, key, namespace, run, runner, test};
+use crate::error::Error;
 
 #[async_trait]
 impl ControlService for Service {

@@ -17,7 +17,7 @@ use tstr_shared::run::RunFilter;
 use tstr_shared::summary::SummaryFilter;
 use tstr_shared::testdef::check_name;
 
-use super::{Answer, Service, address, answer, namespace, run, runner, status, test, trace_id, wait};
+use super::{Answer, Service, address, answer, case, namespace, run, runner, status, test, trace_id, wait};
 use crate::ops::logs::{LogPiece, LogQuery};
 use crate::ops::testdefs::TestFilter;
 

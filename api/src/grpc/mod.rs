@@ -37,6 +37,7 @@ use tstr_proto::v1::runner_service_server::{self, RunnerServiceServer};
 use tstr_shared::error::{ErrorCode, Invalid};
 use tstr_shared::ids::{RunId, RunnerId, TokenId};
 use tstr_shared::namespace::Namespace;
+use tstr_shared::report::CaseId;
 use tstr_shared::testdef::check_name;
 use uuid::Uuid;
 
@@ -68,7 +69,7 @@ const CALL_TIME: Duration = MAX_WAIT.saturating_mul(2);
 /// How long a call may take that uploads a content: the largest, over a slow line.
 const UPLOAD_TIME: Duration = Duration::from_secs(300);
 /// The calls that upload.
-const UPLOADS: &[&str] = &["/tstr.v1.RunnerService/PutBlob"];
+const UPLOADS: &[&str] = &["/tstr.v1.RunnerService/PutBlob", "/tstr.v1.ControlService/UploadResults"];
 
 /// What a handler answers.
 type Answer<T> = std::result::Result<Response<T>, Status>;
@@ -278,6 +279,11 @@ fn address<'a, T>(thing: &str, place: &str, name: &'a str, read: impl FnOnce(&'a
 /// Reads the idempotency key of a request, which may be empty.
 fn key(key: &str) -> Result<Option<IdempotencyKey>> {
     if key.is_empty() { Ok(None) } else { IdempotencyKey::parse(key).map(Some) }
+}
+
+/// Says that a client's messages ended before their time.
+fn broken_off(status: Status) -> Error {
+    Error::unavailable(anyhow::anyhow!("the upload broke off: {status}"))
 }
 
 /// Reads how long a call waits.

@@ -38,6 +38,7 @@ mod serve;
 mod summary;
 mod testdefs;
 mod tokens;
+mod uploads;
 
 pub use serve::serve;
 

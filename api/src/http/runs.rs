@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tstr_shared::ids::{MatrixId, RunnerId};
+use tstr_shared::namespace::Namespace;
 use tstr_shared::page::{Page, PageRequest};
 use tstr_shared::permission::{RunsRead, RunsWrite};
 use tstr_shared::run::{

@@ -45,6 +45,7 @@ mod summary;
 pub mod testdefs;
 mod timeline;
 pub mod tokens;
+mod uploads;
 pub mod vitals;
 pub mod wake;
 
@@ -135,6 +136,8 @@ struct Inner {
     uploads: Semaphore,
     /// The turns to read reports.
     readings: Semaphore,
+    /// The turns to take in reports that people upload.
+    intakes: Semaphore,
     /// How far the contents were looked at.
     blob_walk: Mutex<Uuid>,
     /// Wakes the loop that carries out ordered cancels.
@@ -198,6 +201,7 @@ impl Ops {
             objects: OnceLock::new(),
             uploads: Semaphore::new(blobs::UPLOADS_AT_ONCE),
             readings: Semaphore::new(reports::READINGS_AT_ONCE),
+            intakes: Semaphore::new(uploads::INTAKES_AT_ONCE),
             blob_walk: Mutex::default(),
             orders: tokio::sync::Notify::new(),
         }))

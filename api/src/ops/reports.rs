@@ -181,6 +181,11 @@ impl<'a, P: WritesReports> Intake<'a, P> {
         Ok(())
     }
 
+    /// Returns how long the latest report says that it took, in milliseconds.
+    pub(super) fn took(&self) -> Option<u64> {
+        self.told.reports.last().and_then(|report| report.duration_ms)
+    }
+
     /// Rules on an outcome by what was read, and records that.
     pub(super) async fn rule(self, conn: &mut Conn, wanted: &Artifacts, outcome: Outcome) -> Result<Outcome> {
         let Self { access, of, reading, list, mut told, .. } = self;

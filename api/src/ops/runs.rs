@@ -14,7 +14,6 @@ use tstr_shared::run::{Run, RunEvent, RunFilter, RunState, Trigger, TriggerRun, 
 use tstr_shared::testdef::{DEFAULT_QUEUE_DEADLINE, NewTestDef, check_env};
 use uuid::Uuid;
 
-use super::admission::Gates;
 use super::enqueue::{Cell, Planned, firsts};
 use super::gates::{forbidden, gates_of};
 use super::{IdempotencyKey, Ops};
@@ -232,7 +231,7 @@ fn already_finished(run: &Run) -> Error {
     Error::conflict(format!("the run has finished already: {result}"))
 }
 
-fn in_order(mut runs: Vec<Run>, ids: &[RunId]) -> Vec<Run> {
+pub(super) fn in_order(mut runs: Vec<Run>, ids: &[RunId]) -> Vec<Run> {
     runs.sort_by_key(|run| ids.iter().position(|id| *id == run.id));
     runs
 }

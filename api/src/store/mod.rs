@@ -42,6 +42,7 @@ pub mod runs;
 pub mod schedules;
 pub mod testdefs;
 pub mod tokens;
+pub mod uploads;
 
 pub use self::conn::{Apart, Conn, Line, Listener, Listening, Pool, Tx};
 

@@ -149,6 +149,12 @@ impl NewConfig {
         self.hash
     }
 
+    /// Returns what is read of it once it is interned.
+    pub fn body(&self) -> Result<ConfigBody> {
+        let text = serde_json::to_string(&self.text()).map_err(Error::internal)?;
+        serde_json::from_str(&text).map_err(Error::internal)
+    }
+
     fn text(&self) -> ConfigText<'_> {
         let test = &*self.test;
         ConfigText {
@@ -536,39 +542,6 @@ pub async fn classes<P: ServesQueue>(conn: &mut Conn, _: &Access<P>, ids: &[i32]
     Ok(classes
         .map(|row| Class { id: row.id, ns_id: row.ns_id, namespace: row.namespace, labels: row.labels.0 })
         .collect())
-}
-
-/// Reads what a finished run was made of, to make another like it.
-#[derive(Debug)]
-pub struct RunSource {
-    /// Its test.
-    pub test_id: TestId,
-    /// Its namespace.
-    pub ns_id: i32,
-    /// Its placement class.
-    pub class_id: i32,
-    /// What it executed.
-    pub config_id: i64,
-    /// Its priority.
-    pub priority: i16,
-    /// How long it could wait.
-    pub queue_secs: i32,
-    /// It has ended.
-    pub finished: bool,
-}
-
-/// Reads the source of a run.
-pub async fn source(conn: &mut Conn, access: &Access<RunsWrite>, run: RunId) -> Result<Option<RunSource>> {
-    let row = sqlx::query_as!(
-        RunSource,
-        r#"SELECT r.test_id AS "test_id: TestId", r.ns_id, r.class_id, r.config_id, r.priority, r.queue_secs,
-                  e.run_id IS NOT NULL AS "finished!"
-           FROM run r LEFT JOIN run_end e ON e.run_id = r.id
-           WHERE r.id = $1 AND r.ns_id = ANY($2)"#,
-        run.0,
-        access.namespaces()
-    );
-    Ok(row.fetch_optional(conn).await?)
 }
 
 /// Returns the namespace of a run that the access covers.

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use proptest::option;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use prost::Message;

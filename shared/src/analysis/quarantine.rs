@@ -12,6 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Invalid;
+use crate::report::{CaseId, CaseKey};
 use crate::run::{RunResult, words};
 
 words!(
@@ -26,6 +27,8 @@ words!(
 
 /// The longest time that a case can be in quarantine without being renewed.
 pub const MAX_DAYS: i64 = 180;
+/// The most entries of a test, those that have ended included.
+pub const MAX_ENTRIES: usize = 1000;
 /// The most characters of an owner.
 pub const MAX_OWNER: usize = 200;
 /// The most characters of a reason.

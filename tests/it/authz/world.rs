@@ -157,7 +157,7 @@ impl World {
                 matrix,
                 case,
                 run: world.admin.trigger_in(ns, "a").await.remove(0),
-                finished: world.admin.trigger_in(ns, "a").await.remove(0),
+                finished,
                 token: world.token(ns).await,
             };
             world.admin.post(&format!("/api/v1/runs/{}/cancel", resident.finished), &json!({})).await.expect(202);

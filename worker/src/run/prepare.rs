@@ -72,7 +72,8 @@ fn environment(run: &LeasedRun) -> BTreeMap<String, String> {
     for (key, value) in run.labels.iter() {
         set(&label_variable(key), value.to_owned());
     }
-    for (name, value) in run.run_config.env.iter().filter(|(name, _)| !name.starts_with(RESERVED)) {
+    let is_handed = |name: &str| !name.starts_with(RESERVED) || HANDED.contains(&name);
+    for (name, value) in run.run_config.env.iter().filter(|(name, _)| is_handed(name)) {
         set(name, value.to_owned());
     }
     env

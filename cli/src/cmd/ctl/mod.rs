@@ -18,6 +18,7 @@ mod show;
 mod summary;
 mod test;
 mod token;
+mod upload;
 mod validate;
 mod wait;
 

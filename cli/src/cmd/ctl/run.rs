@@ -313,9 +313,21 @@ async fn retry(ctl: &Ctl, args: RetryArgs) -> Outcome<Exit> {
     for warning in made.get("warnings").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
         ctl.out.say(warning);
     }
-    let ending = until_finished(ctl, vec![made], waiting.patience()).await?;
-    for run in &ending.runs {
-        let _ = ctl.out.item::<Run>(run);
+    let runs = match made.get_mut("runs").map(Value::take) {
+        Some(Value::Array(runs)) => runs,
+        _ => vec![made],
+    };
+    if !args.waiting.wait {
+        match runs.as_slice() {
+            [one] if is_one => ctl.out.item::<Run>(one)?,
+            runs => ctl.out.list::<Run>(runs)?,
+        }
+        return Ok(Exit::Done);
     }
+    let ending = until_finished(ctl, runs, args.waiting.patience()).await?;
+    let _ = match ending.runs.as_slice() {
+        [one] if is_one => ctl.out.item::<Run>(one),
+        runs => ctl.out.list::<Run>(runs),
+    };
     Ok(ending.exit)
 }
