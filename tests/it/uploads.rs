@@ -197,10 +197,15 @@ async fn a_cell_is_one_of_the_test_and_times_are_within_what_is_kept() {
     assert_eq!(millis(Some(run.id.time())), millis(began), "it stands where it began");
     assert!(run.created_at > Utc::now() - TimeDelta::minutes(5));
     assert_eq!(stored(&lab).await.last().unwrap().id, run.id, "the oldest");
-    // What the report says of its duration is believed.
-    let timed = GOOD.replace("<testsuite name", r#"<testsuite time="90" name"#);
-    let run = upload(&lab, at(None, ended), &timed).await;
-    assert_eq!((run.finished_at.unwrap() - run.started_at.unwrap()).num_seconds(), 90);
+    // What the report says of its duration is believed, or else of its cases.
+    for (report, seconds) in [
+        (GOOD.replace("<testcase", r#"<testcase time="45""#), 90),
+        (format!(r#"<testsuites time="5">{GOOD}</testsuites>"#), 5),
+        (format!(r#"<testsuites time="999999">{GOOD}</testsuites>"#), 0),
+    ] {
+        let run = upload(&lab, at(None, ended), &report).await;
+        assert_eq!((run.finished_at.unwrap() - run.started_at.unwrap()).num_seconds(), seconds, "{report}");
+    }
     lab.check().await;
 }
 

@@ -15,6 +15,7 @@ mod configs;
 mod cursor;
 mod desk;
 pub mod digest;
+mod elsewhere;
 mod enqueue;
 mod explain;
 pub mod gates;
@@ -45,7 +46,6 @@ mod summary;
 pub mod testdefs;
 mod timeline;
 pub mod tokens;
-mod uploads;
 pub mod vitals;
 pub mod wake;
 
@@ -201,7 +201,7 @@ impl Ops {
             objects: OnceLock::new(),
             uploads: Semaphore::new(blobs::UPLOADS_AT_ONCE),
             readings: Semaphore::new(reports::READINGS_AT_ONCE),
-            intakes: Semaphore::new(uploads::INTAKES_AT_ONCE),
+            intakes: Semaphore::new(elsewhere::INTAKES_AT_ONCE),
             blob_walk: Mutex::default(),
             orders: tokio::sync::Notify::new(),
         }))

@@ -122,7 +122,10 @@ impl<'a, P: WritesReports> Intake<'a, P> {
             },
             false => match sniff(&head) {
                 Some(format) => format,
-                None => return Ok(self.unread(path.as_str(), "it is neither JUnit XML nor CTRF nor TAP")),
+                None => {
+                    self.unread(path.as_str(), "it is neither JUnit XML nor CTRF nor TAP");
+                    return Ok(());
+                }
             },
         };
         let pieces = objects.read(&key.object(), 0..bytes).await?;

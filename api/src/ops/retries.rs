@@ -111,7 +111,7 @@ impl Ops {
     }
 }
 
-/// Keeps the latest run of each cell.
+/// Keeps the latest run of each cell, in the order of the cells' texts.
 fn newest(sources: Vec<Source>) -> Vec<Source> {
     let mut kept: Vec<Source> = Vec::with_capacity(sources.len());
     for source in sources {
@@ -120,6 +120,7 @@ fn newest(sources: Vec<Source>) -> Vec<Source> {
             None => kept.push(source),
         }
     }
+    kept.sort_by_cached_key(|source| source.cell.text());
     kept
 }
 

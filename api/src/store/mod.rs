@@ -15,6 +15,7 @@ pub mod blobs;
 pub mod claims;
 mod conn;
 pub mod digest;
+pub mod elsewhere;
 pub mod ends;
 pub mod error;
 pub mod explain;
@@ -42,7 +43,6 @@ pub mod runs;
 pub mod schedules;
 pub mod testdefs;
 pub mod tokens;
-pub mod uploads;
 
 pub use self::conn::{Apart, Conn, Line, Listener, Listening, Pool, Tx};
 

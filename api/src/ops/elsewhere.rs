@@ -37,8 +37,8 @@ use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
 use crate::store::artifacts::Of;
+use crate::store::elsewhere::EndedElsewhere;
 use crate::store::reports::Reading;
-use crate::store::uploads::EndedElsewhere;
 use crate::store::{self, Conn};
 
 /// How many reports a replica takes in at the same time.
@@ -108,7 +108,7 @@ impl Ops {
             finished_at,
             outcome,
         };
-        store::uploads::insert(&mut tx, &access, &run).await?;
+        store::elsewhere::insert(&mut tx, &access, &run).await?;
         let answer = read(&mut tx, &access, id).await?;
         once.remember(&mut tx, &access, &answer).await?;
         tx.commit().await?;
@@ -130,11 +130,16 @@ impl Ops {
         // Without a report that can be read as a whole nobody knows what was tested.
         let wanted = Artifacts { report: ReportMode::Required, ..config.artifacts.clone() };
         let reading = Reading { ns_id: access.namespace(), test_id: plan.test.id, config, now: plan.now };
-        let mut intake = Intake::begin(self, conn, access, Of { run, attempt: 1 }, reading).await?;
+        let of = Of { run, attempt: 1 };
+        let mut intake = Intake::begin(self, conn, access, of, reading).await?;
         let name = upload.name.clone().unwrap_or_else(|| nameless(format).to_owned());
         intake.report(conn, &name, format, report.pieces().await?).await?;
-        let took = intake.took().and_then(|ms| TimeDelta::try_milliseconds(i64::try_from(ms).ok()?));
-        let took = took.filter(|took| *took <= LONGEST).unwrap_or_default();
+        let took = match intake.took() {
+            Some(ms) => i64::try_from(ms).unwrap_or(i64::MAX),
+            // Most reports say it of their cases only.
+            None => store::elsewhere::took(conn, access, of).await?,
+        };
+        let took = TimeDelta::try_milliseconds(took).filter(|took| *took <= LONGEST).unwrap_or_default();
         let result = upload.result.unwrap_or(RunResult::Pass);
         // As if a container had exited so: the rules are the same.
         let exit_code = Some(i32::from(result != RunResult::Pass));
@@ -162,7 +167,7 @@ impl Plan {
         let test = store::testdefs::find(conn, access, test, false).await?;
         let test = test.ok_or_else(|| Error::not_found("test"))?;
         let now = store::housekeeping::now(conn).await?;
-        upload.validate(now, store::uploads::runs_days(conn, access).await?)?;
+        upload.validate(now, store::elsewhere::runs_days(conn, access).await?)?;
         let cells = test.spec.cells()?;
         if test.spec.matrix.is_some() && !cells.contains(&upload.cell) {
             let named: Vec<String> = cells.iter().take(NAMED_CELLS).map(|cell| cell.text()).collect();

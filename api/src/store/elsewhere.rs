@@ -7,6 +7,7 @@ use tstr_shared::run::{Outcome, Trigger};
 use tstr_shared::testdef::Priority;
 
 use super::Conn;
+use super::artifacts::Of;
 use crate::auth::access::Access;
 use crate::error::Result;
 
@@ -43,6 +44,16 @@ pub struct EndedElsewhere {
 pub async fn runs_days(conn: &mut Conn, access: &Access<RunsWrite>) -> Result<i32> {
     let days = sqlx::query_scalar!("SELECT runs_days FROM namespace WHERE id = $1", access.namespace());
     Ok(days.fetch_one(conn).await?)
+}
+
+/// Returns how long the cases of an attempt took together, in milliseconds.
+pub async fn took(conn: &mut Conn, _: &Access<RunsWrite>, of: Of) -> Result<i64> {
+    let took = sqlx::query_scalar!(
+        r#"SELECT coalesce(sum(duration_ms), 0)::bigint AS "took!" FROM report_case WHERE run_id = $1 AND attempt = $2"#,
+        of.run.0,
+        of.attempt as i16
+    );
+    Ok(took.fetch_one(conn).await?)
 }
 
 /// Stores a run with its end: it was queued and finished by the caller, has one attempt, and never a runner.
