@@ -1251,6 +1251,8 @@ CREATE INDEX ledger_noted_idx ON public.ledger USING brin (noted_at);
 
 CREATE UNIQUE INDEX log_chunk_start_key ON ONLY public.log_chunk USING btree (run_id, attempt, stream, start);
 
+CREATE INDEX quarantine_skip_idx ON public.quarantine USING btree (until) WHERE (mode = 'skip'::text);
+
 CREATE INDEX report_case_failed_idx ON ONLY public.report_case USING btree (run_id, attempt, report, place) WHERE (status = ANY (ARRAY['fail'::text, 'error'::text]));
 
 CREATE INDEX report_case_history_idx ON ONLY public.report_case USING btree (case_id, cell_id, run_id);

@@ -138,6 +138,8 @@ mod tests {
             "tstr ctl run watch --matrix-id ID",
             "tstr ctl run cancel ID",
             "tstr ctl run retry ID --wait",
+            "tstr ctl run retry ID --failed-cases",
+            "tstr ctl run retry --matrix-id ID --all-cells --failed-cases --wait -n shop",
             "tstr ctl run keep ID ID --note n",
             "tstr ctl run unkeep ID",
             "tstr ctl run list --kept",
@@ -161,6 +163,8 @@ mod tests {
             "tstr ctl artifact download ID a.txt shots --dir out --attempt 1 --force",
             "tstr ctl results ID --attempt 1",
             "tstr ctl results ID --format junit",
+            "tstr ctl results upload a.xml b.xml --test x --cell a=b --label c=d --revision r --result fail -n shop",
+            "tstr ctl results upload a.xml --test x --started-at 1h --finished-at 2026-03-01T10:00:00Z",
             "tstr ctl case list ID --status fail,error --q x --flaky --limit 5",
             "tstr ctl case get ID ID",
             "tstr ctl case history x ID --cell a=b",
@@ -168,6 +172,10 @@ mod tests {
             "tstr ctl test status x",
             "tstr ctl test cases x --cell a=b --standing new,still_failing --status flaky --q y --slowest",
             "tstr ctl run changes ID",
+            "tstr ctl quarantine list x --in-force=false --limit 5",
+            "tstr ctl quarantine add x ID --owner a --reason b --days 14 --mode skip",
+            "tstr ctl quarantine add x ID --owner a --reason b --until 2026-04-01T00:00:00Z",
+            "tstr ctl quarantine remove x ID ID",
             "tstr ctl schedule list x --limit 5",
             "tstr ctl runner list",
             "tstr ctl runner get x",
@@ -205,8 +213,15 @@ mod tests {
         assert_eq!(fails("tstr ctl nonsense"), Some(ErrorKind::InvalidSubcommand));
         assert_eq!(fails("tstr ctl run get no-uuid"), Some(ErrorKind::ValueValidation));
         assert_eq!(fails("tstr ctl test apply"), Some(ErrorKind::MissingRequiredArgument));
+        assert_eq!(fails("tstr ctl results"), Some(ErrorKind::MissingRequiredArgument));
+        assert_eq!(fails("tstr ctl results upload a.xml"), Some(ErrorKind::MissingRequiredArgument));
+        assert_eq!(fails("tstr ctl run retry"), Some(ErrorKind::MissingRequiredArgument));
         assert_eq!(fails("tstr ctl run watch"), Some(ErrorKind::MissingRequiredArgument));
         assert_eq!(fails("tstr ctl test run x --wait-timeout 5m"), Some(ErrorKind::MissingRequiredArgument));
+        assert_eq!(
+            fails("tstr ctl quarantine add x 0197c1a0-0000-7000-8000-000000000001 --owner a --reason b"),
+            Some(ErrorKind::MissingRequiredArgument)
+        );
         assert_eq!(fails("tstr ctl run list --state lost"), Some(ErrorKind::InvalidValue));
         assert_eq!(fails("tstr ctl --token abc identity"), Some(ErrorKind::UnknownArgument));
     }

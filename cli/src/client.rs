@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode, Url, redirect};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,6 +20,8 @@ use crate::profile::{Profile, is_local};
 const TRIES: u32 = 3;
 /// How long one try may take, beyond what the server was asked to wait.
 const TIMEOUT: Duration = Duration::from_secs(35);
+/// How long one try may take that uploads a file.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(305);
 /// How long to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest that a server may ask us to wait before the next try.
@@ -38,13 +40,14 @@ pub struct Call {
     path: Vec<String>,
     query: Vec<(String, String)>,
     body: Option<Value>,
+    file: Option<Vec<u8>>,
     wait: Option<Duration>,
 }
 
 impl Call {
     fn new(method: Method, path: &[&str]) -> Self {
         let path = path.iter().map(|step| (*step).to_owned()).collect();
-        Self { method, path, query: Vec::new(), body: None, wait: None }
+        Self { method, path, query: Vec::new(), body: None, file: None, wait: None }
     }
 
     /// Makes a GET request; the path's steps are escaped.
@@ -94,6 +97,12 @@ impl Call {
     /// Adds a body.
     pub fn json(mut self, body: Value) -> Self {
         self.body = Some(body);
+        self
+    }
+
+    /// Adds the bytes of a file as the body.
+    pub fn file(mut self, bytes: Vec<u8>) -> Self {
+        self.file = Some(bytes);
         self
     }
 
@@ -224,7 +233,8 @@ impl Client {
     async fn try_once(&self, call: &Call, key: Option<&str>) -> Result<Value, (Failure, Option<Duration>)> {
         let again = Some(Duration::ZERO);
         let mut request = self.http.request(call.method.clone(), self.url(call)).header(ACCEPT, "application/json");
-        request = request.timeout(TIMEOUT + call.wait.unwrap_or_default());
+        let time = if call.file.is_some() { UPLOAD_TIMEOUT } else { TIMEOUT };
+        request = request.timeout(time + call.wait.unwrap_or_default());
         if let Some(wait) = call.wait {
             request = request.header("prefer", format!("wait={}", wait.as_secs()));
         }
@@ -233,6 +243,9 @@ impl Client {
         }
         if let Some(body) = &call.body {
             request = request.json(body);
+        }
+        if let Some(file) = &call.file {
+            request = request.header(CONTENT_TYPE, "application/octet-stream").body(file.clone());
         }
         let mut response = request.send().await.map_err(|error| (self.unreachable(&error), again))?;
         if !response.status().is_success() {

@@ -3,6 +3,8 @@
 //! The container's exit code is the first word about an attempt, its reports the last: a failed case fails it although the
 //! container exited 0, and only when every failed case is muted a failure is excused ([`quarantine`](crate::analysis::quarantine)).
 
+mod upload;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -14,10 +16,20 @@ use crate::ids::RunId;
 use crate::report::{Case, CaseId, CaseKey, CaseStatus, Counts, Declared, Format, Note, NoteCode, NoteLevel, Report};
 use crate::run::{Outcome, Reason, RunResult};
 
+pub use upload::{MAX_REVISION, MAX_UPLOAD, Upload};
+
 /// The most reports that are read of an attempt.
 pub const MAX_REPORTS: usize = 500;
 /// The most notes that are kept of a report; the rest is counted.
 pub const MAX_NOTES_KEPT: usize = 100;
+/// What a container finds the cases in that failed before, when it is to run them alone: JSON, an array of [`NamedCase`].
+pub const FAILED_CASES: &str = "TSTR_FAILED_CASES";
+/// What a container finds the cases in that it is not to run: JSON, an array of [`NamedCase`].
+pub const SKIP_CASES: &str = "TSTR_SKIP_CASES";
+/// The most bytes of either.
+pub const MAX_NAMED_CASES: usize = 64 * 1024;
+/// How the message of a container begins that exited 0, and failed by its cases.
+pub const EXITED_WELL: &str = "the container exited 0, but ";
 /// The most characters of a case's message in lists.
 pub const MAX_FIRST_WORDS: usize = 500;
 
@@ -190,6 +202,41 @@ pub struct CaseResult {
     pub message: Option<String>,
 }
 
+/// A case as it is named to a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedCase {
+    /// The case.
+    pub id: CaseId,
+    /// The parts of its identity: `suite`, `classname`, `name`, `file`, `test_id`.
+    #[serde(flatten)]
+    pub key: CaseKey,
+}
+
+/// Names cases to a container: all of them as JSON, or none when they take more than [`MAX_NAMED_CASES`] bytes.
+pub fn name_all(cases: &[NamedCase]) -> Option<String> {
+    let (text, named) = name_first(cases);
+    (named == cases.len()).then_some(text)
+}
+
+/// Names cases to a container, the first that take at most [`MAX_NAMED_CASES`] bytes; and says how many these are.
+pub fn name_first(cases: &[NamedCase]) -> (String, usize) {
+    let mut text = String::from("[");
+    for (n, case) in cases.iter().enumerate() {
+        // A case is made of texts, which always serialise.
+        let one = serde_json::to_string(case).unwrap_or_default();
+        if text.len() + one.len() + 2 > MAX_NAMED_CASES {
+            text.push(']');
+            return (text, n);
+        }
+        if n > 0 {
+            text.push(',');
+        }
+        text.push_str(&one);
+    }
+    text.push(']');
+    (text, cases.len())
+}
+
 /// Which cases of an attempt are listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CaseFilter {
@@ -299,8 +346,8 @@ impl Told {
     fn complaint(&self, suite_errors: u64) -> String {
         let CaseCounts { cases, failed, errors, .. } = self.counts;
         match (failed + errors, suite_errors) {
-            (0, errors) => format!("the container exited 0, but its report tells of {}", count(errors, "error")),
-            (bad, _) => format!("the container exited 0, but {bad} of {} failed", count(cases, "case")),
+            (0, errors) => format!("{EXITED_WELL}its report tells of {}", count(errors, "error")),
+            (bad, _) => format!("{EXITED_WELL}{bad} of {} failed", count(cases, "case")),
         }
     }
 }

@@ -128,6 +128,8 @@ words!(
         Manual = "manual",
         /// A retry of a finished run.
         Retry = "retry",
+        /// Results that were made elsewhere and uploaded: it never waited, and no runner had it.
+        Upload = "upload",
     }
 );
 
@@ -363,6 +365,56 @@ pub struct Triggered {
     pub matrix_id: MatrixId,
     /// The runs, one for each cell, in the order of the cells.
     pub runs: Vec<Run>,
+}
+
+/// How a run is made again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct RetryRun {
+    /// Name the cases that failed to the container, in `TSTR_FAILED_CASES`, so that it can run them alone.
+    pub failed_cases: bool,
+}
+
+/// A run that was made like another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Retried {
+    /// The new run.
+    #[serde(flatten)]
+    pub run: Run,
+    /// What is not as it was asked for, for instance that there are too many failed cases to be named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// How runs that were made together are made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct RetryMatrix {
+    /// Only the cells whose latest run ended with `fail`, `error` or `timed_out`; with false all that have finished.
+    pub only_failed: bool,
+    /// Name the cases that failed to the containers, in `TSTR_FAILED_CASES`, so that they can run them alone.
+    pub failed_cases: bool,
+}
+
+impl Default for RetryMatrix {
+    fn default() -> Self {
+        Self { only_failed: true, failed_cases: false }
+    }
+}
+
+/// Runs that were made like others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RetriedMatrix {
+    /// The new set.
+    #[serde(flatten)]
+    pub made: Triggered,
+    /// What is not as it was asked for, for instance that there are too many failed cases to be named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One change of a run's state.

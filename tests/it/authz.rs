@@ -178,6 +178,7 @@ async fn by_json(
         ("case", &target.case),
         ("version", &"1".to_owned()),
         ("other", &target.run),
+        ("matrix_id", &target.matrix),
     ] {
         path = path.replace(&format!("{{{name}}}"), value);
     }

@@ -215,6 +215,7 @@ async fn the_checker_rejects_what_breaks_an_invariant_and_nothing_else() {
             "I3: no two attempts of a run hold a lease at once",
             "UPDATE attempt SET ended_at = ended_at + interval '1 hour' WHERE run_id = '$lost' AND attempt = 1",
         ),
+        ("I3: what was uploaded has one attempt and no runner", "UPDATE run SET trigger = 'upload' WHERE id = '$passed'"),
         (
             "I4: the states follow each other",
             "DELETE FROM run_event WHERE run_id = '$lost' AND attempt = 1 AND state_to = 'leased'",

@@ -3,7 +3,9 @@
 
 mod artifacts;
 mod outputs;
+mod quarantine;
 mod runs;
+mod uploads;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;

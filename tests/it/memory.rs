@@ -13,7 +13,7 @@ use tstr_shared::ids::RunId;
 use tstr_shared::labels::Labels;
 use tstr_shared::namespace::Namespace;
 use tstr_shared::page::PageRequest;
-use tstr_shared::run::{Reason, RunResult, TriggerRun};
+use tstr_shared::run::{Reason, RetryRun, RunResult, TriggerRun};
 use tstr_tests::Lab;
 use tstr_tests::contract::Worker;
 
@@ -57,7 +57,7 @@ impl Bench {
     async fn run_untold(&self, cases: &str) -> RunId {
         let fence = self.worker.started().await;
         self.worker.end_with(fence, RunResult::Pass, &[("a.xml", &report(cases))]).await;
-        self.lab.ops().retry_run(&self.lab.admin, self.first, None).await.unwrap();
+        self.lab.ops().retry_run(&self.lab.admin, self.first, RetryRun::default(), None).await.unwrap();
         fence.run_id
     }
 
@@ -228,7 +228,7 @@ async fn a_test_has_strips_and_a_status_with_its_reasons() {
     for (result, _) in ends {
         let fence = bench.worker.started().await;
         bench.worker.finish(fence, result).await.unwrap();
-        bench.lab.ops().retry_run(&bench.lab.admin, bench.first, None).await.unwrap();
+        bench.lab.ops().retry_run(&bench.lab.admin, bench.first, RetryRun::default(), None).await.unwrap();
     }
     bench.tell().await;
     let test = bench.test().await;
@@ -254,7 +254,7 @@ async fn failures_on_a_runner_whose_control_fails_say_nothing() {
     for _ in 0..4 {
         let fence = worker.started().await;
         worker.finish(fence, RunResult::Fail).await.unwrap();
-        lab.ops().retry_run(&lab.admin, first, None).await.unwrap();
+        lab.ops().retry_run(&lab.admin, first, RetryRun::default(), None).await.unwrap();
     }
     while turns::digest(lab.ops()).await.unwrap() > 0 {}
     let status = async |run| {
@@ -265,11 +265,11 @@ async fn failures_on_a_runner_whose_control_fails_say_nothing() {
     // The control passes again: from now on failures count.
     let fence = worker.started().await;
     worker.finish(fence, RunResult::Fail).await.unwrap();
-    lab.ops().retry_run(&lab.admin, control, None).await.unwrap();
+    lab.ops().retry_run(&lab.admin, control, RetryRun::default(), None).await.unwrap();
     let fence = worker.started().await;
     worker.finish(fence, RunResult::Pass).await.unwrap();
     for _ in 0..4 {
-        lab.ops().retry_run(&lab.admin, first, None).await.unwrap();
+        lab.ops().retry_run(&lab.admin, first, RetryRun::default(), None).await.unwrap();
         let fence = worker.started().await;
         worker.finish(fence, RunResult::Fail).await.unwrap();
     }

@@ -1,6 +1,7 @@
 //! End to end on real rootless Podman: the API in this process, workers as processes, containers as they are.
 
 mod artifacts;
+mod cases;
 mod outputs;
 mod reports;
 

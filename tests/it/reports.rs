@@ -8,12 +8,12 @@ use tstr_shared::lease::Fence;
 use tstr_shared::page::PageRequest;
 use tstr_shared::report::{CaseStatus, Event, Format, NoteCode, ReadOptions, read};
 use tstr_shared::results::{CaseCounts, CaseFilter, CaseResult, Results};
-use tstr_shared::run::{Reason, RunResult};
+use tstr_shared::run::{Reason, RetryRun, RunResult};
 use tstr_tests::Lab;
 use tstr_tests::contract::{Worker, outcome};
 
 /// A report with a case of each kind.
-const JUNIT: &str = r#"<testsuites name="all">
+pub const JUNIT: &str = r#"<testsuites name="all">
   <testsuite name="shop" tests="5" failures="1" errors="1" skipped="1">
     <testcase classname="Cart" name="adds" time="0.25"/>
     <testcase classname="Cart" name="removes" time="1.5"><failure message="expected 1" type="Assert">at line 3</failure></testcase>
@@ -22,29 +22,29 @@ const JUNIT: &str = r#"<testsuites name="all">
     <testcase classname="Cart" name="wobbles"><flakyFailure message="first try"/></testcase>
   </testsuite>
 </testsuites>"#;
-const GOOD: &str =
+pub const GOOD: &str =
     r#"<testsuite name="s"><testcase classname="C" name="a"/><testcase classname="C" name="b"/></testsuite>"#;
 
 /// Makes a run of a test with this part of its definition; returns it running.
-async fn running(lab: &Lab, worker: &Worker, parts: &[(&str, Value)]) -> Fence {
+pub async fn running(lab: &Lab, worker: &Worker, parts: &[(&str, Value)]) -> Fence {
     let run = lab.run_of(parts).await;
     let fence = worker.started().await;
     assert_eq!(fence.run_id, run);
     fence
 }
 
-async fn results(lab: &Lab, run: RunId) -> Results {
+pub async fn results(lab: &Lab, run: RunId) -> Results {
     lab.ops().results(&lab.admin, run, None).await.unwrap()
 }
 
-async fn cases(lab: &Lab, run: RunId, filter: CaseFilter) -> Vec<CaseResult> {
+pub async fn cases(lab: &Lab, run: RunId, filter: CaseFilter) -> Vec<CaseResult> {
     let page = PageRequest { size: 1000, token: String::new() };
     let page = lab.ops().list_run_cases(&lab.admin, run, filter, page).await.unwrap();
     assert!(page.next_page_token.is_none());
     page.items
 }
 
-fn names(cases: &[CaseResult]) -> Vec<&str> {
+pub fn names(cases: &[CaseResult]) -> Vec<&str> {
     cases.iter().map(|case| case.key.name.as_str()).collect()
 }
 
@@ -208,7 +208,7 @@ async fn volatile_parts_of_names_do_not_make_other_cases() {
         let report = format!("<testsuite><testcase classname='C' name='{name}'/></testsuite>");
         worker.end_with(fence, RunResult::Pass, &[("a.xml", &report)]).await;
         seen.push(cases(&lab, fence.run_id, CaseFilter::default()).await[0].case_id);
-        lab.ops().retry_run(&lab.admin, fence.run_id, None).await.unwrap();
+        lab.ops().retry_run(&lab.admin, fence.run_id, RetryRun::default(), None).await.unwrap();
         fence = worker.started().await;
     }
     assert!(seen[0] == seen[1] && seen[1] != seen[2], "{seen:?}");
@@ -233,38 +233,6 @@ async fn retries_that_come_as_cases_go_into_one_row_wherever_they_stand() {
     assert_eq!((found[0].status, found[0].flaky, found[0].failed_attempts), (CaseStatus::Pass, true, 1));
     let counts = results(&lab, fence.run_id).await.cases.unwrap();
     assert_eq!((counts.cases, counts.passed, counts.flaky, counts.failed), (2501, 2501, 1, 0));
-}
-
-#[tokio::test]
-async fn muted_cases_do_not_fail_a_run_and_are_shown() {
-    let lab = Lab::start().await;
-    let worker = lab.worker("w").await;
-    let fence = running(&lab, &worker, &[]).await;
-    worker.end_with(fence, RunResult::Fail, &[("a.xml", JUNIT)]).await;
-    let (first, test) = (fence.run_id, lab.get(fence.run_id).await.test_id);
-    let failed = CaseFilter { statuses: vec![CaseStatus::Fail, CaseStatus::Error], ..CaseFilter::default() };
-    for case in cases(&lab, first, failed.clone()).await {
-        let statement = "INSERT INTO quarantine (test_id, case_id, ns_id, mode, owner, reason, until, created_by)
-                         SELECT $1, $2, ns_id, 'mute', 'ada', 'flaky', now() + interval '1 day', 'x' FROM test WHERE id = $1";
-        let query = sqlx::query(statement).bind(test.0).bind(case.case_id.0);
-        query.execute(&mut lab.db.connect().await).await.unwrap();
-    }
-    let again = lab.ops().retry_run(&lab.admin, first, None).await.unwrap();
-    let fence = worker.started().await;
-    assert_eq!(fence.run_id, again.id);
-    let ruled = worker.end_with(fence, RunResult::Fail, &[("a.xml", JUNIT)]).await;
-    assert_eq!(ruled.result, RunResult::Pass);
-    assert_eq!(ruled.message.as_deref(), Some("2 cases failed, all of them muted"));
-    let counts = results(&lab, again.id).await.cases.unwrap();
-    assert_eq!((counts.failed, counts.errors, counts.muted), (1, 1, 2));
-    assert!(cases(&lab, again.id, failed).await.iter().all(|case| case.muted));
-    // One more failure is one that counts.
-    let again = lab.ops().retry_run(&lab.admin, first, None).await.unwrap();
-    let fence = worker.started().await;
-    let worse = JUNIT.replace(r#"name="adds" time="0.25"/>"#, r#"name="adds"><failure/></testcase>"#);
-    assert_eq!(worker.end_with(fence, RunResult::Fail, &[("a.xml", &worse)]).await.result, RunResult::Fail);
-    assert_eq!(results(&lab, again.id).await.cases.unwrap().muted, 2);
-    lab.check().await;
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ ALTER TABLE gated
     ADD CONSTRAINT gated_order_check CHECK (matrix_slot IS NULL OR group_key IS NULL OR group_slot IS NOT NULL);
 ALTER TABLE run
     ADD CONSTRAINT run_priority_check CHECK (priority BETWEEN 0 AND 3),
-    ADD CONSTRAINT run_trigger_check CHECK (trigger IN ('schedule', 'manual', 'retry'));
+    ADD CONSTRAINT run_trigger_check CHECK (trigger IN ('schedule', 'manual', 'retry', 'upload'));
 ALTER TABLE run_event
     ADD CONSTRAINT run_event_result_check CHECK ((state_to = 'finished') = (result IS NOT NULL));
 ALTER TABLE run_end

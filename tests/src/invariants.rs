@@ -89,7 +89,16 @@ const INVARIANTS: &[(&str, &str)] = &[
                     UNION ALL SELECT run_id, leased_at, started_at, NULL FROM lease) a ON a.run_id = r.id
          LEFT JOIN run_end e ON e.run_id = r.id
          WHERE r.created_at > a.leased_at OR a.leased_at > coalesce(a.started_at, a.ended_at)
-            OR a.started_at > a.ended_at OR a.ended_at > e.finished_at OR r.created_at > e.finished_at",
+            OR a.started_at > a.ended_at OR a.ended_at > e.finished_at
+            -- What is uploaded ended before it was stored.
+            OR r.created_at > e.finished_at AND r.trigger <> 'upload'",
+    ),
+    (
+        "I3: what was uploaded has one attempt and no runner",
+        "SELECT r.id FROM run r JOIN run_end e ON e.run_id = r.id
+         WHERE r.trigger = 'upload'
+           AND (e.attempt <> 1 OR e.runner_id IS NOT NULL OR e.leased_at IS NOT NULL
+                OR EXISTS (SELECT FROM attempt a WHERE a.run_id = r.id))",
     ),
     (
         "I5: the end repeats the times of the last attempt",

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::access::Access;
 use crate::error::Result;
-use crate::ops::{Ops, digest};
+use crate::ops::{Ops, digest, skips};
 
 /// How many batches of a schedule a replica makes at once: while PostgreSQL writes one, the next is thought out.
 const SCHEDULERS: usize = 2;
@@ -112,6 +112,10 @@ pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken, no_sche
     spawn.every("memory", Duration::from_secs(1), async |ops| {
         let told = ops.remember_run(&Access::system("memory")).await?;
         Ok(if told { Next::Now } else { Next::Later })
+    });
+    spawn.every("skips", skips::EVERY, async |ops| {
+        ops.refresh_skips(&Access::system("skips")).await?;
+        Ok(Next::Later)
     });
     spawn.every("storage", STORAGE_EVERY, async |ops| {
         ops.look_at_storage(&Access::system("storage")).await?;

@@ -98,3 +98,8 @@ pub async fn take_vitals(ops: &Ops) -> Result<Seen> {
 pub async fn remember_run(ops: &Ops) -> Result<bool> {
     ops.remember_run(&Access::system("memory")).await
 }
+
+/// Reads which cases are not to be run.
+pub async fn refresh_skips(ops: &Ops) -> Result<()> {
+    ops.refresh_skips(&Access::system("skips")).await
+}

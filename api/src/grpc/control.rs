@@ -1,13 +1,17 @@
 //! `ControlService`: writes of tests, runs and runners.
 
-use tonic::{Request, async_trait};
-use tstr_proto::convert::{json, required};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use tonic::{Request, Streaming, async_trait};
+use tstr_proto::convert::{document, json, read_document, required};
 use tstr_proto::v1 as pb;
 use tstr_proto::v1::control_service_server::ControlService;
 use tstr_shared::error::Invalid;
+use tstr_shared::run::{RetryMatrix, RetryRun};
 use tstr_shared::testdef::NewTestDef;
 
-use super::{Answer, Service, answer, key, namespace, run, runner, test};
+use super::{Answer, Service, address, answer, broken_off, case, key, namespace, run, runner, test};
+use crate::error::Error;
 
 #[async_trait]
 impl ControlService for Service {
@@ -59,6 +63,28 @@ impl ControlService for Service {
         .await
     }
 
+    async fn put_quarantine(&self, request: Request<pb::PutQuarantineRequest>) -> Answer<pb::PutQuarantineResponse> {
+        answer(request, async |caller, req| {
+            let (ns, case) = (namespace(&req.namespace)?, case(&req.case_id)?);
+            let new = read_document("/entry", required("/entry", req.entry)?)?;
+            let entry = self.ops.put_quarantine(&caller, &ns, test(&req.test)?, case, new).await?;
+            Ok(pb::PutQuarantineResponse { entry: Some(document(&entry)) })
+        })
+        .await
+    }
+
+    async fn delete_quarantine(
+        &self,
+        request: Request<pb::DeleteQuarantineRequest>,
+    ) -> Answer<pb::DeleteQuarantineResponse> {
+        answer(request, async |caller, req| {
+            let (ns, case) = (namespace(&req.namespace)?, case(&req.case_id)?);
+            self.ops.delete_quarantine(&caller, &ns, test(&req.test)?, case).await?;
+            Ok(pb::DeleteQuarantineResponse {})
+        })
+        .await
+    }
+
     async fn trigger_run(&self, request: Request<pb::TriggerRunRequest>) -> Answer<pb::TriggerRunResponse> {
         answer(request, async |caller, mut req| {
             let (ns, key) = (namespace(&req.namespace)?, key(&req.idempotency_key)?);
@@ -78,9 +104,37 @@ impl ControlService for Service {
 
     async fn retry_run(&self, request: Request<pb::RetryRunRequest>) -> Answer<pb::RetryRunResponse> {
         answer(request, async |caller, req| {
-            let key = key(&req.idempotency_key)?;
-            let run = self.ops.retry_run(&caller, run(&req.run_id)?, key).await?;
-            Ok(pb::RetryRunResponse { run: Some(run.into()) })
+            let (key, how) = (key(&req.idempotency_key)?, RetryRun { failed_cases: req.failed_cases });
+            Ok(self.ops.retry_run(&caller, run(&req.run_id)?, how, key).await?.into())
+        })
+        .await
+    }
+
+    async fn retry_matrix(&self, request: Request<pb::RetryMatrixRequest>) -> Answer<pb::RetryMatrixResponse> {
+        answer(request, async |caller, req| {
+            let (ns, key) = (namespace(&req.namespace)?, key(&req.idempotency_key)?);
+            let matrix = address("matrix", "/matrix_id", &req.matrix_id, |id| id.parse().ok())?;
+            let only_failed = req.only_failed.unwrap_or(RetryMatrix::default().only_failed);
+            let how = RetryMatrix { only_failed, failed_cases: req.failed_cases };
+            Ok(self.ops.retry_matrix(&caller, &ns, matrix, how, key).await?.into())
+        })
+        .await
+    }
+
+    async fn upload_results(
+        &self,
+        request: Request<Streaming<pb::UploadResultsRequest>>,
+    ) -> Answer<pb::UploadResultsResponse> {
+        answer(request, async |caller, mut messages| {
+            let first = messages.message().await.map_err(broken_off)?;
+            let mut first = first.ok_or_else(|| Error::malformed("the first message says what is uploaded"))?;
+            let (ns, key) = (namespace(&first.namespace)?, key(&first.idempotency_key)?);
+            let begun = stream::iter(Some(Ok(Bytes::from(std::mem::take(&mut first.data)))));
+            let rest = messages.map(|message| message.map(|piece| piece.data.into()).map_err(broken_off));
+            let name = std::mem::take(&mut first.test);
+            let pieces = begun.chain(rest);
+            let run = self.ops.upload_results(&caller, &ns, test(&name)?, first.try_into()?, key, pieces).await?;
+            Ok(pb::UploadResultsResponse { run: Some(run.into()) })
         })
         .await
     }

@@ -18,7 +18,7 @@ use tstr_shared::run::RunFilter;
 use tstr_shared::summary::SummaryFilter;
 use tstr_shared::testdef::check_name;
 
-use super::{Answer, Service, address, answer, namespace, run, runner, status, test, trace_id, wait};
+use super::{Answer, Service, address, answer, case, namespace, run, runner, status, test, trace_id, wait};
 use crate::ops::logs::{LogPiece, LogQuery};
 use crate::ops::testdefs::TestFilter;
 
@@ -196,7 +196,7 @@ impl DataService for Service {
 
     async fn get_run_case(&self, request: Request<pb::GetRunCaseRequest>) -> Answer<pb::GetRunCaseResponse> {
         answer(request, async |caller, req| {
-            let case = address("case", "/case_id", &req.case_id, |id| id.parse().ok())?;
+            let case = case(&req.case_id)?;
             let details = self.ops.get_run_case(&caller, run(&req.run_id)?, attempt(req.attempt)?, case).await?;
             Ok(pb::GetRunCaseResponse { cases: details.iter().map(document).collect() })
         })
@@ -219,6 +219,18 @@ impl DataService for Service {
                 Err(error) => Err(status(&error, &trace_id)),
             });
             Ok(Box::pin(pieces) as Self::ExportReportStream)
+        })
+        .await
+    }
+
+    async fn list_quarantine(&self, request: Request<pb::ListQuarantineRequest>) -> Answer<pb::ListQuarantineResponse> {
+        answer(request, async |caller, req| {
+            let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, req.page_token)?);
+            let listed = self.ops.list_quarantine(&caller, &ns, test(&req.test)?, req.in_force, page).await?;
+            Ok(pb::ListQuarantineResponse {
+                entries: listed.items.iter().map(document).collect(),
+                next_page_token: listed.next_page_token.unwrap_or_default(),
+            })
         })
         .await
     }

@@ -37,6 +37,7 @@ use tstr_proto::v1::runner_service_server::{self, RunnerServiceServer};
 use tstr_shared::error::{ErrorCode, Invalid};
 use tstr_shared::ids::{RunId, RunnerId, TokenId};
 use tstr_shared::namespace::Namespace;
+use tstr_shared::report::CaseId;
 use tstr_shared::testdef::check_name;
 use uuid::Uuid;
 
@@ -68,7 +69,8 @@ const CALL_TIME: Duration = MAX_WAIT.saturating_mul(2);
 /// How long a call may take that uploads a content: the largest, over a slow line.
 const UPLOAD_TIME: Duration = Duration::from_secs(300);
 /// The calls that upload, and the one that waits for its turn and reads what was uploaded.
-const UPLOADS: &[&str] = &["/tstr.v1.RunnerService/PutBlob", "/tstr.v1.RunnerService/ReadReports"];
+const UPLOADS: &[&str] =
+    &["/tstr.v1.RunnerService/PutBlob", "/tstr.v1.RunnerService/ReadReports", "/tstr.v1.ControlService/UploadResults"];
 
 /// What a handler answers.
 type Answer<T> = std::result::Result<Response<T>, Status>;
@@ -257,6 +259,11 @@ fn runner(id: &str) -> Result<RunnerId> {
     address("runner", "/runner_id", id, |id| id.parse().ok())
 }
 
+/// Reads the id of the case that a request addresses.
+fn case(id: &str) -> Result<CaseId> {
+    address("case", "/case_id", id, |id| id.parse().ok())
+}
+
 /// Reads the id of the token that a request addresses.
 fn token(id: &str) -> Result<TokenId> {
     address("token", "/id", id, |id| id.parse().ok())
@@ -273,6 +280,11 @@ fn address<'a, T>(thing: &str, place: &str, name: &'a str, read: impl FnOnce(&'a
 /// Reads the idempotency key of a request, which may be empty.
 fn key(key: &str) -> Result<Option<IdempotencyKey>> {
     if key.is_empty() { Ok(None) } else { IdempotencyKey::parse(key).map(Some) }
+}
+
+/// Says that a client's messages ended before their time.
+fn broken_off(status: Status) -> Error {
+    Error::unavailable(anyhow::anyhow!("the upload broke off: {status}"))
 }
 
 /// Reads how long a call waits.

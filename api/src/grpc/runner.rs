@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use tonic::{Request, Status, Streaming, async_trait};
+use tonic::{Request, Streaming, async_trait};
 use tstr_proto::convert::{id, millis, narrow, number, part, parts, required_part, text, time, unfit};
 use tstr_proto::v1 as pb;
 use tstr_proto::v1::runner_service_server::RunnerService;
@@ -11,7 +11,7 @@ use tstr_shared::error::Invalid;
 use tstr_shared::logs::LogSeal;
 use tstr_shared::run::Reason;
 
-use super::{Answer, Service, answer, wait};
+use super::{Answer, Service, answer, broken_off, wait};
 use crate::error::Error;
 use crate::ops::beats::Heartbeat;
 use crate::ops::claims::{Claim, Release};
@@ -134,10 +134,6 @@ impl RunnerService for Service {
 }
 
 /// Says that a client's stream ended before its end, which is the client's doing or the connection's.
-fn broken_off(status: Status) -> Error {
-    Error::unavailable(anyhow::anyhow!("the upload broke off: {status}"))
-}
-
 impl From<RegisteredRunner> for pb::RegisterRunnerResponse {
     fn from(runner: RegisteredRunner) -> Self {
         Self { id: runner.id.to_string(), namespaces: runner.namespaces, times: Some(runner.times.into()) }

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 use tstr_shared::namespace::NamespaceInfo;
-use tstr_shared::run::{Run, Triggered};
+use tstr_shared::run::{Retried, RetriedMatrix, Run, Triggered};
 use tstr_shared::testdef::{Applied, Change, RegisteredTest, TestDef};
 use tstr_shared::token::IssuedToken;
 
@@ -93,6 +93,18 @@ impl Located for Triggered {
             [run] => run.location(),
             [run, ..] => format!("{PREFIX}/namespaces/{}/runs?matrix_id={}", run.namespace, self.matrix_id),
         }
+    }
+}
+
+impl Located for Retried {
+    fn location(&self) -> String {
+        self.run.location()
+    }
+}
+
+impl Located for RetriedMatrix {
+    fn location(&self) -> String {
+        self.made.location()
     }
 }
 

@@ -98,7 +98,13 @@ impl OperationInput for MergePatch {
     }
 }
 
-fn document(ctx: &mut GenContext, operation: &mut Operation, types: &[&str], schema: &Schema, required: bool) {
+pub(super) fn document(
+    ctx: &mut GenContext,
+    operation: &mut Operation,
+    types: &[&str],
+    schema: &Schema,
+    required: bool,
+) {
     let media = |name: &&str| {
         let schema = SchemaObject { json_schema: schema.clone(), external_docs: None, example: None };
         ((*name).to_owned(), MediaType { schema: Some(schema), ..MediaType::default() })
@@ -116,7 +122,7 @@ async fn collect<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
     })
 }
 
-fn expect_type(headers: &HeaderMap, known: &[&str]) -> Result<()> {
+pub(super) fn expect_type(headers: &HeaderMap, known: &[&str]) -> Result<()> {
     let given = only(headers, &CONTENT_TYPE)?.unwrap_or_default();
     let essence = given.split(';').next().unwrap_or_default().trim();
     if known.iter().any(|one| one.eq_ignore_ascii_case(essence)) {

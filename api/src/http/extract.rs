@@ -142,10 +142,13 @@ fn undecoded(rejection: PathRejection) -> Error {
 }
 
 fn no_such(key: Option<&str>) -> Error {
-    let things = ["namespace", "test", "version", "run", "artifact", "runner", "token"];
-    // Where a path has two runs, this is the second.
-    let key = if key == Some("other") { Some("run") } else { key };
-    Error::not_found(things.into_iter().find(|thing| Some(*thing) == key).unwrap_or("address"))
+    let things = ["namespace", "test", "version", "run", "artifact", "runner", "token", "case"];
+    match key {
+        Some("matrix_id") => Error::not_found("matrix"),
+        // Where a path has two runs, this is the second.
+        Some("other") => Error::not_found("run"),
+        key => Error::not_found(things.into_iter().find(|thing| Some(*thing) == key).unwrap_or("address")),
+    }
 }
 
 /// Returns the parameter that a fault lies in.

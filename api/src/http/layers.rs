@@ -19,11 +19,14 @@ use tracing::{Instrument, debug, field, info_span};
 use tstr_shared::error::{ErrorCode, Invalid};
 
 use super::openapi::WithoutParameters;
-use super::{App, MAX_ADDRESS, PUBLIC, error, extract, metrics};
+use super::{App, MAX_ADDRESS, PREFIX, PUBLIC, error, extract, metrics, uploads};
 use crate::error::{Error, Result};
 
 /// How long a handler may work before its answer begins. A wait that the client asked for comes on top of it.
 const HANDLER_TIME: Duration = Duration::from_secs(30);
+
+/// How long one may take that takes in a report: the largest, over a slow line.
+const UPLOAD_TIME: Duration = Duration::from_secs(300);
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -108,9 +111,11 @@ fn set_headers(headers: &mut HeaderMap, trace_id: &TraceId) {
 /// Ends handlers that take too long or that panic.
 pub(super) async fn guard(request: Request, next: Next) -> Response {
     let wait = extract::preferred_wait(request.headers()).unwrap_or_default();
+    let route = request.extensions().get::<MatchedPath>().and_then(|route| route.as_str().strip_prefix(PREFIX));
+    let time = if route == Some(uploads::ROUTE) { UPLOAD_TIME } else { HANDLER_TIME };
     // A handler shares nothing that a panic could leave half changed: its transaction is rolled back.
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
-    match tokio::time::timeout(HANDLER_TIME + wait, work).await {
+    match tokio::time::timeout(time + wait, work).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => Error::internal(anyhow!("a handler panicked")).into_response(),
         Err(_) => Error::unavailable(anyhow!("there was no answer in time")).into_response(),

@@ -30,6 +30,7 @@ mod metrics;
 mod namespaces;
 pub mod openapi;
 mod outputs;
+mod quarantine;
 mod range;
 mod results;
 mod runners;
@@ -39,6 +40,7 @@ mod serve;
 mod summary;
 mod testdefs;
 mod tokens;
+mod uploads;
 mod versions;
 
 pub use serve::serve;
@@ -100,6 +102,8 @@ fn routes() -> ApiRouter<App> {
         .merge(artifacts::routes())
         .merge(results::routes())
         .merge(cases::routes())
+        .merge(quarantine::routes())
+        .merge(uploads::routes())
         .merge(summary::routes())
         .merge(outputs::routes())
         .merge(compare::routes())

@@ -7,9 +7,13 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tstr_shared::ids::{MatrixId, RunnerId};
+use tstr_shared::namespace::Namespace;
 use tstr_shared::page::{Page, PageRequest};
 use tstr_shared::permission::{RunsRead, RunsWrite};
-use tstr_shared::run::{KeepRun, Run, RunEvent, RunFilter, RunResult, RunState, TriggerRun, Triggered};
+use tstr_shared::run::{
+    KeepRun, Retried, RetriedMatrix, RetryMatrix, RetryRun, Run, RunEvent, RunFilter, RunResult, RunState, TriggerRun,
+    Triggered,
+};
 
 use super::App;
 use super::answer::{Accepted, Created, Waited};
@@ -37,7 +41,16 @@ pub(super) fn routes() -> ApiRouter<App> {
         "cancel_run",
         "Cancels a run.\nA run that waits ends at once; one that runs ends when its runner has ended the container.",
     );
-    let retry = op::<RunsWrite>("retry_run", "Makes a new run of the same cell with the same configuration.");
+    let retry = op::<RunsWrite>(
+        "retry_run",
+        "Makes a new run of the same cell with the same configuration.\n\
+         The body may be left out. With `failed_cases` the cases that failed are named to the container.",
+    );
+    let again = op::<RunsWrite>(
+        "retry_matrix",
+        "Makes new runs of those cells of a matrix that failed.\n\
+         The body may be left out. The new runs are a set of their own; cells that have not finished are left out.",
+    );
     let keep = op::<RunsWrite>(
         "keep_run",
         "Pins a run: retention leaves it alone, with its attempts, events and logs.\n\
@@ -52,10 +65,21 @@ pub(super) fn routes() -> ApiRouter<App> {
         .api_route("/runs/{run}", get_with(get_run, get))
         .api_route("/runs/{run}/cancel", post_with(cancel_run, cancel))
         .api_route("/runs/{run}/retry", post_with(retry_run, retry))
+        .api_route("/namespaces/{namespace}/matrices/{matrix_id}/retry", post_with(retry_matrix, again))
         .api_route("/runs/{run}/keep", post_with(keep_run, keep))
         .api_route("/runs/{run}/unkeep", post_with(unkeep_run, unkeep))
         .api_route("/runs/{run}/events", get_with(list_run_events, events))
         .with_path_items(|item| item.tag("runs"))
+}
+
+/// Addresses runs that were made together.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(inline)]
+struct MatrixPath {
+    /// The name of the namespace.
+    namespace: Namespace,
+    /// The id of the set.
+    matrix_id: MatrixId,
 }
 
 /// Which runs are listed.
@@ -161,8 +185,19 @@ async fn retry_run(
     caller: Caller,
     Path(at): Path<RunPath>,
     Idempotency(key): Idempotency,
-) -> Result<Created<Run>> {
-    Ok(Created(app.ops.retry_run(&caller, at.run, key).await?))
+    OptionalJson(request): OptionalJson<RetryRun>,
+) -> Result<Created<Retried>> {
+    Ok(Created(app.ops.retry_run(&caller, at.run, request, key).await?))
+}
+
+async fn retry_matrix(
+    State(app): State<App>,
+    caller: Caller,
+    Path(at): Path<MatrixPath>,
+    Idempotency(key): Idempotency,
+    OptionalJson(request): OptionalJson<RetryMatrix>,
+) -> Result<Created<RetriedMatrix>> {
+    Ok(Created(app.ops.retry_matrix(&caller, &at.namespace, at.matrix_id, request, key).await?))
 }
 
 async fn keep_run(

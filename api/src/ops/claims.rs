@@ -81,7 +81,8 @@ impl Ops {
             // Before all else: what an earlier try was given. One that is just being served tells the seat.
             let access = self.reach::<RunsExecute>(caller).await?;
             let mut conn = self.0.pools.claim.acquire().await?;
-            let held = store::claims::held_by_claim(&mut conn, &access, req.runner_id, req.claim_id).await?;
+            let mut held = store::claims::held_by_claim(&mut conn, &access, req.runner_id, req.claim_id).await?;
+            self.0.skips.name_in(&mut held);
             if !held.is_empty() || req.only_repeat {
                 return Ok(held);
             }
@@ -96,7 +97,8 @@ impl Ops {
                 (&mut seat.answer).await
             }
         };
-        let runs = answer.map_err(|_| Error::unavailable(anyhow::anyhow!("a desk was given up")))??;
+        let mut runs = answer.map_err(|_| Error::unavailable(anyhow::anyhow!("a desk was given up")))??;
+        self.0.skips.name_in(&mut runs);
         self.0.ends.begin(&runs);
         Ok(runs)
     }

@@ -14,7 +14,7 @@ use super::Ops;
 use super::admission::{Gates, Plan};
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
-use crate::store::queue::{Enqueues, NewConfig, NewRun, Place};
+use crate::store::queue::{ConfigBody, Enqueues, NewConfig, NewRun, Place};
 use crate::store::{self, Conn, Quota};
 
 /// What the runs of a cell of a test share, however many of them there are: made once, and never copied.
@@ -36,6 +36,25 @@ impl Cell {
         let labels = test.labels.merged(&cell).merged(labels);
         let config = NewConfig::of(test, cell.clone())?;
         Ok(Arc::new(Self { cell, class: labels.hash16(), labels, config, gates }))
+    }
+
+    /// Returns what its runs execute.
+    pub(super) fn body(&self) -> Result<ConfigBody> {
+        self.config.body()
+    }
+
+    /// Interns what its runs share; returns the keys of their class and their configuration.
+    pub(super) async fn intern<P: Enqueues>(
+        &self,
+        conn: &mut Conn,
+        access: &Access<P>,
+        ns_id: i32,
+    ) -> Result<(i32, i64)> {
+        let key = (ns_id, self.class);
+        let classes = store::queue::intern_classes(conn, access, &[(key, &self.labels)].into()).await?;
+        let configs = store::queue::intern_configs(conn, access, &[&self.config]).await?;
+        let found = classes.get(&key).copied().zip(configs.get(&self.config.hash()).copied());
+        found.ok_or_else(|| Error::internal(anyhow::anyhow!("an interned row is missing")))
     }
 
     /// Returns what places its runs.

@@ -18,6 +18,7 @@ mod configs;
 mod cursor;
 mod desk;
 pub mod digest;
+mod elsewhere;
 mod enqueue;
 mod explain;
 pub mod gates;
@@ -31,16 +32,19 @@ mod namespaces;
 mod outputs;
 pub mod placement;
 mod pulse;
+mod quarantine;
 mod reads;
 pub mod recovery;
 mod reports;
 mod results;
 pub mod retention;
+mod retries;
 pub mod rollups;
 pub mod runners;
 pub mod runs;
 pub mod scheduling;
 mod seals;
+pub mod skips;
 pub mod storage;
 mod summary;
 pub mod testdefs;
@@ -116,6 +120,7 @@ struct Inner {
     configs: configs::KnownConfigs,
     /// The timeline of the database that classes and configurations were read on; empty before the first look.
     timeline: Mutex<String>,
+    skips: skips::KnownSkips,
     ends: appends::KnownEnds,
     starts: combine::Combiners<(Access<RunsExecute>, OwnLease), DateTime<Utc>>,
     finishes: combine::Combiners<claims::Report, Option<LogOffsets>>,
@@ -139,6 +144,8 @@ struct Inner {
     readings: Semaphore,
     /// Runs of which it could not be told what they changed.
     untold: memory::Failures,
+    /// The turns to take in reports that people upload.
+    intakes: Semaphore,
     /// How far the contents were looked at.
     blob_walk: Mutex<Uuid>,
     /// Wakes the loop that carries out ordered cancels.
@@ -184,6 +191,7 @@ impl Ops {
             runners: known::KnownRunners::default(),
             configs: configs::KnownConfigs::default(),
             timeline: Mutex::default(),
+            skips: skips::KnownSkips::default(),
             ends: appends::KnownEnds::default(),
             starts: combine::Combiners::new(MOST_COMBINED, COMBINED_AT_ONCE),
             finishes: combine::Combiners::new(MOST_COMBINED, COMBINED_AT_ONCE),
@@ -202,6 +210,7 @@ impl Ops {
             uploads: uploads::Turns::default(),
             readings: Semaphore::new(reports::READINGS_AT_ONCE),
             untold: memory::Failures::default(),
+            intakes: Semaphore::new(elsewhere::INTAKES_AT_ONCE),
             blob_walk: Mutex::default(),
             orders: tokio::sync::Notify::new(),
         }))

@@ -18,7 +18,7 @@ use tstr_shared::permission::RunsExecute;
 use tstr_shared::report::{
     CaseId, DETECT_BYTES, Format, Limits, Note, ReadOptions, Repeat, Report, ReportKind, Volatile, detect, sniff,
 };
-use tstr_shared::results::{MAX_REPORTS, ReadReport, Results, Told, UnreadReport, rule};
+use tstr_shared::results::{FAILED_CASES, MAX_REPORTS, ReadReport, Results, Told, UnreadReport, rule};
 use tstr_shared::run::Outcome;
 
 use self::stream::{Parse, Parsed};
@@ -36,8 +36,6 @@ use crate::store::{self, Conn};
 pub(super) const READINGS_AT_ONCE: usize = 2;
 /// What is said of a file whose content is not in the store any more.
 const LOST: &str = "its content is lost";
-/// What a test whose failed cases are to be run again finds them in: JSON, the key of each.
-pub const FAILED_CASES: &str = "TSTR_FAILED_CASES";
 
 impl Ops {
     /// Reads the reports among the artifacts of an attempt, and rules on its outcome by them.
@@ -201,6 +199,11 @@ impl<'a, P: WritesReports> Intake<'a, P> {
         store::reports::add_report(conn, self.access, at, &read).await?;
         self.told.reports.push(read);
         Ok(())
+    }
+
+    /// Returns how long the latest report says that it took, in milliseconds.
+    pub(super) fn took(&self) -> Option<u64> {
+        self.told.reports.last().and_then(|report| report.duration_ms)
     }
 
     /// Rules on an outcome by what was read, and records that.

@@ -1,4 +1,4 @@
-//! Runs: trigger, list, read, wait, cancel, retry.
+//! Runs: trigger, list, read, wait, cancel.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,6 @@ use tstr_shared::run::{Run, RunEvent, RunFilter, RunState, Trigger, TriggerRun, 
 use tstr_shared::testdef::{DEFAULT_QUEUE_DEADLINE, NewTestDef, check_env};
 use uuid::Uuid;
 
-use super::admission::Gates;
 use super::enqueue::{Cell, Planned, firsts};
 use super::gates::{forbidden, gates_of};
 use super::{IdempotencyKey, Ops};
@@ -180,58 +179,6 @@ impl Ops {
         }
         Err(Error::unavailable(anyhow::anyhow!("the run kept changing its state while it was cancelled")))
     }
-
-    /// Makes a new run like a finished one.
-    pub async fn retry_run(&self, caller: &Caller, run: RunId, key: Option<IdempotencyKey>) -> Result<Run> {
-        let reach = self.reach::<RunsWrite>(caller).await?;
-        let found = {
-            let mut conn = self.db().acquire().await?;
-            read(&mut conn, &reach, run).await?
-        };
-        let access = self.enter::<RunsWrite>(caller, &found.namespace).await?;
-        let once = self.once(caller, key, &("retry", run))?;
-        let mut tx = self.db().begin().await?;
-        if let Some(answer) = once.replay(&mut tx, &access).await? {
-            return Ok(answer);
-        }
-        let source = store::queue::source(&mut tx, &access, run).await?.ok_or_else(|| Error::not_found("run"))?;
-        if !source.finished {
-            return Err(Error::conflict("the run has not finished; there is nothing to retry"));
-        }
-        let now = store::housekeeping::now(&mut tx).await?;
-        self.ensure_days(&[now]).await?;
-        self.check_room(&mut tx, &access, source.ns_id, 1).await?;
-        store::retention::touch(&mut tx, &access, source.class_id, source.config_id).await?;
-        // The test as it is now; of one that was deleted nothing is left that could hold the run back.
-        let test = store::testdefs::find(&mut tx, &access, &source.test_id.to_string(), false).await?;
-        let gates = test.map_or_else(Gates::default, |test| {
-            gates_of(&test.spec, source.ns_id, source.test_id, &found.cell, Trigger::Retry)
-        });
-        let new = store::queue::NewRun {
-            id: RunId::at(now, Uuid::new_v4().as_u128()),
-            ns_id: source.ns_id,
-            test_id: source.test_id,
-            matrix_id: MatrixId::at(now, Uuid::new_v4().as_u128()),
-            class_id: source.class_id,
-            config_id: source.config_id,
-            priority: found.priority,
-            queue_secs: source.queue_secs,
-            trigger: Trigger::Retry,
-            scheduled_at: now,
-            due: None,
-            gated: !gates.is_open(),
-        };
-        let id = new.id;
-        let mut enqueued = self.put(&mut tx, &access, vec![(new, gates)]).await?;
-        if let Some((_, message)) = enqueued.refused.pop_first() {
-            return Err(forbidden(message));
-        }
-        let answer = read(&mut tx, &access, id).await?;
-        once.remember(&mut tx, &access, &answer).await?;
-        tx.commit().await?;
-        self.announce_enqueued(enqueued);
-        Ok(answer)
-    }
 }
 
 /// What a cancel did.
@@ -284,7 +231,7 @@ fn already_finished(run: &Run) -> Error {
     Error::conflict(format!("the run has finished already: {result}"))
 }
 
-fn in_order(mut runs: Vec<Run>, ids: &[RunId]) -> Vec<Run> {
+pub(super) fn in_order(mut runs: Vec<Run>, ids: &[RunId]) -> Vec<Run> {
     runs.sort_by_key(|run| ids.iter().position(|id| *id == run.id));
     runs
 }

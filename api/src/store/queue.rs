@@ -11,9 +11,12 @@ use tstr_shared::artifacts::{Artifacts, MAX_TOTAL};
 use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::{MatrixId, RunId, TestId};
 use tstr_shared::labels::Labels;
+use tstr_shared::matrix::Matrix;
 use tstr_shared::permission::{RunsExecute, RunsWrite};
 use tstr_shared::run::Trigger;
-use tstr_shared::testdef::{NewTestDef, Priority, Retry, RunConfig};
+use tstr_shared::schedule::CatchUp;
+use tstr_shared::size::Bytes;
+use tstr_shared::testdef::{Limits, NewTestDef, Priority, Retry, RunConfig};
 use uuid::Uuid;
 
 use super::Conn;
@@ -116,9 +119,40 @@ impl NewConfig {
         Ok(config)
     }
 
+    /// Names what a run executed, with other variables of the environment.
+    pub fn again(body: ConfigBody, env: Labels) -> Result<Self> {
+        let matrix = body.fail_fast.then(|| Matrix { fail_fast: true, ..Matrix::default() });
+        let test = NewTestDef {
+            name: body.test_name,
+            labels: Labels::default(),
+            annotations: body.annotations,
+            run_config: RunConfig { env, ..body.run_config },
+            matrix,
+            cron_schedule: None,
+            time_zone: None,
+            catch_up: CatchUp::default(),
+            start_deadline: None,
+            queue_deadline: None,
+            concurrency: None,
+            retry: body.retry,
+            limits: Limits { log: Bytes(body.log_limit), artifacts: Bytes(body.artifact_limit) },
+            artifacts: body.artifacts,
+            at_most_once: body.at_most_once,
+            priority: Priority::default(),
+            paused: false,
+        };
+        Self::of(&Arc::new(test), body.cell)
+    }
+
     /// Returns the hash that names it.
     pub fn hash(&self) -> [u8; 32] {
         self.hash
+    }
+
+    /// Returns what is read of it once it is interned.
+    pub fn body(&self) -> Result<ConfigBody> {
+        let text = serde_json::to_string(&self.text()).map_err(Error::internal)?;
+        serde_json::from_str(&text).map_err(Error::internal)
     }
 
     fn text(&self) -> ConfigText<'_> {
@@ -510,39 +544,6 @@ pub async fn classes<P: ServesQueue>(conn: &mut Conn, _: &Access<P>, ids: &[i32]
         .collect())
 }
 
-/// Reads what a finished run was made of, to make another like it.
-#[derive(Debug)]
-pub struct RunSource {
-    /// Its test.
-    pub test_id: TestId,
-    /// Its namespace.
-    pub ns_id: i32,
-    /// Its placement class.
-    pub class_id: i32,
-    /// What it executed.
-    pub config_id: i64,
-    /// Its priority.
-    pub priority: i16,
-    /// How long it could wait.
-    pub queue_secs: i32,
-    /// It has ended.
-    pub finished: bool,
-}
-
-/// Reads the source of a run.
-pub async fn source(conn: &mut Conn, access: &Access<RunsWrite>, run: RunId) -> Result<Option<RunSource>> {
-    let row = sqlx::query_as!(
-        RunSource,
-        r#"SELECT r.test_id AS "test_id: TestId", r.ns_id, r.class_id, r.config_id, r.priority, r.queue_secs,
-                  e.run_id IS NOT NULL AS "finished!"
-           FROM run r LEFT JOIN run_end e ON e.run_id = r.id
-           WHERE r.id = $1 AND r.ns_id = ANY($2)"#,
-        run.0,
-        access.namespaces()
-    );
-    Ok(row.fetch_optional(conn).await?)
-}
-
 /// Returns the namespace of a run that the access covers.
 pub async fn namespace_of<P>(conn: &mut Conn, access: &Access<P>, run: RunId) -> Result<Option<i32>> {
     let row =
@@ -586,6 +587,8 @@ mod tests {
                 fail_fast: true,
             };
             assert_eq!(serde_json::from_str::<ConfigBody>(&text).unwrap(), expected);
+            let env = expected.run_config.env.clone();
+            assert_eq!(NewConfig::again(expected, env).unwrap().hash(), config.hash());
         }
         assert_ne!(configs[0].hash(), configs[1].hash());
         // The two cells and this test hold it; there is no copy.

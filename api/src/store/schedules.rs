@@ -122,7 +122,7 @@ pub async fn lock_due(
 
 /// Holds a day of the past so that its runs can be made, until the transaction ends; tells whether that is possible. It is
 /// not while the day is being dropped.
-pub async fn hold_day(conn: &mut Conn, _: &Access<System>, day: NaiveDate) -> Result<bool> {
+pub async fn hold_day<P>(conn: &mut Conn, _: &Access<P>, day: NaiveDate) -> Result<bool> {
     let held = sqlx::query_scalar!(
         r#"SELECT pg_try_advisory_xact_lock_shared(7478115, $1::date - date '1970-01-01') AS "held!""#,
         day

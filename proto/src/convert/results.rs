@@ -4,10 +4,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tstr_shared::error::Invalid;
 use tstr_shared::report::CaseKey;
-use tstr_shared::results::{CaseCounts, CaseResult};
+use tstr_shared::results::{CaseCounts, CaseResult, Upload};
 
 use super::json::{json, structure};
-use super::{id, narrow, number, required, text, word};
+use super::run::optional_number;
+use super::{id, labels, map, narrow, number, optional_instant, required, text, time, word};
 use crate::v1 as pb;
 
 /// Makes the message of an answer that is a document: what the JSON API answers, as it is.
@@ -25,6 +26,37 @@ pub fn document<T: Serialize>(value: &T) -> prost_types::Struct {
 /// Refuses one that is not what was asked for.
 pub fn read_document<T: DeserializeOwned>(place: &str, message: prost_types::Struct) -> Result<T, Invalid> {
     serde_json::from_value(json(place, message)?).map_err(|fault| Invalid::one(place, fault.to_string()))
+}
+
+/// Says what is uploaded; namespace, test, key and bytes are left to the caller.
+impl From<Upload> for pb::UploadResultsRequest {
+    fn from(upload: Upload) -> Self {
+        Self {
+            cell: map(upload.cell),
+            labels: map(upload.labels),
+            result: optional_number(upload.result),
+            name: upload.name.unwrap_or_default(),
+            started_at: upload.started_at.map(time),
+            finished_at: upload.finished_at.map(time),
+            revision: upload.revision.unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+}
+
+impl TryFrom<pb::UploadResultsRequest> for Upload {
+    type Error = Invalid;
+    fn try_from(message: pb::UploadResultsRequest) -> Result<Self, Invalid> {
+        Ok(Self {
+            cell: labels(message.cell),
+            labels: labels(message.labels),
+            result: word("/result", message.result)?,
+            name: text(message.name),
+            started_at: optional_instant("/started_at", message.started_at)?,
+            finished_at: optional_instant("/finished_at", message.finished_at)?,
+            revision: text(message.revision),
+        })
+    }
 }
 
 impl From<CaseCounts> for pb::CaseCounts {

@@ -2,7 +2,9 @@
 
 use tstr_shared::error::Invalid;
 use tstr_shared::page::Page;
-use tstr_shared::run::{Attempt, KeepRun, Kept, Outcome, Run, RunEvent, RunFilter, TriggerRun, Triggered};
+use tstr_shared::run::{
+    Attempt, KeepRun, Kept, Outcome, Retried, RetriedMatrix, Run, RunEvent, RunFilter, TriggerRun, Triggered,
+};
 
 use super::artifacts::summary;
 use super::output::{data, data_text};
@@ -236,6 +238,34 @@ impl TryFrom<pb::TriggerRunRequest> for TriggerRun {
 impl From<Triggered> for pb::TriggerRunResponse {
     fn from(triggered: Triggered) -> Self {
         Self { matrix_id: triggered.matrix_id.to_string(), runs: triggered.runs.into_iter().map(Into::into).collect() }
+    }
+}
+
+impl From<Retried> for pb::RetryRunResponse {
+    fn from(retried: Retried) -> Self {
+        Self { run: Some(retried.run.into()), warnings: retried.warnings }
+    }
+}
+
+impl TryFrom<pb::RetryRunResponse> for Retried {
+    type Error = Invalid;
+    fn try_from(message: pb::RetryRunResponse) -> Result<Self, Invalid> {
+        Ok(Self { run: required_part("/run", message.run)?, warnings: message.warnings })
+    }
+}
+
+impl From<RetriedMatrix> for pb::RetryMatrixResponse {
+    fn from(retried: RetriedMatrix) -> Self {
+        let RetriedMatrix { made: Triggered { matrix_id, runs }, warnings } = retried;
+        Self { matrix_id: matrix_id.to_string(), runs: runs.into_iter().map(Into::into).collect(), warnings }
+    }
+}
+
+impl TryFrom<pb::RetryMatrixResponse> for RetriedMatrix {
+    type Error = Invalid;
+    fn try_from(message: pb::RetryMatrixResponse) -> Result<Self, Invalid> {
+        let (matrix_id, runs) = (id("/matrix_id", &message.matrix_id)?, parts("/runs", message.runs)?);
+        Ok(Self { made: Triggered { matrix_id, runs }, warnings: message.warnings })
     }
 }
 

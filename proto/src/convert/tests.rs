@@ -2,11 +2,13 @@
 
 use std::fmt::Debug;
 
+use proptest::option;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use prost::Message;
 use serde_json::json;
-use tstr_shared::run::{Run, RunEvent, RunFilter, RunState, TriggerRun};
+use tstr_shared::results::Upload;
+use tstr_shared::run::{Retried, RetriedMatrix, Run, RunEvent, RunFilter, RunResult, RunState, TriggerRun, Triggered};
 use tstr_shared::schedule::Upcoming;
 use tstr_shared::testdef::{Applied, Change, FieldChange, NewTestDef, Priority, Resources, Retry, TestSchedule};
 use tstr_shared::token::NewToken;
@@ -74,6 +76,29 @@ mod round_trip {
         artifact_list: ListArtifactsResponse;
         attempt_output: GetRunOutputResponse;
         comparison: CompareRunsResponse;
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn uploads(
+            (cell, labels) in (tstr_shared::arb::labels(), tstr_shared::arb::labels()),
+            (started_at, finished_at) in (option::of(arb::instant()), option::of(arb::instant())),
+            (name, revision) in (option::of("[a-z.]{1,9}"), option::of("\\PC{1,9}")),
+            result in option::of(proptest::sample::select(RunResult::ALL)),
+        ) {
+            let upload = Upload { cell, labels, result, name, started_at, finished_at, revision };
+            prop_assert_eq!(&sent::<pb::UploadResultsRequest, _>(upload.clone()), &upload);
+        }
+
+        #[test]
+        fn retries(run in arb::run(), other in arb::run(), warning in "\\PC{0,9}") {
+            let (matrix_id, warnings) = (run.matrix_id, vec![warning]);
+            let retried = Retried { run: run.clone(), warnings: warnings.clone() };
+            prop_assert_eq!(&sent::<pb::RetryRunResponse, _>(retried.clone()), &retried);
+            let set = RetriedMatrix { made: Triggered { matrix_id, runs: vec![run, other] }, warnings };
+            prop_assert_eq!(&sent::<pb::RetryMatrixResponse, _>(set.clone()), &set);
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Invalid;
+use crate::report::{CaseId, CaseKey};
 use crate::run::{RunResult, words};
 
 words!(
@@ -26,6 +27,8 @@ words!(
 
 /// The longest time that a case can be in quarantine without being renewed.
 pub const MAX_DAYS: i64 = 180;
+/// The most entries of a test, those that have ended included.
+pub const MAX_ENTRIES: usize = 1000;
 /// The most characters of an owner.
 pub const MAX_OWNER: usize = 200;
 /// The most characters of a reason.
@@ -72,6 +75,86 @@ impl<K> Entry<K> {
     pub fn is_in_force(&self, now: DateTime<Utc>) -> bool {
         self.from <= now && now < self.until && self.validate().is_ok()
     }
+}
+
+/// A request to put a case in quarantine; it replaces an entry that the case has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PutQuarantine {
+    /// What is done with it; `mute` unless said.
+    #[serde(default = "mute")]
+    pub mode: Mode,
+    /// Who looks after it, at most 200 characters.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 200)))]
+    pub owner: String,
+    /// Why it is in quarantine, at most 1000 characters.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1000)))]
+    pub reason: String,
+    /// Until when (exclusive), at most 180 days ahead; or `days`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
+    /// For how many days from now, 1 to 180; or `until`.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 180)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<u32>,
+}
+
+fn mute() -> Mode {
+    Mode::Mute
+}
+
+impl PutQuarantine {
+    /// Makes the entry of a case that begins `now`.
+    pub fn entry<K>(self, case: K, now: DateTime<Utc>) -> Result<Entry<K>, Invalid> {
+        let mut invalid = Invalid::default();
+        let until = match (self.until, self.days) {
+            (Some(until), None) => until,
+            (None, Some(days)) if (1..=MAX_DAYS).contains(&days.into()) => now + TimeDelta::days(days.into()),
+            (None, Some(days)) => {
+                invalid.add("/days", format!("{days} is not from 1 to {MAX_DAYS}"));
+                now + TimeDelta::days(1)
+            }
+            (Some(_), Some(_)) => {
+                invalid.add("/days", "say until or days, not both");
+                now + TimeDelta::days(1)
+            }
+            (None, None) => {
+                invalid.add("/until", "say until when, or for how many days");
+                now + TimeDelta::days(1)
+            }
+        };
+        let entry = Entry { case, mode: self.mode, owner: self.owner, reason: self.reason, from: now, until };
+        if let Err(part) = entry.validate() {
+            invalid.add_all("", part);
+        }
+        invalid.into_result()?;
+        Ok(entry)
+    }
+}
+
+/// A case in quarantine, or one that was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct QuarantineEntry {
+    /// The case.
+    pub case_id: CaseId,
+    /// The parts of its identity.
+    pub key: CaseKey,
+    /// What is done with it.
+    pub mode: Mode,
+    /// Who looks after it.
+    pub owner: String,
+    /// Why it is in quarantine.
+    pub reason: String,
+    /// Since when.
+    pub from: DateTime<Utc>,
+    /// Until when (exclusive).
+    pub until: DateTime<Utc>,
+    /// Who put it there: `token:<id>`.
+    pub created_by: String,
+    /// It holds now; an entry that has ended stays in the list until it is removed.
+    pub in_force: bool,
 }
 
 /// The quarantine list, as far as it could be read.
@@ -281,6 +364,29 @@ mod tests {
             Entry { owner: String::new(), reason: "x".repeat(MAX_REASON + 1), until: now(), from: now(), ..entry(1) };
         let pointers: Vec<_> = nothing.validate().unwrap_err().errors.into_iter().map(|error| error.pointer).collect();
         assert_eq!(pointers, ["/owner", "/reason", "/until"]);
+    }
+
+    #[test]
+    fn a_request_says_until_when_in_one_way() {
+        let request =
+            |until, days| PutQuarantine { mode: Mode::Mute, owner: "ada".into(), reason: "flaky".into(), until, days };
+        let made = |until, days| request(until, days).entry(1, now());
+        let fault = |until, days| made(until, days).unwrap_err().errors.remove(0).pointer;
+        let later = now() + TimeDelta::days(14);
+        assert_eq!(made(None, Some(14)).unwrap().until, later);
+        assert_eq!(
+            made(Some(later), None).unwrap(),
+            Entry { from: now(), until: later, reason: "flaky".into(), ..entry(1) }
+        );
+        assert_eq!(fault(Some(later), Some(14)), "/days");
+        assert_eq!((fault(None, None).as_str(), fault(Some(now()), None).as_str()), ("/until", "/until"));
+        for days in [0, 181, u32::MAX] {
+            assert_eq!(fault(None, Some(days)), "/days");
+        }
+        let nobody = PutQuarantine { owner: " ".into(), ..request(None, None) };
+        let faults: Vec<_> =
+            nobody.entry(1, now()).unwrap_err().errors.into_iter().map(|fault| fault.pointer).collect();
+        assert_eq!(faults, ["/until", "/owner"]);
     }
 
     proptest! {

@@ -76,6 +76,14 @@ fn content() -> pb::Blob {
     pb::Blob { sha256: blob.sha256.0.to_vec(), bytes: blob.bytes }
 }
 
+/// A test report in JSON.
+fn report() -> Value {
+    json!({"reportFormat": "CTRF", "specVersion": "1.0.0", "results": {
+        "tool": {"name": "t"}, "tests": [{"name": "one", "status": "passed", "duration": 5}],
+        "summary": {"tests": 1, "passed": 1, "failed": 0, "skipped": 0, "pending": 0, "other": 0, "start": 0, "stop": 1},
+    }})
+}
+
 fn fence(t: &Target) -> Option<pb::Fence> {
     Some(t.fence.into())
 }
@@ -83,7 +91,7 @@ fn fence(t: &Target) -> Option<pb::Fence> {
 /// Returns the table.
 #[rustfmt::skip]
 pub fn table() -> Vec<Row> {
-    use Need::{Artifact, Finished, Lease, Nothing, OwnRun, OwnTest, OwnToken, Run, Runner, Test, Token};
+    use Need::{Artifact, Case, Finished, Muted, Lease, Matrix, Nothing, OwnRun, OwnTest, OwnToken, Run, Runner, Test, Token};
     use Reach::{Fenced, Global, Listed, Named, Object, Wished};
     vec![
         row(("get_identity", "GetIdentity"), "identity:read", Global, Nothing, nothing, |_| page::<pb::GetIdentityRequest>()),
@@ -146,7 +154,12 @@ pub fn table() -> Vec<Row> {
         row(("cancel_run", "CancelRun"), "runs:write", Object, OwnRun, nothing,
             |t| pb::CancelRunRequest { run_id: t.run.clone() }.encode_to_vec()),
         row(("retry_run", "RetryRun"), "runs:write", Object, Finished, nothing,
-            |t| pb::RetryRunRequest { run_id: t.run.clone(), idempotency_key: String::new() }.encode_to_vec()),
+            |t| pb::RetryRunRequest { run_id: t.run.clone(), ..Default::default() }.encode_to_vec()),
+        row(("retry_matrix", "RetryMatrix"), "runs:write", Named, Matrix,
+            |_| Some(json!({"only_failed": false})),
+            |t| pb::RetryMatrixRequest {
+                namespace: t.namespace.clone(), matrix_id: t.matrix.clone(), only_failed: Some(false), ..Default::default()
+            }.encode_to_vec()),
         row(("keep_run", "KeepRun"), "runs:write", Object, Run, nothing,
             |t| pb::KeepRunRequest { run_id: t.run.clone(), note: None }.encode_to_vec()),
         row(("unkeep_run", "UnkeepRun"), "runs:write", Object, Run, nothing,
@@ -187,6 +200,23 @@ pub fn table() -> Vec<Row> {
             |t| pb::GetRunCaseRequest { run_id: t.run.clone(), case_id: t.case.clone(), attempt: 0 }.encode_to_vec()),
         row(("export_report", "ExportReport"), "runs:read", Object, Artifact, nothing,
             |t| pb::ExportReportRequest { run_id: t.run.clone(), ..Default::default() }.encode_to_vec()),
+        row(("upload_results", "UploadResults"), "runs:write", Named, Nothing,
+            |_| Some(report()),
+            |t| pb::UploadResultsRequest {
+                namespace: t.namespace.clone(), test: t.test.clone(), data: report().to_string().into(), ..Default::default()
+            }.encode_to_vec()),
+        row(("list_quarantine", "ListQuarantine"), "tests:read", Named, Nothing, nothing,
+            |t| pb::ListQuarantineRequest { namespace: t.namespace.clone(), test: t.test.clone(), ..Default::default() }.encode_to_vec()),
+        row(("put_quarantine", "PutQuarantine"), "tests:write", Named, Case,
+            |_| Some(json!({"owner": "a", "reason": "b", "days": 1})),
+            |t| {
+                let fields = [("owner", "a".into()), ("reason", "b".into()), ("days", 1.into())];
+                let entry = Some(structure(fields.map(|(name, value): (&str, Value)| (name.to_owned(), value)).into_iter().collect()));
+                let (namespace, test) = (t.namespace.clone(), t.test.clone());
+                pb::PutQuarantineRequest { namespace, test, case_id: t.case.clone(), entry }.encode_to_vec()
+            }),
+        row(("delete_quarantine", "DeleteQuarantine"), "tests:write", Named, Muted, nothing,
+            |t| pb::DeleteQuarantineRequest { namespace: t.namespace.clone(), test: t.test.clone(), case_id: t.case.clone() }.encode_to_vec()),
         row(("get_run_output", "GetRunOutput"), "runs:read", Object, Run, nothing,
             |t| pb::GetRunOutputRequest { run_id: t.run.clone(), attempt: 0 }.encode_to_vec()),
 

@@ -34,8 +34,14 @@ pub enum Need {
     OwnRun,
     /// A run that has ended.
     Finished,
+    /// Runs that were made together and have ended.
+    Matrix,
     /// A run that has left an artifact, and a report with a case.
     Artifact,
+    /// A test with a case.
+    Case,
+    /// A test with a case in quarantine.
+    Muted,
     /// A runner.
     Runner,
     /// A token.
@@ -54,6 +60,8 @@ pub struct Target {
     pub test: String,
     pub run: String,
     pub runner: String,
+    /// The set of runs that have ended.
+    pub matrix: String,
     /// A case of the run that has left an artifact.
     pub case: String,
     pub token: String,
@@ -105,6 +113,7 @@ struct Resident {
     worker: Worker,
     run: String,
     finished: String,
+    matrix: String,
     artifact: String,
     case: String,
     token: String,
@@ -140,12 +149,15 @@ impl World {
             worker.end_with(fence, RunResult::Pass, &[(ARTIFACT, ARTIFACT), ("junit.xml", REPORT)]).await;
             let cases = world.admin.get(&format!("/api/v1/runs/{artifact}/cases")).await.expect(200);
             let case = cases["items"][0]["case_id"].as_str().unwrap().to_owned();
+            let finished = world.admin.trigger_in(ns, "a").await.remove(0);
+            let matrix = world.admin.run(&finished).await["matrix_id"].as_str().unwrap().to_owned();
             let resident = Resident {
                 worker,
                 artifact,
+                matrix,
                 case,
                 run: world.admin.trigger_in(ns, "a").await.remove(0),
-                finished: world.admin.trigger_in(ns, "a").await.remove(0),
+                finished,
                 token: world.token(ns).await,
             };
             world.admin.post(&format!("/api/v1/runs/{}/cancel", resident.finished), &json!({})).await.expect(202);
@@ -253,6 +265,7 @@ impl World {
             test: "a".to_owned(),
             run: nobody.to_string(),
             runner: resident.map_or(nobody, |resident| resident.worker.id.0).to_string(),
+            matrix: nobody.to_string(),
             case: nobody.to_string(),
             token: nobody.to_string(),
             fence: Fence { run_id: RunId(nobody), attempt: 1, lease_id: LeaseId(Uuid::new_v4()) },
@@ -270,6 +283,15 @@ impl World {
                 target.run.clone_from(&resident.artifact);
                 target.case.clone_from(&resident.case);
                 target.test = "leased".to_owned();
+            }
+            Need::Matrix => target.matrix.clone_from(&resident.matrix),
+            Need::Case | Need::Muted => {
+                target.test = "leased".to_owned();
+                target.case.clone_from(&resident.case);
+                if need == Need::Muted {
+                    let path = format!("/api/v1/namespaces/{ns}/tests/leased/quarantine/{}", resident.case);
+                    self.admin.put(&path, &json!({"owner": "a", "reason": "b", "days": 1})).await.expect(200);
+                }
             }
             Need::Finished => target.run.clone_from(&resident.finished),
             Need::Token => target.token.clone_from(&resident.token),

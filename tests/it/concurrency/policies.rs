@@ -8,7 +8,7 @@ use tstr_api::turns;
 use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::RunId;
 use tstr_shared::lease::LeaseState;
-use tstr_shared::run::{RunResult, RunState, TriggerRun};
+use tstr_shared::run::{RetryRun, RunResult, RunState, TriggerRun};
 use tstr_tests::contract::default;
 use tstr_tests::{Lab, Stack, eventually, factory};
 
@@ -72,7 +72,8 @@ async fn forbid_refuses_triggers_and_retries_while_a_run_has_not_ended() {
     assert_eq!(trigger(&lab, "t").await, Err(ErrorCode::ConcurrencyForbidden));
     worker.finish(fence, RunResult::Fail).await.unwrap();
     let second = run_once(&lab, "t").await;
-    let retry = async || lab.ops().retry_run(&lab.admin, first, None).await.map(|run| run.id);
+    let retry =
+        async || lab.ops().retry_run(&lab.admin, first, RetryRun::default(), None).await.map(|made| made.run.id);
     assert_eq!(retry().await.unwrap_err().code(), ErrorCode::ConcurrencyForbidden);
     lab.cancel(second).await.unwrap();
     let third = retry().await.unwrap();

@@ -86,7 +86,7 @@ async fn a_run_is_triggered_cancelled_and_retried() {
     assert_eq!((made.runs.len(), run.state(), run.trigger.as_str()), (1, pb::RunState::Queued, "manual"));
     assert_eq!((&run.matrix_id, run.run_config.as_ref().unwrap().env["A"].as_str()), (&made.matrix_id, "1"));
 
-    let retry = pb::RetryRunRequest { run_id: run.id.clone(), idempotency_key: String::new() };
+    let retry = pb::RetryRunRequest { run_id: run.id.clone(), ..Default::default() };
     refused(control.retry_run(retry.clone()).await, Code::FailedPrecondition, ErrorCode::Conflict);
     let cancel = pb::CancelRunRequest { run_id: run.id.clone() };
     let cancelled = control.cancel_run(cancel.clone()).await.unwrap().into_inner().run.unwrap();
@@ -203,7 +203,7 @@ async fn a_reader_writes_nothing_and_a_foreigner_finds_nothing() {
         refused(control.trigger_run(trigger("a")).await, code, word);
         refused(control.cancel_run(pb::CancelRunRequest { run_id: run_id.clone() }).await, code, word);
         refused(
-            control.retry_run(pb::RetryRunRequest { run_id: run_id.clone(), idempotency_key: String::new() }).await,
+            control.retry_run(pb::RetryRunRequest { run_id: run_id.clone(), ..Default::default() }).await,
             code,
             word,
         );

@@ -8,7 +8,7 @@ use sqlx::Connection;
 use tstr_api::ops::logs::LogQuery;
 use tstr_shared::error::ErrorCode;
 use tstr_shared::logs::Stream;
-use tstr_shared::run::{RunFilter, RunResult, TriggerRun};
+use tstr_shared::run::{RetryRun, RunFilter, RunResult, TriggerRun};
 use tstr_tests::worker::Worker as StackWorker;
 use tstr_tests::{Stack, factory};
 
@@ -45,7 +45,10 @@ async fn a_day_that_is_over_goes_whole_with_all_that_belongs_to_it() {
     let gone = runs[0];
     let code = |result: Result<_, tstr_api::error::Error>| result.err().map(|error| error.code());
     assert_eq!(code(lab.ops().get_run(&lab.admin, gone).await.map(drop)), Some(ErrorCode::NotFound));
-    assert_eq!(code(lab.ops().retry_run(&lab.admin, gone, None).await.map(drop)), Some(ErrorCode::NotFound));
+    assert_eq!(
+        code(lab.ops().retry_run(&lab.admin, gone, RetryRun::default(), None).await.map(drop)),
+        Some(ErrorCode::NotFound)
+    );
     assert_eq!(code(lab.ops().run_events(&lab.admin, gone).await.map(drop)), Some(ErrorCode::NotFound));
     assert_eq!(code(lab.ops().explain_run(&lab.admin, gone).await.map(drop)), Some(ErrorCode::NotFound));
     assert_eq!(log_of(&lab, gone).await, Err(ErrorCode::NotFound));

@@ -4,7 +4,7 @@ use serde_json::json;
 use tstr_shared::error::ErrorCode;
 use tstr_shared::logs::Stream;
 use tstr_shared::permission::Scope;
-use tstr_shared::run::{KeepRun, RunFilter, RunResult};
+use tstr_shared::run::{KeepRun, RetryRun, RunFilter, RunResult};
 use tstr_tests::{Ctl, Stack, factory};
 
 use super::*;
@@ -43,7 +43,7 @@ async fn a_run_that_is_pinned_outlives_its_day_byte_for_byte() {
     assert_eq!((usage(&lab, &default()).await, usage(&lab, &ns).await), ((2, 20), (0, 0)));
     // It can be run again although all others of its day are gone.
     back_to_today(&lab).await;
-    let again = lab.ops().retry_run(&lab.admin, kept, None).await.unwrap();
+    let again = lab.ops().retry_run(&lab.admin, kept, RetryRun::default(), None).await.unwrap().run;
     lab.cancel(again.id).await.unwrap();
 
     lab.ops().unkeep_run(&lab.admin, kept).await.unwrap();

@@ -9,7 +9,7 @@ use tstr_shared::ledger::{LedgerOutcome, LedgerReason};
 use tstr_shared::logs::Stream;
 use tstr_shared::namespace::Quotas;
 use tstr_shared::page::PageRequest;
-use tstr_shared::run::{Reason, RunResult, TriggerRun};
+use tstr_shared::run::{Reason, RetryRun, RunResult, TriggerRun};
 use tstr_shared::size::Bytes;
 use tstr_tests::worker::Worker as StackWorker;
 use tstr_tests::{Stack, eventually, factory};
@@ -35,7 +35,7 @@ impl<'a> Tries<'a> {
     }
 
     async fn retry(&self) -> Option<ErrorCode> {
-        let made = self.lab.ops().retry_run(&self.lab.admin, self.done, None).await;
+        let made = self.lab.ops().retry_run(&self.lab.admin, self.done, RetryRun::default(), None).await;
         made.err().map(|error| error.code())
     }
 

@@ -8,6 +8,7 @@ use tstr_shared::ids::RunnerId;
 use tstr_shared::lease::{Fence, LeasedRun};
 use tstr_shared::output::records::{RECORD_END, RECORD_START};
 use tstr_shared::output::{METRICS_FILE, OUTPUT_FILE, SUMMARY_FILE};
+use tstr_shared::results::{FAILED_CASES, SKIP_CASES};
 
 use crate::engine::{ContainerSpec, Image, LABEL_ATTEMPT, LABEL_RUN, LABEL_WORKER};
 
@@ -15,6 +16,8 @@ use crate::engine::{ContainerSpec, Image, LABEL_ATTEMPT, LABEL_RUN, LABEL_WORKER
 const BACKSTOP: Duration = Duration::from_secs(60);
 /// The prefix of variables that only tstr sets.
 const RESERVED: &str = "TSTR_";
+/// Those that the server sets.
+const HANDED: [&str; 2] = [FAILED_CASES, SKIP_CASES];
 
 /// Returns the name of an attempt's container and volume.
 pub(crate) fn container_name(fence: Fence) -> String {
@@ -69,7 +72,8 @@ fn environment(run: &LeasedRun) -> BTreeMap<String, String> {
     for (key, value) in run.labels.iter() {
         set(&label_variable(key), value.to_owned());
     }
-    for (name, value) in run.run_config.env.iter().filter(|(name, _)| !name.starts_with(RESERVED)) {
+    let is_handed = |name: &str| !name.starts_with(RESERVED) || HANDED.contains(&name);
+    for (name, value) in run.run_config.env.iter().filter(|(name, _)| is_handed(name)) {
         set(name, value.to_owned());
     }
     env
@@ -93,7 +97,9 @@ mod tests {
         let mut run = leased("localhost/x:1");
         run.cell = [("region", "nyc"), ("a", "1")].into_iter().collect();
         run.labels = [("region", "nyc"), ("app.kubernetes.io/name", "x")].into_iter().collect();
-        run.run_config.env = [("TZ", "UTC"), ("RECORD_END", "mine"), ("TSTR_RUN_ID", "forged")].into_iter().collect();
+        let env =
+            [("TZ", "UTC"), ("RECORD_END", "mine"), ("TSTR_RUN_ID", "forged"), ("TSTR_X", "x"), (FAILED_CASES, "[]")];
+        run.run_config.env = env.into_iter().collect();
         let env = environment(&run);
         let get = |name: &str| env.get(name).map(String::as_str);
         assert_eq!(get("TSTR_RUN_ID"), Some(run.fence.run_id.to_string().as_str()));
@@ -102,6 +108,7 @@ mod tests {
         assert_eq!(get("TSTR_LABEL_APP_KUBERNETES_IO_NAME"), Some("x"));
         assert_eq!((get("TZ"), get("RECORD_START"), get("RECORD_END")), (Some("UTC"), Some("\x1c\x1e"), Some("mine")));
         assert_eq!(get("TSTR_OUTPUT"), Some("/tstr/output"));
+        assert_eq!((get("TSTR_X"), get(FAILED_CASES), get(SKIP_CASES)), (None, Some("[]"), None));
     }
 
     #[test]

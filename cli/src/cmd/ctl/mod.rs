@@ -10,6 +10,7 @@ mod interrupt;
 mod logs;
 mod namespace;
 mod parse;
+mod quarantine;
 mod results;
 mod run;
 mod runner;
@@ -19,6 +20,7 @@ mod show;
 mod summary;
 mod test;
 mod token;
+mod upload;
 mod validate;
 mod version;
 mod wait;
@@ -76,6 +78,9 @@ enum Command {
     /// Cases of test reports: list, get
     #[command(subcommand)]
     Case(results::CaseCommand),
+    /// Cases whose failure does not count for a while: list, add, remove
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
     /// What waits, and who could take it
     Queue(explain::QueueArgs),
     /// How the runs went: over time, and by test, runner and label
@@ -254,6 +259,7 @@ async fn dispatch(args: CtlArgs, out: Door, files: Files, interrupt: Arc<Interru
         Command::Artifact(command) => artifact::run(&ctl, command).await,
         Command::Results(args) => results::results(&ctl, &args).await,
         Command::Case(command) => results::case(&ctl, command).await,
+        Command::Quarantine(command) => quarantine::run(&ctl, command).await,
         Command::Queue(args) => explain::queue(&ctl, &args).await,
         Command::Summary(args) => summary::run(&ctl, args).await,
         Command::Runner(command) => runner::run(&ctl, command).await,

@@ -6,9 +6,9 @@ use tstr_shared::ids::RunId;
 use tstr_shared::report::{CaseAttempt, CaseId, CaseStatus, Excerpt};
 use tstr_shared::results::{CaseDetail, CaseResult, ReadReport, Results};
 
-use super::{Ctl, Much, health};
+use super::{Ctl, Much, health, upload};
 use crate::client::Call;
-use crate::exit::{Exit, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Cell, Column, Format, Look, Show, Tint, plain, typed};
 
 /// A format of a report, as it is asked for.
@@ -59,21 +59,33 @@ impl Status {
     }
 }
 
-/// Flags of `results`.
+/// Flags of `results`, or a command about them.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(before_help = "Examples:
   tstr ctl results RUN                          the reports, and the cases that failed
   tstr ctl results RUN --format junit > a.xml   all cases as JUnit XML
-  tstr ctl results RUN -o json                  the reports with all notes")]
+  tstr ctl results RUN -o json                  the reports with all notes
+  tstr ctl results upload a.xml --test checkout")]
 pub struct ResultsArgs {
     /// The run
-    run: RunId,
+    #[arg(required = true)]
+    run: Option<RunId>,
     /// The attempt, from 1 [default: the latest]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     attempt: Option<u16>,
     /// Write all cases as a report
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<ReportFormat>,
+    #[command(subcommand)]
+    command: Option<ResultsCommand>,
+}
+
+/// Commands about results.
+#[derive(Debug, Subcommand)]
+pub enum ResultsCommand {
+    /// Store test reports of runs that were made elsewhere, each as a run of its own
+    Upload(upload::UploadArgs),
 }
 
 /// Commands about cases.
@@ -119,7 +131,11 @@ pub enum CaseCommand {
 
 /// Shows the reports of a run, or writes them.
 pub async fn results(ctl: &Ctl, args: &ResultsArgs) -> Outcome<Exit> {
-    let run = args.run.to_string();
+    let run = match (&args.command, args.run) {
+        (Some(ResultsCommand::Upload(args)), _) => return upload::run(ctl, args).await,
+        (None, Some(run)) => run.to_string(),
+        (None, None) => return Err(Failure::usage("name a run")),
+    };
     if let Some(format) = args.format {
         let call = Call::get(&["runs", &run, "report"]).with_some("attempt", args.attempt);
         let mut response = ctl.client.bytes(&call.with("format", format.word())).await?;

@@ -38,14 +38,8 @@ pub enum Command {
         #[arg(required = true, value_name = "RUN")]
         runs: Vec<RunId>,
     },
-    /// Run the same cell with the same configuration again
-    #[command(before_help = "Examples:\n  tstr ctl run retry RUN --wait")]
-    Retry {
-        /// The run
-        run: RunId,
-        #[command(flatten)]
-        waiting: Waiting,
-    },
+    /// Run the same cell with the same configuration again, or what failed of a matrix
+    Retry(RetryArgs),
     /// Pin runs: retention leaves them alone
     #[command(before_help = "Examples:
   tstr ctl run keep RUN --note 'the flaky login, see #12'
@@ -170,6 +164,29 @@ pub struct WatchArgs {
     timeout: Option<Duration>,
 }
 
+/// Flags of `run retry`.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:
+  tstr ctl run retry RUN --wait
+  tstr ctl run retry RUN --failed-cases      names the cases that failed to the container
+  tstr ctl run retry --matrix-id ID --wait   the cells that failed, of all runs that were made together")]
+pub struct RetryArgs {
+    /// The run
+    #[arg(value_name = "RUN", required_unless_present = "matrix_id")]
+    run: Option<RunId>,
+    /// The cells that failed, of all runs that were made together
+    #[arg(long, value_name = "ID", conflicts_with = "run")]
+    matrix_id: Option<MatrixId>,
+    /// All cells that have finished, not only those that failed
+    #[arg(long, requires = "matrix_id")]
+    all_cells: bool,
+    /// Name the cases that failed to the container (TSTR_FAILED_CASES), so that it can run them alone
+    #[arg(long)]
+    failed_cases: bool,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
 /// How to wait for what was just made.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Waiting {
@@ -205,7 +222,7 @@ pub async fn run(ctl: &Ctl, command: Command) -> Outcome<Exit> {
         Command::Unkeep { runs } => {
             each(ctl, &runs, "no longer keeping", |id| Call::post(&["runs", id, "unkeep"])).await
         }
-        Command::Retry { run, waiting } => retry(ctl, run, waiting).await,
+        Command::Retry(args) => retry(ctl, args).await,
         Command::Changes { run } => health::changes(ctl, run).await,
         Command::Explain { run } => explain::explain(ctl, run).await,
         Command::Compare { run, other } => compare::run(ctl, run, other).await,
@@ -296,15 +313,38 @@ async fn each(ctl: &Ctl, runs: &[RunId], doing: &str, call: impl Fn(&str) -> Cal
     Ok(exit)
 }
 
-async fn retry(ctl: &Ctl, run: RunId, waiting: Waiting) -> Outcome<Exit> {
-    let made = ctl.client.send(&Call::post(&["runs", &run.to_string(), "retry"])).await?;
-    if !waiting.wait {
-        ctl.out.item::<Run>(&made)?;
+async fn retry(ctl: &Ctl, args: RetryArgs) -> Outcome<Exit> {
+    let failed_cases = args.failed_cases;
+    let (call, is_one) = match (args.run, args.matrix_id) {
+        (Some(run), _) => {
+            let call = Call::post(&["runs", &run.to_string(), "retry"]);
+            (if failed_cases { call.json(json!({"failed_cases": true})) } else { call }, true)
+        }
+        (None, Some(matrix)) => {
+            let body = json!({"only_failed": !args.all_cells, "failed_cases": failed_cases});
+            (Call::post(&ctl.in_ns(&["matrices", &matrix.to_string(), "retry"])).json(body), false)
+        }
+        (None, None) => return Err(Failure::usage("name a run, or --matrix-id")),
+    };
+    let mut made = ctl.client.send(&call).await?;
+    for warning in made.get("warnings").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        ctl.out.say(warning);
+    }
+    let runs = match made.get_mut("runs").map(Value::take) {
+        Some(Value::Array(runs)) => runs,
+        _ => vec![made],
+    };
+    if !args.waiting.wait {
+        match runs.as_slice() {
+            [one] if is_one => ctl.out.item::<Run>(one)?,
+            runs => ctl.out.list::<Run>(runs)?,
+        }
         return Ok(Exit::Done);
     }
-    let ending = until_finished(ctl, vec![made], waiting.patience()).await?;
-    for run in &ending.runs {
-        let _ = ctl.out.item::<Run>(run);
-    }
+    let ending = until_finished(ctl, runs, args.waiting.patience()).await?;
+    let _ = match ending.runs.as_slice() {
+        [one] if is_one => ctl.out.item::<Run>(one),
+        runs => ctl.out.list::<Run>(runs),
+    };
     Ok(ending.exit)
 }
