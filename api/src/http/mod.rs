@@ -18,6 +18,7 @@ mod answer;
 mod artifacts;
 mod body;
 mod cases;
+mod causes;
 mod compare;
 mod error;
 mod explain;
@@ -100,6 +101,7 @@ fn routes() -> ApiRouter<App> {
         .merge(artifacts::routes())
         .merge(results::routes())
         .merge(cases::routes())
+        .merge(causes::routes())
         .merge(summary::routes())
         .merge(outputs::routes())
         .merge(compare::routes())

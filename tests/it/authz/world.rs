@@ -15,7 +15,7 @@ use tstr_shared::run::RunResult;
 use tstr_shared::selector::SelectorSources;
 use tstr_shared::token::Token;
 use tstr_tests::contract::Worker;
-use tstr_tests::{Person, Stack, factory};
+use tstr_tests::{Person, Stack, eventually, factory};
 use uuid::Uuid;
 
 use crate::grpc::Peer;
@@ -36,6 +36,8 @@ pub enum Need {
     Finished,
     /// A run that has left an artifact, and a report with a case.
     Artifact,
+    /// A test that passed and failed after it.
+    Turned,
     /// A runner.
     Runner,
     /// A token.
@@ -140,6 +142,18 @@ impl World {
             worker.end_with(fence, RunResult::Pass, &[(ARTIFACT, ARTIFACT), ("junit.xml", REPORT)]).await;
             let cases = world.admin.get(&format!("/api/v1/runs/{artifact}/cases")).await.expect(200);
             let case = cases["items"][0]["case_id"].as_str().unwrap().to_owned();
+            let turned = factory::with(factory::test("turned"), "/labels/role", json!("leased"));
+            world.admin.post(&tests, &turned).await.expect(201);
+            for result in [RunResult::Pass, RunResult::Fail] {
+                world.admin.trigger_in(ns, "turned").await;
+                let fence = worker.started().await;
+                worker.finish(fence, result).await.unwrap();
+            }
+            let changed = format!("{tests}/turned/changed");
+            eventually("the runs are taken in", std::time::Duration::from_secs(30), async || {
+                world.admin.get(&changed).await.status.is_success().then_some(())
+            })
+            .await;
             let resident = Resident {
                 worker,
                 artifact,
@@ -271,6 +285,7 @@ impl World {
                 target.case.clone_from(&resident.case);
                 target.test = "leased".to_owned();
             }
+            Need::Turned => target.test = "turned".to_owned(),
             Need::Finished => target.run.clone_from(&resident.finished),
             Need::Token => target.token.clone_from(&resident.token),
             Need::OwnTest => {

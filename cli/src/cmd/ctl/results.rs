@@ -233,7 +233,7 @@ fn say(ctl: &Ctl, text: &str) -> Outcome {
 }
 
 /// Returns a case's name behind what it stands in.
-fn full_name(key: &tstr_shared::report::CaseKey) -> String {
+pub(super) fn full_name(key: &tstr_shared::report::CaseKey) -> String {
     let mut parts = key.suite.clone();
     parts.extend(key.classname.clone().or_else(|| key.file.clone()).filter(|class| key.suite.last() != Some(class)));
     parts.push(key.name.clone());
