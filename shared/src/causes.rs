@@ -110,7 +110,7 @@ fn and(parts: &[String]) -> String {
     }
 }
 
-/// Failures of a test that are the same.
+/// The failures of a test, grouped by what they say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FailureGroups {
@@ -143,7 +143,7 @@ pub struct FailureGroup {
     pub cells: Vec<Labels>,
     /// How many runs failed so.
     pub runs: u64,
-    /// How many failures it are.
+    /// How many failures there are.
     pub occurrences: u64,
     /// The first run of them.
     pub first_seen: Moment,
@@ -198,8 +198,10 @@ pub struct Grouped {
 
 /// Groups failures, the newest first given, and returns them in the order in which they are told.
 ///
+/// Each is let go before the next is taken, so that all that was said of them need not be in memory at once.
+///
 /// A failure of which only the first words are known joins the group of the newest one that says the same and of which all is.
-pub fn group(printer: &Fingerprinter, failures: Vec<Failure>) -> Vec<Grouped> {
+pub fn group(printer: &Fingerprinter, failures: impl IntoIterator<Item = Failure>) -> Vec<Grouped> {
     struct Open {
         grouped: Grouped,
         cases: BTreeSet<CaseId>,

@@ -142,6 +142,8 @@ pub struct Plan {
     pub summed: [u64; 2],
     /// `summary`: how often it is asked for.
     pub asked: u32,
+    /// `cases`: how many cases a report has.
+    pub reported_cases: u64,
     /// `cases`: how many tests are told at once.
     pub shown_tests: u32,
     /// `cases`: how many rows of cases there are.
@@ -214,6 +216,7 @@ impl Plan {
             volume: 1_000_000_000,
             summed: [1_000_000, 10_000_000],
             asked: 500,
+            reported_cases: 200_000,
             shown_tests: 10_000,
             told_cases: 10_000_000,
             waiting: 10_000,
@@ -252,6 +255,7 @@ impl Plan {
             volume: 8_000_000,
             summed: [20_000, 220_000],
             asked: 50,
+            reported_cases: 10_000,
             shown_tests: 500,
             told_cases: 100_000,
             waiting: 1_000,

@@ -94,7 +94,7 @@ impl Ops {
         let more_failures = rows.len() > MOST_FAILURES as usize;
         rows.truncate(MOST_FAILURES as usize);
         let failures = rows.len() as u64;
-        let grouped = tokio::task::spawn_blocking(move || group(&PRINTER, rows.into_iter().map(failure).collect()));
+        let grouped = tokio::task::spawn_blocking(move || group(&PRINTER, rows.into_iter().map(failure)));
         let mut grouped = grouped.await.map_err(Error::internal)?;
         let more_groups = grouped.len().saturating_sub(MOST_GROUPS) as u64;
         grouped.truncate(MOST_GROUPS);

@@ -1,4 +1,6 @@
-//! How tests are, all at once; and the history of one case among millions.
+//! A large report; how tests are, all at once; and the history of one case among millions.
+
+mod reports;
 
 use anyhow::{Context, Result, ensure};
 use sqlx::PgConnection;
@@ -10,7 +12,7 @@ use super::enqueue::clone_test;
 use crate::Bench;
 use crate::api::Api;
 use crate::goals::{Bound, Goal};
-use crate::table::{Table, millis, whole};
+use crate::table::{Table, count, millis, ratio, whole};
 
 /// Over how many days the runs are spread; fewer than are kept.
 const DAYS: i64 = 85;
@@ -21,9 +23,18 @@ const MOST_STATES_MS: f64 = 100.0;
 /// The most that a history may take, in milliseconds.
 const MOST_HISTORY_MS: f64 = 20.0;
 
+/// How many MiB of memory a report may take.
+const MOST_MIB: f64 = 128.0;
+
 /// Measures.
 pub async fn run(bench: &Bench) -> Result<Found> {
     let plan = &bench.plan;
+    bench.say(&format!("cases: a report of {} cases", plan.reported_cases));
+    let api = Api::start(&bench.server, "reported").await?;
+    let took = reports::measure(bench, &api, "reported", plan.reported_cases).await?;
+    api.stop()?;
+    bench.server.drop_database("reported").await?;
+
     let api = Api::start(&bench.server, "cases").await?;
     let mut conn = bench.server.connect("cases").await?;
     bench.say(&format!("cases: {} tests with strips", plan.shown_tests));
@@ -66,11 +77,31 @@ pub async fn run(bench: &Bench) -> Result<Found> {
     for (what, took) in [("all tests", states), ("history of a case", history)] {
         table.row(vec![what.into(), millis(took.0), millis(took.1)]);
     }
+    let mut report = Table::new(
+        "A report",
+        &format!(
+            "JUnit XML of {} cases in {} MB, of which every twentieth failed: parsed alone, parsed and stored as a worker asks for \
+             it, and COPY of the same rows into a copy of the table. Memory: the most that was resident meanwhile, above what \
+             was before the report was made.",
+            whole(plan.reported_cases),
+            count(took.bytes as f64 / 1e6)
+        ),
+        &["parsed s", "stored s", "COPY s", "stored / parsed", "stored / COPY", "memory MiB"],
+    );
+    report.row(vec![
+        format!("{:.2}", took.parsed),
+        format!("{:.2}", took.stored),
+        format!("{:.2}", took.copied),
+        ratio(took.stored / took.parsed),
+        ratio(took.stored / took.copied),
+        count(took.peak_mib),
+    ]);
     let goals = vec![
+        Goal::figure("cases", "memory of a large report", Bound::AtMost(MOST_MIB), took.peak_mib, "MiB"),
         Goal::figure("cases", "p50 of all tests with strips", Bound::AtMost(MOST_STATES_MS), states.0, "ms"),
         Goal::figure("cases", "p50 of the history of a case", Bound::AtMost(MOST_HISTORY_MS), history.0, "ms"),
     ];
-    Ok(Found { text: table.into_text(), goals })
+    Ok(Found { text: [report, table].map(Table::into_text).join("\n"), goals })
 }
 
 /// Asks again and again; returns the median and the 99th percentile in milliseconds.
