@@ -3,14 +3,18 @@
 //! Pure: the runs, what they said about themselves, their files and their logs come in, the difference comes out. What is
 //! equal is counted or left out, so that the answer is about what differs. It is no judgement: which of the differences
 //! explains a failure is for who reads it.
-//!
-//! The cases of reports will be one more part of [`Comparison`], beside `artifacts`, by the identities of the cases.
+
+mod cases;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+pub use cases::{
+    CaseEnd, CaseKind, CasesComparison, ComparedCase, DifferingCases, MIN_CHANGE, MIN_CHANGE_MS, MOST_CASES,
+};
 
 use crate::analysis::diff::{LogDiff, Shown, ValueChange, configs, logs};
 use crate::analysis::mask::Masker;
@@ -53,6 +57,9 @@ pub struct Comparison {
     pub artifacts: Vec<ArtifactChange>,
     /// How many files have the same path and the same content in both.
     pub same_artifacts: u32,
+    /// How the cases of their test reports differ. Absent when neither has a report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cases: Option<CasesComparison>,
     /// How the standard outputs differ when times, durations, ids, addresses and temporary paths are left aside. Absent when
     /// one of them cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -225,8 +232,14 @@ impl LogEnd {
 }
 
 impl Comparison {
-    /// Compares two runs. `notes` say what could not be read of them.
-    pub fn of(before: &Side, after: &Side, masker: &Masker, notes: Vec<String>) -> Self {
+    /// Compares two runs. `notes` say what could not be read of them; their cases come compared.
+    pub fn of(
+        before: &Side,
+        after: &Side,
+        cases: Option<CasesComparison>,
+        masker: &Masker,
+        notes: Vec<String>,
+    ) -> Self {
         let (old, new) = (&before.run, &after.run);
         let (artifacts, same_artifacts) = match (&before.artifacts, &after.artifacts) {
             (Some(old), Some(new)) => compare_files(old, new),
@@ -249,6 +262,7 @@ impl Comparison {
             metrics: compare_metrics(&before.output.metrics, &after.output.metrics),
             artifacts,
             same_artifacts,
+            cases,
             log,
             notes,
         }
@@ -408,7 +422,7 @@ mod tests {
     }
 
     fn compare(before: &Side, after: &Side) -> Comparison {
-        Comparison::of(before, after, &Masker::new(Extent::TimesAndIds), Vec::new())
+        Comparison::of(before, after, None, &Masker::new(Extent::TimesAndIds), Vec::new())
     }
 
     fn pointers(changes: &[ValueChange]) -> Vec<&str> {

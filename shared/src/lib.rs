@@ -32,6 +32,7 @@ pub mod analysis;
 #[cfg(any(test, feature = "arbitrary"))]
 pub mod arb;
 pub mod artifacts;
+pub mod causes;
 pub mod compare;
 pub mod concurrency;
 pub mod duration;

@@ -135,6 +135,7 @@ async fn run(section: Section, bench: &Bench) -> Result<Found> {
         Section::Logs => sections::logs::run(bench).await,
         Section::Volume => sections::volume::run(bench).await,
         Section::Summary => sections::summary::run(bench).await,
+        Section::Cases => sections::cases::run(bench).await,
         Section::Waiting => sections::waiting::run(bench).await,
     }
 }

@@ -31,13 +31,15 @@ pub enum Section {
     Volume,
     /// Summaries of few and of many runs.
     Summary,
+    /// How tests are, and the history of a case.
+    Cases,
     /// Workers that only wait.
     Waiting,
 }
 
 impl Section {
     /// All of them, in the order in which they are run.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Claims,
         Self::Depth,
         Self::Classes,
@@ -51,6 +53,7 @@ impl Section {
         Self::Logs,
         Self::Volume,
         Self::Summary,
+        Self::Cases,
         Self::Waiting,
     ];
 
@@ -70,6 +73,7 @@ impl Section {
             Self::Logs => "logs",
             Self::Volume => "volume",
             Self::Summary => "summary",
+            Self::Cases => "cases",
             Self::Waiting => "waiting",
         }
     }
@@ -138,6 +142,12 @@ pub struct Plan {
     pub summed: [u64; 2],
     /// `summary`: how often it is asked for.
     pub asked: u32,
+    /// `cases`: how many cases a report has.
+    pub reported_cases: u64,
+    /// `cases`: how many tests are told at once.
+    pub shown_tests: u32,
+    /// `cases`: how many rows of cases there are.
+    pub told_cases: u64,
     /// `waiting`: how many claims wait at once.
     pub waiting: usize,
     /// `waiting`: how long everything is left alone before it is watched.
@@ -206,6 +216,9 @@ impl Plan {
             volume: 1_000_000_000,
             summed: [1_000_000, 10_000_000],
             asked: 500,
+            reported_cases: 200_000,
+            shown_tests: 10_000,
+            told_cases: 10_000_000,
             waiting: 10_000,
             settled: Duration::from_secs(30),
             watched: Duration::from_secs(30),
@@ -242,6 +255,9 @@ impl Plan {
             volume: 8_000_000,
             summed: [20_000, 220_000],
             asked: 50,
+            reported_cases: 10_000,
+            shown_tests: 500,
+            told_cases: 100_000,
             waiting: 1_000,
             settled: Duration::from_secs(1),
             watched: Duration::from_secs(2),

@@ -5,6 +5,7 @@ mod architecture;
 mod artifacts;
 mod authz;
 mod beats;
+mod causes;
 mod checker;
 mod concurrency;
 mod ctl;

@@ -268,7 +268,8 @@ pub fn default() -> Namespace {
     Namespace::parse("default").expect("a name")
 }
 
-fn verified(tokens: &Tokens, scopes: &[Scope], namespaces: &[&str]) -> Caller {
+/// Somebody whose token was verified.
+pub fn verified(tokens: &Tokens, scopes: &[Scope], namespaces: &[&str]) -> Caller {
     let now = Utc::now();
     let record = Token {
         id: TokenId(Uuid::now_v7()),

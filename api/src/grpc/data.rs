@@ -303,6 +303,41 @@ impl DataService for Service {
         .await
     }
 
+    async fn get_what_changed(
+        &self,
+        request: Request<pb::GetWhatChangedRequest>,
+    ) -> Answer<pb::GetWhatChangedResponse> {
+        answer(request, async |caller, req| {
+            let case =
+                text(req.case_id).map(|id| address("case", "/case_id", &id, |id| id.parse().ok())).transpose()?;
+            let (ns, cell) = (namespace(&req.namespace)?, cell(req.cell)?);
+            let changed = self.ops.what_changed(&caller, &ns, test(&req.test)?, cell, case).await?;
+            Ok(pb::GetWhatChangedResponse { changed: Some(document(&changed)) })
+        })
+        .await
+    }
+
+    async fn list_failure_groups(
+        &self,
+        request: Request<pb::ListFailureGroupsRequest>,
+    ) -> Answer<pb::ListFailureGroupsResponse> {
+        answer(request, async |caller, req| {
+            let days = Some(req.days).filter(|days| *days != 0);
+            let found = self.ops.failure_groups(&caller, &namespace(&req.namespace)?, test(&req.test)?, days).await?;
+            Ok(pb::ListFailureGroupsResponse { failures: Some(document(&found)) })
+        })
+        .await
+    }
+
+    async fn analyse_test(&self, request: Request<pb::AnalyseTestRequest>) -> Answer<pb::AnalyseTestResponse> {
+        answer(request, async |caller, req| {
+            let days = Some(req.days).filter(|days| *days != 0);
+            let found = self.ops.analyse_test(&caller, &namespace(&req.namespace)?, test(&req.test)?, days).await?;
+            Ok(pb::AnalyseTestResponse { analysis: Some(document(&found)) })
+        })
+        .await
+    }
+
     async fn compare_runs(&self, request: Request<pb::CompareRunsRequest>) -> Answer<pb::CompareRunsResponse> {
         answer(request, async |caller, req| {
             Ok(self.ops.compare_runs(&caller, run(&req.run_id)?, run(&req.other_run_id)?).await?.into())

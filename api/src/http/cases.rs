@@ -119,7 +119,7 @@ struct HistoryQuery {
 }
 
 /// Reads which cell is meant, if any.
-fn cell(pairs: &[Pair]) -> Result<Option<Labels>> {
+pub(super) fn cell(pairs: &[Pair]) -> Result<Option<Labels>> {
     if pairs.is_empty() {
         return Ok(None);
     }

@@ -18,6 +18,7 @@ mod answer;
 mod artifacts;
 mod body;
 mod cases;
+mod causes;
 mod compare;
 mod error;
 mod explain;
@@ -104,6 +105,7 @@ fn routes() -> ApiRouter<App> {
         .merge(cases::routes())
         .merge(quarantine::routes())
         .merge(uploads::routes())
+        .merge(causes::routes())
         .merge(summary::routes())
         .merge(outputs::routes())
         .merge(compare::routes())

@@ -5,19 +5,22 @@ use std::sync::LazyLock;
 use futures_util::TryStreamExt;
 use tokio::sync::Semaphore;
 use tstr_shared::analysis::mask::{Extent, Masker};
-use tstr_shared::compare::{Comparison, LogEnd, MAX_LOG_BYTES, Side};
+use tstr_shared::compare::{CasesComparison, Comparison, LogEnd, MAX_LOG_BYTES, Side};
 use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::RunId;
 use tstr_shared::logs::Stream;
+use tstr_shared::permission::RunsRead;
 
 use super::Ops;
 use crate::auth::Caller;
 use crate::error::{Error, Result};
+use crate::store;
+use crate::store::artifacts::Of;
 
 /// It compiles regular expressions.
 static MASKER: LazyLock<Masker> = LazyLock::new(|| Masker::new(Extent::TimesAndIds));
 /// How many comparisons are under way at once; each takes a processor for up to a second.
-static TURNS: Semaphore = Semaphore::const_new(2);
+pub(super) static TURNS: Semaphore = Semaphore::const_new(2);
 
 impl Ops {
     /// Compares a run with another one.
@@ -26,7 +29,9 @@ impl Ops {
         let _turn = TURNS.acquire().await.map_err(Error::internal)?;
         let before = self.side(caller, run, "the one run", &mut notes).await?;
         let after = self.side(caller, other, "the other run", &mut notes).await?;
-        let compared = tokio::task::spawn_blocking(move || Comparison::of(&before, &after, &MASKER, notes)).await;
+        let cases = self.cases_of(caller, &before, &after, &mut notes).await?;
+        let compare = move || Comparison::of(&before, &after, cases, &MASKER, notes);
+        let compared = tokio::task::spawn_blocking(compare).await;
         compared.map_err(Error::internal)
     }
 
@@ -49,6 +54,33 @@ impl Ops {
             Err(error) => unreadable(error, which, notes)?,
         };
         Ok(Side { run, runner, output, artifacts, log })
+    }
+
+    /// Compares the cases of two runs in the database, however many there are; nothing where neither has any.
+    async fn cases_of(
+        &self,
+        caller: &Caller,
+        before: &Side,
+        after: &Side,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<CasesComparison>> {
+        let (old, new) = (&before.run, &after.run);
+        if old.cases.is_none() && new.cases.is_none() {
+            return Ok(None);
+        }
+        if old.test_id != new.test_id {
+            notes.push("the runs are of two tests, so no case of the one is a case of the other".to_owned());
+        }
+        let access = self.reach::<RunsRead>(caller).await?;
+        let [one, other] = [old, new].map(|run| Of { run: run.id, attempt: run.attempt });
+        let mut conn = self.db().acquire().await?;
+        let mut compared = CasesComparison { before: old.cases, after: new.cases, ..CasesComparison::default() };
+        for found in store::results::differing(&mut conn, &access, one, other).await? {
+            let place = compared.of_kind(found.kind);
+            place.items.push(found.case);
+            place.more = found.all.saturating_sub(place.items.len() as u64);
+        }
+        Ok(Some(compared))
     }
 
     async fn stdout_end(&self, caller: &Caller, run: RunId, attempt: Option<u16>) -> Result<LogEnd> {

@@ -9,6 +9,7 @@ pub mod artifacts;
 pub mod beats;
 pub mod blobs;
 mod case_reads;
+mod causes;
 mod cells;
 pub mod claims;
 mod clock;

@@ -13,6 +13,7 @@ pub mod artifacts;
 pub mod beats;
 pub mod blobs;
 pub mod case_reads;
+pub mod causes;
 pub mod cells;
 pub mod claims;
 mod conn;

@@ -1,6 +1,7 @@
 //! Reports and their cases, as they are read.
 
 use sqlx::types::Json;
+use tstr_shared::compare::{CaseEnd, CaseKind, ComparedCase, MIN_CHANGE, MIN_CHANGE_MS, MOST_CASES};
 use tstr_shared::permission::RunsRead;
 use tstr_shared::report::{CaseId, CaseKey, CaseStatus, Repeat};
 use tstr_shared::results::{CaseFilter, CaseResult, ReadReport, Results};
@@ -234,4 +235,81 @@ pub async fn whole(
         bytes
     );
     Ok(rows.fetch_all(conn).await?.into_iter().map(Into::into).collect())
+}
+
+/// A case that differs between two runs.
+#[derive(Debug)]
+pub struct Differing {
+    /// In which way.
+    pub kind: CaseKind,
+    /// How many there are of this kind.
+    pub all: u64,
+    /// The case.
+    pub case: ComparedCase,
+}
+
+/// Compares the cases of two attempts, and returns the first of each kind by their names; of durations the largest changes.
+pub async fn differing(conn: &mut Conn, _: &Access<RunsRead>, before: Of, after: Of) -> Result<Vec<Differing>> {
+    let rows = sqlx::query!(
+        r#"WITH paired AS (
+               SELECT coalesce(b.case_id, a.case_id) AS case_id, b.ends AS b_ends, a.ends AS a_ends, b.ms AS b_ms, a.ms AS a_ms,
+                      abs(a.ms - b.ms) AS moved
+               FROM (SELECT case_id, sum(duration_ms)::bigint AS ms,
+                            CASE WHEN bool_or(status IN ('fail', 'error')) THEN 'fail'
+                                 WHEN bool_or(status = 'pass') THEN 'pass' ELSE 'skip' END AS ends
+                     FROM report_case WHERE run_id = $1 AND attempt = $2 GROUP BY case_id) b
+               FULL JOIN (SELECT case_id, sum(duration_ms)::bigint AS ms,
+                                 CASE WHEN bool_or(status IN ('fail', 'error')) THEN 'fail'
+                                      WHEN bool_or(status = 'pass') THEN 'pass' ELSE 'skip' END AS ends
+                          FROM report_case WHERE run_id = $3 AND attempt = $4 GROUP BY case_id) a
+                   ON a.case_id = b.case_id
+           ), kinds AS (
+               SELECT p.case_id, p.b_ends, p.a_ends, p.b_ms, p.a_ms, p.moved, k.kind,
+                      count(*) OVER (PARTITION BY k.kind) AS total,
+                      row_number() OVER (PARTITION BY k.kind
+                                         ORDER BY CASE WHEN k.kind = 'duration' THEN -p.moved END, p.case_id) AS n
+               FROM paired p
+               CROSS JOIN LATERAL (VALUES
+                   ('new', p.a_ends = 'fail' AND p.b_ends IS DISTINCT FROM 'fail'),
+                   ('fixed', p.b_ends = 'fail' AND p.a_ends = 'pass'),
+                   ('added', p.b_ends IS NULL),
+                   ('removed', p.a_ends IS NULL),
+                   ('duration', p.b_ends <> 'skip' AND p.a_ends <> 'skip' AND p.moved > $5 AND p.moved > $6::float8 * p.b_ms)
+               ) AS k(kind, holds)
+               WHERE k.holds
+           )
+           SELECT d.kind AS "kind!: CaseKind", d.total AS "total!", d.case_id AS "case_id!: CaseId",
+                  d.b_ends AS "before: CaseEnd", d.a_ends AS "after: CaseEnd", d.b_ms, d.a_ms,
+                  k.suite AS "suite: Json<Vec<String>>", k.classname, k.name, k.file, k.own_id
+           FROM kinds d
+           JOIN case_key k ON k.case_id = d.case_id
+           WHERE d.n <= $7
+           ORDER BY d.kind, CASE WHEN d.kind = 'duration' THEN -d.moved END, k.name, d.case_id"#,
+        before.run.0,
+        before.attempt as i16,
+        after.run.0,
+        after.attempt as i16,
+        i64::from(MIN_CHANGE_MS),
+        MIN_CHANGE,
+        i64::from(MOST_CASES)
+    );
+    let rows = rows.fetch_all(conn).await?.into_iter().map(|row| Differing {
+        kind: row.kind,
+        all: row.total.unsigned_abs(),
+        case: ComparedCase {
+            case_id: row.case_id,
+            key: CaseKey {
+                suite: row.suite.0,
+                classname: row.classname,
+                name: row.name,
+                file: row.file,
+                test_id: row.own_id,
+            },
+            before: row.before,
+            after: row.after,
+            before_ms: row.b_ms.map(i64::unsigned_abs),
+            after_ms: row.a_ms.map(i64::unsigned_abs),
+        },
+    });
+    Ok(rows.collect())
 }

@@ -8,6 +8,7 @@ use tstr_shared::compare::{
 };
 use tstr_shared::error::Invalid;
 
+use super::results::{document, read_document};
 use super::run::optional_number;
 use super::words::{Text, read};
 use super::{id, json, narrow, part, parts, required_part, word};
@@ -240,6 +241,7 @@ impl From<Comparison> for pb::CompareRunsResponse {
             metrics: all(found.metrics),
             artifacts: all(found.artifacts),
             same_artifacts: found.same_artifacts,
+            cases: found.cases.as_ref().map(document),
             log: found.log.map(Into::into),
             notes: found.notes,
         }
@@ -261,6 +263,7 @@ impl TryFrom<pb::CompareRunsResponse> for Comparison {
             metrics: message.metrics.into_iter().map(Into::into).collect(),
             artifacts: parts("/artifacts", message.artifacts)?,
             same_artifacts: message.same_artifacts,
+            cases: message.cases.map(|cases| read_document("/cases", cases)).transpose()?,
             log: message.log.map(|log| part("/log", log)).transpose()?,
             notes: message.notes,
         })

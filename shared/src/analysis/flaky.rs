@@ -108,7 +108,7 @@ pub struct MonitorState {
 /// The figures that a monitor decided by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Figures {
+pub struct MonitorFigures {
     /// Trials that it looked at.
     pub trials: u32,
     /// How many of them passed.
@@ -152,7 +152,7 @@ pub struct Finding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,
     /// The figures.
-    pub figures: Figures,
+    pub figures: MonitorFigures,
     /// The runs that speak for it, the newest first, at most [`MAX_RUNS`].
     pub runs: Vec<RunId>,
 }
@@ -182,7 +182,7 @@ impl Assessment {
 impl Finding {
     /// Returns the finding as a sentence for people.
     pub fn sentence(&self) -> String {
-        let Figures { trials, passes, failures, transitions, signals, clean, value, .. } = self.figures;
+        let MonitorFigures { trials, passes, failures, transitions, signals, clean, value, .. } = self.figures;
         let seen = format!("{failures} failures and {passes} passes in {trials} trials");
         let figure =
             format!("{value:.3}, active from {:.3}, over at {:.3}", self.figures.activate, self.figures.resolve);

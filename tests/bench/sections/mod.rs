@@ -1,5 +1,6 @@
 //! The sections: each makes its own databases and can be run by itself.
 
+pub mod cases;
 pub mod claims;
 pub mod classes;
 pub mod cron;

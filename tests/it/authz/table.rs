@@ -91,7 +91,9 @@ fn fence(t: &Target) -> Option<pb::Fence> {
 /// Returns the table.
 #[rustfmt::skip]
 pub fn table() -> Vec<Row> {
-    use Need::{Artifact, Case, Finished, Muted, Lease, Matrix, Nothing, OwnRun, OwnTest, OwnToken, Run, Runner, Test, Token};
+    use Need::{
+        Artifact, Case, Finished, Lease, Matrix, Muted, Nothing, OwnRun, OwnTest, OwnToken, Run, Runner, Test, Token, Turned,
+    };
     use Reach::{Fenced, Global, Listed, Named, Object, Wished};
     vec![
         row(("get_identity", "GetIdentity"), "identity:read", Global, Nothing, nothing, |_| page::<pb::GetIdentityRequest>()),
@@ -192,6 +194,12 @@ pub fn table() -> Vec<Row> {
             }.encode_to_vec()),
         row(("get_run_changes", "GetRunChanges"), "runs:read", Object, Run, nothing,
             |t| pb::GetRunChangesRequest { run_id: t.run.clone() }.encode_to_vec()),
+        row(("get_what_changed", "GetWhatChanged"), "tests:read", Named, Turned, nothing,
+            |t| pb::GetWhatChangedRequest { namespace: t.namespace.clone(), test: t.test.clone(), ..Default::default() }.encode_to_vec()),
+        row(("list_failure_groups", "ListFailureGroups"), "tests:read", Named, Nothing, nothing,
+            |t| pb::ListFailureGroupsRequest { namespace: t.namespace.clone(), test: t.test.clone(), days: 0 }.encode_to_vec()),
+        row(("analyse_test", "AnalyseTest"), "tests:read", Named, Nothing, nothing,
+            |t| pb::AnalyseTestRequest { namespace: t.namespace.clone(), test: t.test.clone(), days: 0 }.encode_to_vec()),
         row(("get_results", "GetResults"), "runs:read", Object, Run, nothing,
             |t| pb::GetResultsRequest { run_id: t.run.clone(), attempt: 0 }.encode_to_vec()),
         row(("list_run_cases", "ListRunCases"), "runs:read", Object, Run, nothing,

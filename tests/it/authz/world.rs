@@ -15,7 +15,7 @@ use tstr_shared::run::RunResult;
 use tstr_shared::selector::SelectorSources;
 use tstr_shared::token::Token;
 use tstr_tests::contract::Worker;
-use tstr_tests::{Person, Stack, factory};
+use tstr_tests::{Person, Stack, eventually, factory};
 use uuid::Uuid;
 
 use crate::grpc::Peer;
@@ -42,6 +42,8 @@ pub enum Need {
     Case,
     /// A test with a case in quarantine.
     Muted,
+    /// A test that passed and failed after it.
+    Turned,
     /// A runner.
     Runner,
     /// A token.
@@ -151,6 +153,18 @@ impl World {
             let case = cases["items"][0]["case_id"].as_str().unwrap().to_owned();
             let finished = world.admin.trigger_in(ns, "a").await.remove(0);
             let matrix = world.admin.run(&finished).await["matrix_id"].as_str().unwrap().to_owned();
+            let turned = factory::with(factory::test("turned"), "/labels/role", json!("leased"));
+            world.admin.post(&tests, &turned).await.expect(201);
+            for result in [RunResult::Pass, RunResult::Fail] {
+                world.admin.trigger_in(ns, "turned").await;
+                let fence = worker.started().await;
+                worker.finish(fence, result).await.unwrap();
+            }
+            let changed = format!("{tests}/turned/changed");
+            eventually("the runs are taken in", std::time::Duration::from_secs(30), async || {
+                world.admin.get(&changed).await.status.is_success().then_some(())
+            })
+            .await;
             let resident = Resident {
                 worker,
                 artifact,
@@ -293,6 +307,7 @@ impl World {
                     self.admin.put(&path, &json!({"owner": "a", "reason": "b", "days": 1})).await.expect(200);
                 }
             }
+            Need::Turned => target.test = "turned".to_owned(),
             Need::Finished => target.run.clone_from(&resident.finished),
             Need::Token => target.token.clone_from(&resident.token),
             Need::OwnTest => {

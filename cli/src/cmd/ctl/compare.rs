@@ -2,12 +2,15 @@
 
 use serde_json::Value;
 use tstr_shared::analysis::diff::{Hunk, LineChange, ValueChange};
-use tstr_shared::compare::{ArtifactChange, Comparison, FileContent, Numbers};
+use tstr_shared::compare::{
+    ArtifactChange, CaseEnd, CasesComparison, ComparedCase, Comparison, DifferingCases, FileContent, Numbers,
+};
 use tstr_shared::ids::RunId;
 use tstr_shared::output::Metric;
 
+use super::results::full_name;
 use super::said::{series, shown};
-use super::{Ctl, show};
+use super::{Ctl, show as cells};
 use crate::client::Call;
 use crate::exit::{Exit, Outcome};
 use crate::output::plain::one_line;
@@ -23,8 +26,13 @@ pub async fn run(ctl: &Ctl, before: RunId, after: RunId) -> Outcome<Exit> {
     if ctl.out.documents(std::slice::from_ref(&answer), true)? {
         return Ok(Exit::Done);
     }
-    let found: Comparison = typed(&answer)?;
-    ctl.out.rows(COLUMNS, rows(&found))?;
+    show(ctl, &typed(&answer)?)?;
+    Ok(Exit::Done)
+}
+
+/// Shows a comparison to people.
+pub fn show(ctl: &Ctl, found: &Comparison) -> Outcome {
+    ctl.out.rows(COLUMNS, rows(found))?;
     if let Some(log) = &found.log {
         let text: String = log.diff.hunks.iter().flat_map(lines).collect();
         ctl.out.text(&text)?;
@@ -37,14 +45,19 @@ pub async fn run(ctl: &Ctl, before: RunId, after: RunId) -> Outcome<Exit> {
         }
     }
     found.notes.iter().for_each(|note| ctl.out.hint(note));
-    Ok(Exit::Done)
+    for (word, cases) in found.cases.iter().flat_map(kinds) {
+        if cases.more > 0 {
+            ctl.out.hint(&format!("{} more cases: {word}", cases.more));
+        }
+    }
+    Ok(())
 }
 
 fn rows(found: &Comparison) -> Vec<Vec<Cell>> {
     let (old, new) = (&found.before, &found.after);
     let mut rows = Vec::new();
     if old.result != new.result {
-        rows.push(row("result", show::result_cell(old.result), show::result_cell(new.result), None));
+        rows.push(row("result", cells::result_cell(old.result), cells::result_cell(new.result), None));
     }
     for (part, changes) in
         [("", &found.config), ("env", &found.env), ("labels", &found.labels), ("", &found.surroundings)]
@@ -70,7 +83,36 @@ fn rows(found: &Comparison) -> Vec<Vec<Cell>> {
         rows.push(measured(&series(&metric), &change.numbers));
     }
     rows.extend(found.artifacts.iter().map(file));
+    for (word, cases) in found.cases.iter().flat_map(kinds) {
+        rows.extend(cases.items.iter().map(|one| case(word, one)));
+    }
     rows
+}
+
+/// Returns the cases of each kind that differ, with what is said of them.
+fn kinds(cases: &CasesComparison) -> [(&'static str, &DifferingCases); 5] {
+    [
+        ("new failure", &cases.new),
+        ("fixed", &cases.fixed),
+        ("added", &cases.added),
+        ("removed", &cases.removed),
+        ("duration", &cases.durations),
+    ]
+}
+
+fn case(word: &str, case: &ComparedCase) -> Vec<Cell> {
+    let what = format!("case {word}: {}", full_name(&case.key));
+    if word == "duration" {
+        let ms = |ms: Option<u64>| ms.map(|ms| ms as f64);
+        return measured(&format!("{what} ms"), &Numbers::of(ms(case.before_ms), ms(case.after_ms)));
+    }
+    let side = |end: Option<CaseEnd>| match end {
+        Some(CaseEnd::Pass) => Cell::new("pass", Tint::Good),
+        Some(CaseEnd::Fail) => Cell::new("fail", Tint::Bad),
+        Some(CaseEnd::Skip) => Cell::new("skip", Tint::Dim),
+        None => Cell::default(),
+    };
+    row(&what, side(case.before), side(case.after), None)
 }
 
 fn row(what: &str, before: Cell, after: Cell, numbers: Option<&Numbers>) -> Vec<Cell> {

@@ -1,6 +1,7 @@
 //! `tstr ctl`: the client commands. Each talks to the API alone; none knows a database or a container.
 
 mod artifact;
+mod causes;
 mod compare;
 mod context;
 mod explain;

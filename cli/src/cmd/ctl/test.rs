@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use tstr_shared::causes::DEFAULT_DAYS;
+use tstr_shared::report::CaseId;
 use tstr_shared::run::{Run, Triggered};
 use tstr_shared::schedule::Upcoming;
 use tstr_shared::testdef::{Applied, Change, TestDef, TestSchedule};
 
 use super::run::Waiting;
 use super::wait::until_finished;
-use super::{Ctl, Much, health, parse, text_at, version};
+use super::{Ctl, Much, causes, health, parse, text_at, version};
 use crate::client::Call;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::{self, Document};
@@ -84,6 +86,42 @@ pub enum Command {
     },
     /// Run a test now, outside its schedule
     Run(RunArgs),
+    /// Show what changed between the last pass and the first failure after it
+    #[command(before_help = "Examples:
+  tstr ctl test changed checkout
+  tstr ctl test changed checkout --cell region=nyc --case 6f1c8a52-6f0e-5d3b-9a55-0d7f6d0f2d11")]
+    Changed {
+        /// The test: its id or its name
+        test: String,
+        /// In this cell; repeatable, for each of its labels [default: the cell that began to fail last]
+        #[arg(long, value_name = "KEY=VALUE", value_parser = parse::pair)]
+        cell: Vec<(String, String)>,
+        /// Of this case instead of the whole test
+        #[arg(long, value_name = "ID")]
+        case: Option<CaseId>,
+    },
+    /// Show which failures say the same
+    #[command(
+        before_help = "Examples:\n  tstr ctl test failures checkout\n  tstr ctl test failures checkout --days 30 -o wide"
+    )]
+    Failures {
+        /// The test: its id or its name
+        test: String,
+        /// How many days are looked back
+        #[arg(long, value_name = "N", default_value_t = DEFAULT_DAYS)]
+        days: u32,
+    },
+    /// Show which labels carry the failures, and since when it takes longer
+    #[command(
+        before_help = "Examples:\n  tstr ctl test analysis checkout\n  tstr ctl test analysis checkout --days 30"
+    )]
+    Analysis {
+        /// The test: its id or its name
+        test: String,
+        /// How many days are looked back
+        #[arg(long, value_name = "N", default_value_t = DEFAULT_DAYS)]
+        days: u32,
+    },
 }
 
 /// Where tests are read from.
@@ -248,6 +286,9 @@ pub async fn run(ctl: &Ctl, command: Command) -> Outcome<Exit> {
         Command::Resume { test } => pause(ctl, &test, "resume", "resumed").await,
         Command::Schedule { test, count } => schedule(ctl, &test, count).await,
         Command::Run(args) => trigger(ctl, args).await,
+        Command::Changed { test, cell, case } => causes::changed(ctl, &test, &cell, case).await,
+        Command::Failures { test, days } => causes::failures(ctl, &test, days).await,
+        Command::Analysis { test, days } => causes::analysis(ctl, &test, days).await,
     }
 }
 

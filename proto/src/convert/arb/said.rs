@@ -7,10 +7,12 @@ use proptest::option;
 use proptest::prelude::*;
 use tstr_shared::analysis::diff::{DiffLine, Hunk, LineChange, LogDiff, ValueChange};
 use tstr_shared::compare::{
-    ArtifactChange, ComparedRun, Comparison, DataChange, FileChange, FileContent, LogComparison, MetricChange,
-    NumberChange, Numbers,
+    ArtifactChange, CaseEnd, CaseKind, CasesComparison, ComparedCase, ComparedRun, Comparison, DataChange,
+    DifferingCases, FileChange, FileContent, LogComparison, MetricChange, NumberChange, Numbers,
 };
 use tstr_shared::output::{AttemptOutput, Metric, Output, OutputNote, OutputSource};
+use tstr_shared::report::CaseKey;
+use tstr_shared::results::CaseCounts;
 use tstr_shared::run::RunResult;
 
 use super::{blob, id, one_of};
@@ -87,6 +89,25 @@ fn log_comparison() -> impl Strategy<Value = LogComparison> {
     })
 }
 
+fn cases() -> impl Strategy<Value = CasesComparison> {
+    let key = (vec("\\PC{0,5}", 0..3), option::of("\\PC{1,5}"), "\\PC{0,9}")
+        .prop_map(|(suite, classname, name)| CaseKey { suite, classname, name, file: None, test_id: None });
+    let end = || option::of(one_of(CaseEnd::ALL));
+    let ms = || option::of(any::<u32>().prop_map(u64::from));
+    let case = (id(), key, end(), end(), ms(), ms()).prop_map(|(case_id, key, before, after, before_ms, after_ms)| {
+        ComparedCase { case_id, key, before, after, before_ms, after_ms }
+    });
+    let some = (vec(case, 0..3), any::<u32>()).prop_map(|(items, more)| DifferingCases { items, more: more.into() });
+    let counts = option::of(any::<u32>().prop_map(|cases| CaseCounts { cases: cases.into(), ..CaseCounts::default() }));
+    (counts, vec(some, 5)).prop_map(|(after, kinds)| {
+        let mut compared = CasesComparison { after, ..CasesComparison::default() };
+        for (kind, cases) in CaseKind::ALL.iter().zip(kinds) {
+            *compared.of_kind(*kind) = cases;
+        }
+        compared
+    })
+}
+
 pub(crate) fn comparison() -> impl Strategy<Value = Comparison> {
     let changes = || vec(value_change(), 0..3);
     let data = (value_change(), numbers()).prop_map(|(value, numbers)| DataChange {
@@ -105,11 +126,12 @@ pub(crate) fn comparison() -> impl Strategy<Value = Comparison> {
     let file = ("\\PC{0,9}", one_of(FileChange::ALL), content(), content())
         .prop_map(|(path, change, before, after)| ArtifactChange { path, change, before, after });
     let said = (vec(duration, 0..3), vec(data, 0..3), vec(metric, 0..3));
-    let left = (vec(file, 0..3), any::<u32>(), option::of(log_comparison()), vec("\\PC{0,9}", 0..3));
+    let left =
+        (vec(file, 0..3), any::<u32>(), option::of(log_comparison()), option::of(cases()), vec("\\PC{0,9}", 0..3));
     ((compared_run(), compared_run()), (changes(), changes(), changes(), changes()), said, left).prop_map(
         |((before, after), (config, env, labels, surroundings), said, left)| {
             let (durations, data, metrics) = said;
-            let (artifacts, same_artifacts, log, notes) = left;
+            let (artifacts, same_artifacts, log, cases, notes) = left;
             Comparison {
                 before,
                 after,
@@ -122,6 +144,7 @@ pub(crate) fn comparison() -> impl Strategy<Value = Comparison> {
                 metrics,
                 artifacts,
                 same_artifacts,
+                cases,
                 log,
                 notes,
             }

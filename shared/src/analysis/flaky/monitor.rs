@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Exclusion, Figures, Finding, MAX_RUNS, Monitor, MonitorChange, MonitorState, Recovery, Resolution, Trial};
+use super::{
+    Exclusion, Finding, MAX_RUNS, Monitor, MonitorChange, MonitorFigures, MonitorState, Recovery, Resolution, Trial,
+};
 use super::{Rule, Status, in_order};
 use crate::analysis::Observed;
 use crate::ids::RunId;
@@ -81,7 +83,7 @@ fn begins_to_fail(one: Observed, next: Observed) -> bool {
 struct Sight<'a> {
     active: Option<bool>,
     resolution: Option<Resolution>,
-    figures: Figures,
+    figures: MonitorFigures,
     last_signal_at: Option<DateTime<Utc>>,
     /// What speaks for it, oldest first.
     evidence: Vec<&'a Trial>,
@@ -166,12 +168,13 @@ fn by_signals<'a>(
     let active = in_time && clean < recovery.clean_trials;
     let resolution = if clean > 0 { Resolution::Recovered } else { Resolution::Stale };
     let resolve = f64::from(recovery.clean_trials);
-    let figures = Figures { signals: count(signals.len()), clean, value: f64::from(clean), resolve, ..figures(seen) };
+    let figures =
+        MonitorFigures { signals: count(signals.len()), clean, value: f64::from(clean), resolve, ..figures(seen) };
     Sight { active: Some(active), resolution: Some(resolution), figures, last_signal_at: last, evidence: signals }
 }
 
 /// Active from the upper threshold on until the lower one is reached.
-fn by_threshold(figures: Figures, evidence: Vec<&Trial>, enough: bool, stale: bool) -> Sight<'_> {
+fn by_threshold(figures: MonitorFigures, evidence: Vec<&Trial>, enough: bool, stale: bool) -> Sight<'_> {
     let (active, resolution) = if stale {
         (Some(false), Some(Resolution::Stale))
     } else if enough && figures.value >= figures.activate {
@@ -193,7 +196,7 @@ fn in_a_row<'a>(counted: &[&'a Trial], activate: u32, resolve: u32) -> Sight<'a>
         false if length >= resolve => (Some(false), Some(Resolution::Below)),
         true | false => (None, None),
     };
-    let figures = Figures {
+    let figures = MonitorFigures {
         value: if fails { f64::from(length) } else { 0.0 },
         activate: f64::from(activate),
         resolve: 0.0,
@@ -221,11 +224,11 @@ fn contradictions<'a>(fair: &[&'a Trial]) -> Vec<&'a Trial> {
     found
 }
 
-fn figures(seen: &[&Trial]) -> Figures {
+fn figures(seen: &[&Trial]) -> MonitorFigures {
     let failures = count(seen.iter().filter(|one| failed(one)).count());
     let trials = count(seen.len());
     let transitions = count(seen.windows(2).filter(|pair| begins_to_fail(pair[0].observed, pair[1].observed)).count());
-    Figures { trials, failures, passes: trials - failures, transitions, ..Figures::default() }
+    MonitorFigures { trials, failures, passes: trials - failures, transitions, ..MonitorFigures::default() }
 }
 
 fn newest<'s, 'a>(seen: &'s [&'a Trial], window: u32) -> &'s [&'a Trial] {
