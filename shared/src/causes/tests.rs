@@ -69,7 +69,7 @@ fn exit_codes_tell_failed_runs_apart() {
         let (message, said) = said_of_run(None, Some(code), "fail");
         Failure { moment: moment(n), cell: Labels::default(), case: None, message, said: Some(said) }
     });
-    let groups = group(&Fingerprinter::new(), runs.into());
+    let groups = group(&Fingerprinter::new(), runs);
     let told: Vec<_> = groups.iter().map(|one| (one.group.message.as_str(), one.group.runs)).collect();
     assert_eq!(told, [("fail, exit code 1", 2), ("fail, exit code 137", 1)]);
 }
