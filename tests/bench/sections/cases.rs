@@ -31,7 +31,7 @@ pub async fn run(bench: &Bench) -> Result<Found> {
     let plan = &bench.plan;
     bench.say(&format!("cases: a report of {} cases", plan.reported_cases));
     let api = Api::start(&bench.server, "reported").await?;
-    let took = reports::measure(bench, &api, "reported", plan.reported_cases).await?;
+    let took = reports::measure(bench, "reported", plan.reported_cases).await?;
     api.stop()?;
     bench.server.drop_database("reported").await?;
 

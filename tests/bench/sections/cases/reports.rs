@@ -12,13 +12,13 @@ use tstr_shared::permission::Scope;
 use tstr_shared::report::{
     Case, CaseAttempt, CaseId, CaseKey, CaseStatus, Excerpt, Finding, Format, Header, ReadOptions, Repeat, Writer, read,
 };
-use tstr_shared::run::RunResult;
+use tstr_shared::run::{RunResult, TriggerRun};
 use tstr_shared::selector::SelectorSources;
-use tstr_tests::contract::{Worker, outcome, verified};
+use tstr_tests::contract::{Worker, default, outcome, verified};
 use tstr_tests::factory;
 
 use crate::Bench;
-use crate::api::{Api, use_cases};
+use crate::api::use_cases;
 
 /// What a report took, in seconds and in MiB.
 pub struct Took {
@@ -35,18 +35,20 @@ pub struct Took {
 }
 
 /// Measures with a report of so many cases.
-pub async fn measure(bench: &Bench, api: &Api, database: &str, cases: u64) -> Result<Took> {
+pub async fn measure(bench: &Bench, database: &str, cases: u64) -> Result<Took> {
     let ops = use_cases(&bench.server, database).await?;
     let folder = bench.server.dir().join("reports");
     std::fs::create_dir_all(&folder)?;
     ops.keep_artifacts_in(Objects::open(&format!("file://{}", folder.display()))?);
     let tokens = Tokens::new(&[SigningPair::generate()?]);
+    let test = factory::with(factory::test("reported"), "/limits", serde_json::json!({"artifacts": "256MiB"}));
     let worker =
         Worker::register(&ops, verified(&tokens, &[Scope::Runner], &[".*"]), "reports", SelectorSources::default())
             .await;
-    let test = factory::with(factory::test("reported"), "/limits", serde_json::json!({"artifacts": "1GiB"}));
-    api.register(&test).await;
-    api.trigger_test("reported").await?;
+    let admin = verified(&tokens, &[Scope::Admin], &[".*"]);
+    let failed = |error: tstr_api::error::Error| anyhow::anyhow!("{}", error.message());
+    ops.create_test(&admin, &default(), serde_json::from_value(test)?, None).await.map_err(failed)?;
+    ops.trigger(&admin, &default(), "reported", TriggerRun::default(), None).await.map_err(failed)?;
     let base = status_mib("VmRSS:")?;
     let document = document(cases)?;
     let bytes = document.len();
@@ -70,7 +72,8 @@ pub async fn measure(bench: &Bench, api: &Api, database: &str, cases: u64) -> Re
     ensure!(ruled.is_ok_and(|ruled| ruled.result == RunResult::Fail), "the report was not read");
 
     let mut conn = bench.server.connect(database).await?;
-    let file = folder.join("rows");
+    // PostgreSQL may not write into a folder of this process.
+    let file = bench.server.dir().join("reported.rows");
     let file = file.display();
     let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM report_case").fetch_one(&mut conn).await?;
     ensure!(rows.unsigned_abs() == cases, "{rows} rows are stored of {cases}");
