@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::analysis::flaky::{Finding, Status};
+use crate::analysis::flaky::{MonitorFinding, Status};
 use crate::analysis::history::{Moment, Since, Standing};
 use crate::ids::{RunId, TestId};
 use crate::labels::Labels;
@@ -28,7 +28,7 @@ pub struct CellState {
     pub changed_at: Option<DateTime<Utc>>,
     /// What each monitor says, by which figures and which runs; empty while there is nothing to say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub findings: Vec<Finding>,
+    pub findings: Vec<MonitorFinding>,
     /// The run that ended last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<RunId>,
@@ -108,7 +108,7 @@ pub struct CaseState {
     pub changed_at: Option<DateTime<Utc>>,
     /// What each monitor says; empty while there is nothing to say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub findings: Vec<Finding>,
+    pub findings: Vec<MonitorFinding>,
 }
 
 /// Which cases of a test are listed.

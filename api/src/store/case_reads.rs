@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
-use tstr_shared::analysis::flaky::{Finding, Status};
+use tstr_shared::analysis::flaky::{MonitorFinding, Status};
 use tstr_shared::analysis::history::{Moment, Since, Standing};
 use tstr_shared::health::{CaseChange, CaseRun, CaseState, StateFilter};
 use tstr_shared::ids::{RunId, TestId};
@@ -122,7 +122,7 @@ struct StateRow {
     duration_ms: Option<i64>,
     status: Status,
     changed_at: Option<DateTime<Utc>>,
-    findings: Option<Json<Vec<Finding>>>,
+    findings: Option<Json<Vec<MonitorFinding>>>,
 }
 
 impl From<StateRow> for Listed {
@@ -175,7 +175,7 @@ pub async fn states(
                   s.last_seen_at, s.last_seen_run AS "last_seen_run: RunId", s.since_at, s.since_run AS "since_run: RunId",
                   s.since_runs, s.absent_at, s.absent_run AS "absent_run: RunId", s.absent_runs, s.last_pass_at,
                   s.last_pass_run AS "last_pass_run: RunId", s.last_fail_at, s.last_fail_run AS "last_fail_run: RunId",
-                  s.duration_ms, s.status AS "status: Status", s.changed_at, s.findings AS "findings: Json<Vec<Finding>>"
+                  s.duration_ms, s.status AS "status: Status", s.changed_at, s.findings AS "findings: Json<Vec<MonitorFinding>>"
            FROM cell c
            JOIN case_state s ON s.cell_id = c.id
            JOIN case_key k ON k.case_id = s.case_id

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
-use tstr_shared::analysis::flaky::{Finding, Status};
+use tstr_shared::analysis::flaky::{MonitorFinding, Status};
 use tstr_shared::analysis::window::Window;
 use tstr_shared::health::{CellState, CellStrip, TestState};
 use tstr_shared::ids::{RunId, RunnerId, TestId};
@@ -87,7 +87,7 @@ pub struct Changing {
     /// Its status.
     pub status: Option<Status>,
     /// What the monitors said.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<MonitorFinding>,
     /// The memory of its cases was carried over some run.
     pub has_cases: bool,
 }
@@ -95,7 +95,7 @@ pub struct Changing {
 /// Reads cells by their ids.
 pub async fn changing(conn: &mut Conn, _: &Access<System>, ids: &[i32]) -> Result<HashMap<i32, Changing>> {
     let rows = sqlx::query!(
-        r#"SELECT c.id AS "id!", c.status AS "status!: Status", c.findings AS "findings?: Json<Vec<Finding>>",
+        r#"SELECT c.id AS "id!", c.status AS "status!: Status", c.findings AS "findings?: Json<Vec<MonitorFinding>>",
                   m.cell_id IS NOT NULL AS "has_cases!", w.runs AS "runs?"
            FROM cell c
            LEFT JOIN cell_window w ON w.cell_id = c.id
@@ -129,7 +129,7 @@ pub struct Changed {
     /// Since when, where that changes.
     pub changed_at: Option<DateTime<Utc>>,
     /// What the monitors say.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<MonitorFinding>,
 }
 
 /// Writes what becomes of cells.
@@ -229,7 +229,7 @@ pub async fn stale(conn: &mut Conn, _: &Access<System>, days: i32, most: i64) ->
 pub async fn of_test(conn: &mut Conn, access: &Access<TestsRead>, test: TestId) -> Result<Vec<CellState>> {
     let rows = sqlx::query!(
         r#"SELECT labels AS "labels: Json<Labels>", strip, status AS "status: Status", label AS "label: Status",
-                  changed_at, findings AS "findings: Json<Vec<Finding>>", last_run AS "last_run: RunId", last_at,
+                  changed_at, findings AS "findings: Json<Vec<MonitorFinding>>", last_run AS "last_run: RunId", last_at,
                   last_result AS "last_result: RunResult"
            FROM cell WHERE test_id = $1 AND ns_id = ANY($2)
            ORDER BY labels::text COLLATE "C""#,

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use tstr_shared::analysis::Observed;
-use tstr_shared::analysis::flaky::{Control, Exclusion, Finding, Guard, Status, Trial};
+use tstr_shared::analysis::flaky::{Control, Exclusion, Guard, MonitorFinding, Status, Trial};
 use tstr_shared::analysis::history::{
     ABSENCES_TO_REMOVE, CaseMemory, Coverage, Moment, Since, Standing, Told, Verdict,
 };
@@ -187,7 +187,7 @@ pub struct Pair {
     /// Its status until now, and what the monitors said.
     pub status: Status,
     /// What the monitors said.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<MonitorFinding>,
     /// What the run says.
     pub observed: Option<Observed>,
     /// It failed before it passed.
@@ -214,7 +214,7 @@ pub async fn pairs(
                   s.absent_runs AS "absent_runs?", s.complete_absences AS "complete_absences?",
                   s.last_pass_at AS "last_pass_at?", s.last_pass_run AS "last_pass_run?: RunId",
                   s.last_fail_at AS "last_fail_at?", s.last_fail_run AS "last_fail_run?: RunId",
-                  s.status AS "status?: Status", s.findings AS "findings?: Json<Vec<Finding>>",
+                  s.status AS "status?: Status", s.findings AS "findings?: Json<Vec<MonitorFinding>>",
                   c.fails AS "now_fails?", c.passes AS "now_passes?", c.flaky AS "now_flaky?",
                   c.duration_ms AS "now_duration?"
            FROM (SELECT case_id, first_seen_at, first_seen_run, last_seen_at, last_seen_run, fails, since_at, since_run,
@@ -309,7 +309,7 @@ pub struct Judged {
     /// Since when, where it changes.
     pub changed_at: Option<DateTime<Utc>>,
     /// Why.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<MonitorFinding>,
 }
 
 /// Writes what is remembered of cases of a cell.

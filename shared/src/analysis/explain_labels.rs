@@ -19,7 +19,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::stats::{self, Interval, Table};
+use super::stats::{self, ConfidenceInterval, Table};
 use crate::error::Invalid;
 use crate::labels::Labels;
 use crate::run::words;
@@ -119,7 +119,7 @@ pub struct LabelFinding {
     /// The share of failures with it less the share without it; absent when one of the two is empty.
     pub difference: Option<f64>,
     /// The interval of the difference.
-    pub interval: Interval,
+    pub interval: ConfidenceInterval,
     /// The level of the interval, 0 to 1.
     pub level: f64,
     /// The p-value; absent below the minimum sample. That of a pair is the larger of its two tests.
@@ -228,7 +228,7 @@ fn finding(labels: Vec<LabelValue>, same_cells: Vec<LabelValue>, cells: usize, t
         cells: u32::try_from(cells).unwrap_or(u32::MAX),
         table,
         difference: table.difference(),
-        interval: Interval { low: -1.0, high: 1.0 },
+        interval: ConfidenceInterval { low: -1.0, high: 1.0 },
         level: 0.0,
         p_value: None,
         adjusted_p_value: None,

@@ -16,7 +16,7 @@
 //!
 //! [`assess`] looks at the recent trials and at what was said before; it does not depend on the order in which
 //! they are given, and trials that are given twice count once, so a late or repeated event does no harm.
-//! Everything it decides comes back as data ([`Finding`]): which monitor, which runs, which figures.
+//! Everything it decides comes back as data ([`MonitorFinding`]): which monitor, which runs, which figures.
 
 #[cfg(any(test, feature = "arbitrary"))]
 pub mod generate;
@@ -136,7 +136,7 @@ pub struct MonitorFigures {
 /// What a monitor says after an evaluation, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Finding {
+pub struct MonitorFinding {
     /// The monitor's name.
     pub monitor: String,
     /// The status that it gives while it is active.
@@ -169,7 +169,7 @@ pub struct Assessment {
     /// The status that is shown: that of the most severe active monitor.
     pub label: Status,
     /// What each monitor says, in the order of the rules.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<MonitorFinding>,
 }
 
 impl Assessment {
@@ -179,7 +179,7 @@ impl Assessment {
     }
 }
 
-impl Finding {
+impl MonitorFinding {
     /// Returns the finding as a sentence for people.
     pub fn sentence(&self) -> String {
         let MonitorFigures { trials, passes, failures, transitions, signals, clean, value, .. } = self.figures;
@@ -203,7 +203,7 @@ impl Finding {
 /// The time is `O(n log n)` in the number of trials.
 pub fn assess(rules: &Rules, recent: &[Trial], before: &[MonitorState], now: DateTime<Utc>) -> Assessment {
     let history = monitor::History::new(recent, rules.break_length());
-    let findings: Vec<Finding> = rules
+    let findings: Vec<MonitorFinding> = rules
         .monitors
         .iter()
         .map(|monitor| {

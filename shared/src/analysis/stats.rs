@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// A confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Interval {
+pub struct ConfidenceInterval {
     /// Its lower end.
     pub low: f64,
     /// Its upper end.
@@ -128,28 +128,28 @@ pub fn two_sided_z(level: f64) -> f64 {
 }
 
 /// Returns Wilson's score interval of a share (Wilson, JASA 22, 1927); 0 to 1 when there are no observations.
-pub fn wilson(part: u64, whole: u64, level: f64) -> Interval {
-    let Some(p) = share(part.min(whole), whole) else { return Interval { low: 0.0, high: 1.0 } };
+pub fn wilson(part: u64, whole: u64, level: f64) -> ConfidenceInterval {
+    let Some(p) = share(part.min(whole), whole) else { return ConfidenceInterval { low: 0.0, high: 1.0 } };
     let (n, z) = (whole as f64, two_sided_z(level));
     let (middle, spread) = (2.0 * n * p + z * z, z * (z * z + 4.0 * n * p * (1.0 - p)).sqrt());
     let scale = 2.0 * (n + z * z);
     // At the ends the formula is exactly 0 and 1, which rounding must not miss.
     let low = if part == 0 { 0.0 } else { ((middle - spread) / scale).max(0.0) };
     let high = if part >= whole { 1.0 } else { ((middle + spread) / scale).min(1.0) };
-    Interval { low, high }
+    ConfidenceInterval { low, high }
 }
 
 /// Returns Newcombe's hybrid score interval of the difference of two shares (Newcombe, Statistics in Medicine 17,
 /// 1998, method 10); −1 to 1 when one of the groups is empty.
-pub fn newcombe(table: &Table, level: f64) -> Interval {
+pub fn newcombe(table: &Table, level: f64) -> ConfidenceInterval {
     let shares = (share(table.failed_with, table.with()), share(table.failed_without, table.without()));
-    let (Some(p1), Some(p2)) = shares else { return Interval { low: -1.0, high: 1.0 } };
+    let (Some(p1), Some(p2)) = shares else { return ConfidenceInterval { low: -1.0, high: 1.0 } };
     let first = wilson(table.failed_with, table.with(), level);
     let second = wilson(table.failed_without, table.without(), level);
     let difference = p1 - p2;
     let low = difference - (p1 - first.low).hypot(second.high - p2);
     let high = difference + (first.high - p1).hypot(p2 - second.low);
-    Interval { low: low.max(-1.0), high: high.min(1.0) }
+    ConfidenceInterval { low: low.max(-1.0), high: high.min(1.0) }
 }
 
 /// Up to so many trials a table is tested exactly.

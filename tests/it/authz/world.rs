@@ -151,8 +151,6 @@ impl World {
             worker.end_with(fence, RunResult::Pass, &[(ARTIFACT, ARTIFACT), ("junit.xml", REPORT)]).await;
             let cases = world.admin.get(&format!("/api/v1/runs/{artifact}/cases")).await.expect(200);
             let case = cases["items"][0]["case_id"].as_str().unwrap().to_owned();
-            let finished = world.admin.trigger_in(ns, "a").await.remove(0);
-            let matrix = world.admin.run(&finished).await["matrix_id"].as_str().unwrap().to_owned();
             let turned = factory::with(factory::test("turned"), "/labels/role", json!("leased"));
             world.admin.post(&tests, &turned).await.expect(201);
             for result in [RunResult::Pass, RunResult::Fail] {
@@ -165,6 +163,9 @@ impl World {
                 world.admin.get(&changed).await.status.is_success().then_some(())
             })
             .await;
+            // From here on runs wait that the worker would take.
+            let finished = world.admin.trigger_in(ns, "a").await.remove(0);
+            let matrix = world.admin.run(&finished).await["matrix_id"].as_str().unwrap().to_owned();
             let resident = Resident {
                 worker,
                 artifact,

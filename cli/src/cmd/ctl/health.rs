@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use serde_json::Value;
-use tstr_shared::analysis::flaky::{Finding, Status};
+use tstr_shared::analysis::flaky::{MonitorFinding, Status};
 use tstr_shared::analysis::history::{Since, Standing};
 use tstr_shared::health::{CaseChange, CaseRun, CaseState, CellState, RunChanges, TestState};
 use tstr_shared::ids::RunId;
@@ -212,7 +212,7 @@ fn runs(since: Option<Since>) -> String {
     since.map(|since| since.runs.to_string()).unwrap_or_default()
 }
 
-fn why(findings: &[Finding]) -> String {
+fn why(findings: &[MonitorFinding]) -> String {
     let active = findings.iter().filter(|finding| finding.state.active);
     active.map(|finding| finding.monitor.as_str()).collect::<Vec<_>>().join(", ")
 }

@@ -139,7 +139,7 @@ proptest! {
             if let (Some(p), Some(adjusted)) = (finding.p_value, finding.adjusted_p_value) {
                 prop_assert!((0.0..=1.0).contains(&p) && p <= adjusted && adjusted <= 1.0);
             }
-            let Interval { low, high } = finding.interval;
+            let ConfidenceInterval { low, high } = finding.interval;
             prop_assert!(finding.difference.is_none_or(|difference| low <= difference && difference <= high));
         }
         prop_assert!(report.values.windows(2).all(|pair| pair[0].claim <= pair[1].claim));

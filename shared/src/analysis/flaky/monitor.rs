@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Exclusion, Finding, MAX_RUNS, Monitor, MonitorChange, MonitorFigures, MonitorState, Recovery, Resolution, Trial,
+    Exclusion, MAX_RUNS, Monitor, MonitorChange, MonitorFigures, MonitorFinding, MonitorState, Recovery, Resolution,
+    Trial,
 };
 use super::{Rule, Status, in_order};
 use crate::analysis::Observed;
@@ -94,7 +95,7 @@ pub(super) fn evaluate(
     history: &History<'_>,
     before: Option<&MonitorState>,
     now: DateTime<Utc>,
-) -> Finding {
+) -> MonitorFinding {
     let was_active = before.is_some_and(|state| state.active);
     let mut sight = match monitor.rule {
         Rule::Retry(recovery) => {
@@ -138,7 +139,7 @@ pub(super) fn evaluate(
         (true, true) | (false, false) => None,
     };
     let since = before.filter(|_| change.is_none()).map_or(now, |state| state.since);
-    Finding {
+    MonitorFinding {
         monitor: monitor.name.clone(),
         marks: monitor.marks,
         dry_run: monitor.dry_run,

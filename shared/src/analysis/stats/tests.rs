@@ -81,9 +81,9 @@ fn ranks_and_medians_are_those_of_scipy_and_numpy() {
 fn empty_and_absurd_tables_claim_nothing() {
     for empty in [table([0; 4]), table([0, 0, 3, 4]), table([3, 4, 0, 0])] {
         assert_eq!((fisher_exact(&empty), chi_square(&empty), empty.difference()), (1.0, 1.0, None));
-        assert_eq!(newcombe(&empty, 0.95), Interval { low: -1.0, high: 1.0 });
+        assert_eq!(newcombe(&empty, 0.95), ConfidenceInterval { low: -1.0, high: 1.0 });
     }
-    assert_eq!(wilson(0, 0, 0.95), Interval { low: 0.0, high: 1.0 });
+    assert_eq!(wilson(0, 0, 0.95), ConfidenceInterval { low: 0.0, high: 1.0 });
     assert_eq!(wilson(9, 3, 0.95).high, 1.0);
     let huge = table([u64::MAX; 4]);
     assert!((0.0..=1.0).contains(&fisher_exact(&huge)) && newcombe(&huge, 0.95).low <= 0.0);
@@ -102,7 +102,7 @@ proptest! {
     #[test]
     fn a_difference_lies_in_its_interval(counts in any::<[u16; 4]>(), level in 0.01..0.9999f64) {
         let table = table(counts.map(u64::from));
-        let Interval { low, high } = newcombe(&table, level);
+        let ConfidenceInterval { low, high } = newcombe(&table, level);
         prop_assert!((-1.0..=1.0).contains(&low) && (-1.0..=1.0).contains(&high));
         prop_assert!(table.difference().is_none_or(|difference| low <= difference && difference <= high));
         prop_assert!((0.0..=1.0).contains(&fisher_exact(&table)));
