@@ -7,6 +7,7 @@ use tstr_shared::labels::Labels;
 use tstr_shared::ledger::{LedgerEntry, LedgerOutcome};
 use tstr_shared::namespace::NamespaceInfo;
 use tstr_shared::permission::Scope;
+use tstr_shared::results::CaseCounts;
 use tstr_shared::run::{Attempt, Run, RunEvent, RunResult, RunState};
 use tstr_shared::runner::{Runner, RunnerState, Unfit};
 use tstr_shared::schedule::Upcoming;
@@ -47,6 +48,22 @@ fn word(policy: ConcurrencyPolicy) -> &'static str {
         ConcurrencyPolicy::Queue => "queue",
         ConcurrencyPolicy::Replace => "replace",
     }
+}
+
+/// Says how many cases a run has, and of which kind.
+fn case_words(counts: &CaseCounts) -> String {
+    let CaseCounts { cases, passed, failed, errors, skipped, flaky, muted } = *counts;
+    let kinds = [
+        (passed, "passed"),
+        (failed, "failed"),
+        (errors, "with errors"),
+        (skipped, "skipped"),
+        (flaky, "flaky"),
+        (muted, "muted"),
+    ];
+    let kinds: Vec<String> =
+        kinds.iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{count} {kind}")).collect();
+    format!("{cases}: {}", kinds.join(", "))
 }
 
 /// Colours a result by what it says.
@@ -264,6 +281,7 @@ impl Show for Run {
             ("TOOK", plain(look.took(self.started_at, self.finished_at))),
             ("LOG", plain(log)),
             ("ARTIFACTS", plain(artifact_words(&self.artifacts))),
+            ("CASES", plain(self.cases.as_ref().map(case_words).unwrap_or_default())),
         ];
         let data = self.result_data.iter().take(MOST_DATA);
         facts.extend(data.map(|(key, value)| ("DATA", plain(format!("{key}={}", said::shown(value))))));
