@@ -227,7 +227,7 @@ async fn a_rebuild_mends_sums_and_leaves_days_alone_of_which_runs_were_removed()
     // Wrong, missing, and of a day that has no run.
     lab.execute("UPDATE rollup SET pass = pass + 7, waits = '' WHERE dim = 0").await.unwrap();
     lab.execute("DELETE FROM rollup WHERE dim = 3").await.unwrap();
-    lab.execute("UPDATE rollup SET at = at + interval '1 day' WHERE dim = 1 AND at < now() - interval '2 days'")
+    lab.execute("UPDATE rollup SET at = at + interval '1 day' WHERE dim = 1 AND at < now() - interval '3 days'")
         .await
         .unwrap();
     let done = rebuild(&lab).await;
