@@ -10,15 +10,9 @@ use tstr_shared::labels::Labels;
 use tstr_shared::permission::{RunsRead, TestsRead};
 use tstr_shared::report::{CaseId, CaseKey, CaseStatus};
 
-use super::Conn;
+use super::{Conn, custom_plans, key_of};
 use crate::auth::access::Access;
 use crate::error::Result;
-
-/// Asks for plans that know the arguments, so that conditions that are not given cost nothing. In a transaction.
-async fn custom_plans(conn: &mut Conn) -> Result<()> {
-    sqlx::query!("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)").fetch_one(conn).await?;
-    Ok(())
-}
 
 fn moment(at: Option<DateTime<Utc>>, run: Option<RunId>) -> Option<Moment> {
     at.zip(run).map(|(at, run_id)| Moment { at, run_id })
@@ -68,13 +62,7 @@ pub async fn changes(conn: &mut Conn, _: &Access<RunsRead>, run: RunId, limit: i
         let days = since_now.zip(row.finished_at).map_or(0, |(since, at)| since.days(at));
         CaseChange {
             case_id: row.case_id,
-            key: CaseKey {
-                suite: row.suite.0,
-                classname: row.classname,
-                name: row.name,
-                file: row.file,
-                test_id: row.own_id,
-            },
+            key: key_of(row.suite, row.classname, row.name, row.file, row.own_id),
             standing: row.standing,
             since: since_now,
             days,
@@ -127,13 +115,7 @@ struct StateRow {
 
 impl From<StateRow> for Listed {
     fn from(row: StateRow) -> Self {
-        let key = CaseKey {
-            suite: row.suite.0,
-            classname: row.classname,
-            name: row.name,
-            file: row.file,
-            test_id: row.own_id,
-        };
+        let key = key_of(row.suite, row.classname, row.name, row.file, row.own_id);
         let state = CaseState {
             case_id: row.case_id,
             key,
@@ -267,11 +249,5 @@ pub async fn key(conn: &mut Conn, access: &Access<TestsRead>, test: TestId, case
         access.namespaces()
     );
     let row = row.fetch_optional(conn).await?;
-    Ok(row.map(|row| CaseKey {
-        suite: row.suite.0,
-        classname: row.classname,
-        name: row.name,
-        file: row.file,
-        test_id: row.own_id,
-    }))
+    Ok(row.map(|row| key_of(row.suite, row.classname, row.name, row.file, row.own_id)))
 }

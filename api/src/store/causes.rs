@@ -8,12 +8,12 @@ use tstr_shared::causes::{FailedCase, MOST_DETAILS, MOST_FAILURES, MOST_RUNS};
 use tstr_shared::ids::{RunId, TestId};
 use tstr_shared::labels::Labels;
 use tstr_shared::permission::TestsRead;
-use tstr_shared::report::{CaseId, CaseKey, CaseStatus};
+use tstr_shared::report::{CaseId, CaseStatus};
 use tstr_shared::run::{Reason, RunResult};
 use uuid::Uuid;
 
-use super::Conn;
 use super::packing::Packed;
+use super::{Conn, key_of};
 use crate::auth::access::Access;
 use crate::error::Result;
 
@@ -138,13 +138,7 @@ pub async fn keys(
     );
     let rows = rows.fetch_all(conn).await?.into_iter().map(|row| FailedCase {
         case_id: row.case_id,
-        key: CaseKey {
-            suite: row.suite.0,
-            classname: row.classname,
-            name: row.name,
-            file: row.file,
-            test_id: row.own_id,
-        },
+        key: key_of(row.suite, row.classname, row.name, row.file, row.own_id),
     });
     Ok(rows.collect())
 }

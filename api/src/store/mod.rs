@@ -49,7 +49,27 @@ pub mod testdefs;
 pub mod tokens;
 pub mod versions;
 
+use sqlx::types::Json;
+use tstr_shared::report::CaseKey;
+
 pub use self::conn::{Apart, Conn, Line, Listener, Listening, Pool, Tx};
+
+/// Asks for plans that know the arguments, so that conditions that are not given cost nothing. In a transaction.
+async fn custom_plans(conn: &mut Conn) -> crate::error::Result<()> {
+    sqlx::query!("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)").fetch_one(conn).await?;
+    Ok(())
+}
+
+/// Returns the key of a case from the columns of `case_key`.
+fn key_of(
+    suite: Json<Vec<String>>,
+    classname: Option<String>,
+    name: String,
+    file: Option<String>,
+    own_id: Option<String>,
+) -> CaseKey {
+    CaseKey { suite: suite.0, classname, name, file, test_id: own_id }
+}
 
 /// Takes the lock under which the running, or the queued, runs of a namespace are counted against its quota.
 ///

@@ -8,7 +8,7 @@ use tstr_shared::permission::{TestsRead, TestsWrite};
 use tstr_shared::report::{CaseId, CaseKey};
 use tstr_shared::results::NamedCase;
 
-use super::Conn;
+use super::{Conn, key_of};
 use crate::auth::access::{Access, System};
 use crate::error::Result;
 
@@ -30,13 +30,7 @@ pub async fn list(
         access.namespaces()
     );
     let rows = rows.fetch_all(conn).await?.into_iter().map(|row| {
-        let key = CaseKey {
-            suite: row.suite.0,
-            classname: row.classname,
-            name: row.name,
-            file: row.file,
-            test_id: row.own_id,
-        };
+        let key = key_of(row.suite, row.classname, row.name, row.file, row.own_id);
         let entry = Entry {
             case: row.case_id,
             mode: row.mode,
@@ -79,13 +73,7 @@ pub async fn case_key(
         test.0,
         access.namespaces()
     );
-    Ok(row.fetch_optional(conn).await?.map(|row| CaseKey {
-        suite: row.suite.0,
-        classname: row.classname,
-        name: row.name,
-        file: row.file,
-        test_id: row.own_id,
-    }))
+    Ok(row.fetch_optional(conn).await?.map(|row| key_of(row.suite, row.classname, row.name, row.file, row.own_id)))
 }
 
 /// Counts the entries that the list of a test has for other cases. Call while the test's row is locked.
@@ -159,16 +147,7 @@ pub async fn skips(conn: &mut Conn, _: &Access<System>) -> Result<Vec<Skip>> {
     let rows = rows.fetch_all(conn).await?.into_iter().map(|row| Skip {
         namespace: row.namespace,
         test_name: row.test_name,
-        case: NamedCase {
-            id: row.case_id,
-            key: CaseKey {
-                suite: row.suite.0,
-                classname: row.classname,
-                name: row.name,
-                file: row.file,
-                test_id: row.own_id,
-            },
-        },
+        case: NamedCase { id: row.case_id, key: key_of(row.suite, row.classname, row.name, row.file, row.own_id) },
     });
     Ok(rows.collect())
 }

@@ -3,13 +3,13 @@
 use sqlx::types::Json;
 use tstr_shared::compare::{CaseEnd, CaseKind, ComparedCase, MIN_CHANGE, MIN_CHANGE_MS, MOST_CASES};
 use tstr_shared::permission::RunsRead;
-use tstr_shared::report::{CaseId, CaseKey, CaseStatus, Repeat};
+use tstr_shared::report::{CaseId, CaseStatus, Repeat};
 use tstr_shared::results::{CaseFilter, CaseResult, ReadReport, Results};
 
-use super::Conn;
 use super::artifacts::Of;
 use super::packing::Packed;
 use super::reports::CaseRow;
+use super::{Conn, key_of};
 use crate::auth::access::Access;
 use crate::error::Result;
 
@@ -56,13 +56,7 @@ impl From<ListedRow> for CaseResult {
     fn from(row: ListedRow) -> Self {
         Self {
             case_id: row.case_id,
-            key: CaseKey {
-                suite: row.suite.0,
-                classname: row.classname,
-                name: row.name,
-                file: row.file,
-                test_id: row.own_id,
-            },
+            key: key_of(row.suite, row.classname, row.name, row.file, row.own_id),
             report: row.report.unsigned_abs(),
             place: row.place.unsigned_abs(),
             ordinal: row.ordinal.unsigned_abs(),
@@ -150,13 +144,7 @@ struct StoredRow {
 
 impl From<StoredRow> for Stored {
     fn from(row: StoredRow) -> Self {
-        let key = CaseKey {
-            suite: row.suite.0,
-            classname: row.classname,
-            name: row.name,
-            file: row.file,
-            test_id: row.own_id,
-        };
+        let key = key_of(row.suite, row.classname, row.name, row.file, row.own_id);
         Self {
             report: row.path,
             at: (row.report.unsigned_abs(), row.place.unsigned_abs()),
@@ -298,13 +286,7 @@ pub async fn differing(conn: &mut Conn, _: &Access<RunsRead>, before: Of, after:
         all: row.total.unsigned_abs(),
         case: ComparedCase {
             case_id: row.case_id,
-            key: CaseKey {
-                suite: row.suite.0,
-                classname: row.classname,
-                name: row.name,
-                file: row.file,
-                test_id: row.own_id,
-            },
+            key: key_of(row.suite, row.classname, row.name, row.file, row.own_id),
             before: row.before,
             after: row.after,
             before_ms: row.b_ms.map(i64::unsigned_abs),

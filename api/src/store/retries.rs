@@ -4,13 +4,13 @@ use sqlx::types::Json;
 use tstr_shared::ids::{MatrixId, RunId, TestId, lowest_at};
 use tstr_shared::labels::Labels;
 use tstr_shared::permission::RunsWrite;
-use tstr_shared::report::{CaseId, CaseKey};
+use tstr_shared::report::CaseId;
 use tstr_shared::results::NamedCase;
 use tstr_shared::run::RunResult;
 use tstr_shared::testdef::Priority;
 
-use super::Conn;
 use super::queue::ConfigBody;
+use super::{Conn, key_of};
 use crate::auth::access::Access;
 use crate::error::Result;
 
@@ -143,13 +143,7 @@ pub async fn failed_cases(
     );
     let rows = rows.fetch_all(conn).await?.into_iter().map(|row| NamedCase {
         id: row.case_id,
-        key: CaseKey {
-            suite: row.suite.0,
-            classname: row.classname,
-            name: row.name,
-            file: row.file,
-            test_id: row.own_id,
-        },
+        key: key_of(row.suite, row.classname, row.name, row.file, row.own_id),
     });
     Ok(rows.collect())
 }

@@ -192,7 +192,7 @@ pub async fn list(
     before: Option<RunId>,
     limit: i64,
 ) -> Result<Vec<Run>> {
-    sqlx::query!("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)").fetch_one(&mut *conn).await?;
+    super::custom_plans(conn).await?;
     // The runs of a matrix share the milliseconds in their ids; so do times of the schedule.
     let (matrix_from, matrix_to) = match filter.matrix_id {
         Some(id) => (Some(lowest_at(id.time())), Some(lowest_at(id.time() + chrono::Duration::milliseconds(1)))),
