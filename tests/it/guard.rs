@@ -176,7 +176,8 @@ async fn a_worker_that_starts_again_hands_over_the_log_and_reports_its_crash() {
     assert_eq!((seen["result"].as_str(), seen["reason"].as_str()), (Some("error"), Some("worker_crash")), "{seen}");
     assert_eq!(log(&admin, &id, "").await, b"early\nlate\n");
     assert_eq!(seen["log"]["status"], "incomplete", "{seen}");
-    assert!(!init.is_alive() && worker.containers().is_empty());
+    assert!(!init.is_alive());
+    worker.cleaned_up().await;
     assert_eq!(std::fs::read_dir(&spool).unwrap().count(), 0);
 }
 
@@ -195,8 +196,7 @@ async fn a_killed_monitor_is_reported_at_once() {
     assert!(since.elapsed() < bound, "{:?}", since.elapsed());
     assert_eq!((seen["result"].as_str(), seen["reason"].as_str()), (Some("error"), Some("runtime_lost")), "{seen}");
     assert!(!init.is_alive());
-    eventually("it is cleaned up", Duration::from_secs(30), async || worker.containers().is_empty().then_some(()))
-        .await;
+    worker.cleaned_up().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,7 +93,7 @@ async fn results_follow_the_container() {
     assert_eq!((seen["result"].as_str(), seen["exit_code"].as_i64()), (Some("fail"), Some(7)), "{seen}");
     let expected: String = (1..=1_000_000).map(|n| format!("{n}\n")).collect();
     assert_eq!(sha256(&log(&admin, &quick, "?stream=stdout").await), sha256(expected.as_bytes()));
-    assert!(worker.containers().is_empty(), "{:?}", worker.containers());
+    worker.cleaned_up().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,7 +129,7 @@ async fn timeout_and_cancel_end_the_container() {
     admin.post(TESTS, &factory::with(sleeper("far"), "/labels", json!({}))).await.expect(201);
     let far = admin.post(&format!("{TESTS}/far/runs"), &json!({"not_before": "2099-01-01T00:00:00Z"})).await;
     assert_eq!(far.problem(422)["errors"][0]["pointer"], "/not_before");
-    assert!(worker.containers().is_empty(), "{:?}", worker.containers());
+    worker.cleaned_up().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -104,6 +104,13 @@ impl Runner {
         containers(&self.dir)
     }
 
+    /// Waits until none of its containers is left: a run's container is removed while its end is reported, so a run
+    /// that is seen as finished may still have one.
+    pub async fn cleaned_up(&self) {
+        let empty = async || self.containers().is_empty().then_some(());
+        eventually(&format!("worker {} removes its containers", self.name), Duration::from_secs(30), empty).await;
+    }
+
     /// Returns its guard, if one is there.
     pub fn guard(&self) -> Option<Seen> {
         let is_guard = |seen: &Seen| seen.arguments().get(1).is_some_and(|word| word == "guard");

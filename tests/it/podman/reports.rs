@@ -51,7 +51,7 @@ async fn a_report_decides_the_result_and_is_kept_however_the_run_ends() {
     assert_eq!((flaky.len(), &flaky[0]["key"]["name"]), (1, &json!("closes")));
     let exported = admin.get(&format!("/api/v1/runs/{}/report?format=tap", runs[1].0)).await.text();
     assert!(exported.starts_with("TAP version 14") && exported.contains("not ok 2"), "{exported}");
-    assert!(worker.containers().is_empty(), "{:?}", worker.containers());
+    worker.cleaned_up().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
