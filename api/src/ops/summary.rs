@@ -1,9 +1,10 @@
 //! Summaries: read from the sums, whatever the number of runs.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use chrono::{DateTime, Duration, Utc};
-use tstr_shared::analysis::quantile::Sketch;
+use tstr_shared::analysis::quantile::{Adder, Sign, Sketch};
 use tstr_shared::ids::{RunnerId, TestId};
 use tstr_shared::namespace::Namespace;
 use tstr_shared::permission::RunsRead;
@@ -43,7 +44,7 @@ impl Ops {
 }
 
 async fn of_all(conn: &mut Conn, access: &Access<RunsRead>, span: Span, fresh: Freshness) -> Result<Summary> {
-    let piece = Piece { grain: grain_of(span), from: span.from, to: span.to };
+    let piece = Piece { sign: Sign::Plus, grain: grain_of(span), from: span.from, to: span.to };
     let sums = store::rollups::of_all(conn, access, piece).await?;
     let (intervals, totals) = intervals(span, sums);
     let pieces = pieces(span, fresh.now);
@@ -112,44 +113,64 @@ fn grain_of(span: Span) -> Grain {
     }
 }
 
-/// Cuts a time into few sums: whole days, and the hours before and behind them.
+/// Cuts a time into few sums: whole days, and the hours that are missing from them or that they have too many.
 fn pieces(span: Span, now: DateTime<Utc>) -> Vec<Piece> {
-    let (first, last) = (Interval::Day.ceil(span.from), Interval::Day.floor(span.to));
+    let piece = |sign, grain, from, to| Piece { sign, grain, from, to };
     // What is left of today lies ahead, and nothing is scheduled for it yet that has finished.
-    let last = if span.to >= Interval::Hour.ceil(now) { Interval::Day.ceil(span.to) } else { last };
-    let hours = |from, to| Piece { grain: Grain::Hour, from, to };
-    let pieces = match first <= last {
-        true => vec![
-            hours(span.from, first),
-            Piece { grain: Grain::Day, from: first, to: last },
-            hours(last, span.to.max(last)),
-        ],
-        false => vec![hours(span.from, span.to)],
-    };
-    pieces.into_iter().filter(|piece| piece.from < piece.to).collect()
+    let to = if span.to >= Interval::Hour.ceil(now) { span.to.max(Interval::Day.ceil(now)) } else { span.to };
+    let (mut first, mut last) = (Interval::Day.ceil(span.from), Interval::Day.floor(to));
+    if first > last {
+        return vec![piece(Sign::Plus, Grain::Hour, span.from, span.to)];
+    }
+    let mut hours = Vec::new();
+    let half = Duration::hours(12);
+    if first - span.from <= half {
+        hours.push(piece(Sign::Plus, Grain::Hour, span.from, first));
+    } else {
+        first = Interval::Day.floor(span.from);
+        hours.push(piece(Sign::Minus, Grain::Hour, first, span.from));
+    }
+    if to - last <= half {
+        hours.push(piece(Sign::Plus, Grain::Hour, last, to));
+    } else {
+        last = Interval::Day.ceil(to);
+        hours.push(piece(Sign::Minus, Grain::Hour, to, last));
+    }
+    hours.push(piece(Sign::Plus, Grain::Day, first, last));
+    hours.retain(|piece| piece.from < piece.to);
+    hours
 }
 
 /// Puts sums into the intervals that they are in; those without any are there as well.
 fn intervals(span: Span, sums: Vec<(DateTime<Utc>, Sums)>) -> (Vec<SummaryInterval>, Figures) {
     let (mut total, mut by_start) = (Sums::default(), BTreeMap::<DateTime<Utc>, Sums>::new());
+    let (mut waits, mut durations) = (Adder::default(), Adder::default());
     for (at, sums) in sums {
-        total.add(&sums);
-        by_start.entry(span.interval.floor(at)).or_default().add(&sums);
+        total.count(&sums);
+        waits.merge(&sums.waits);
+        durations.merge(&sums.durations);
+        match by_start.entry(span.interval.floor(at)) {
+            Entry::Vacant(place) => _ = place.insert(sums),
+            Entry::Occupied(mut there) => there.get_mut().add(&sums),
+        }
     }
+    (total.waits, total.durations) = (waits.sum(), durations.sum());
     let interval = |start| SummaryInterval { start, figures: by_start.get(&start).map(figures).unwrap_or_default() };
     (span.starts().map(interval).collect(), figures(&total))
 }
 
 fn counts(sums: &Sums) -> RunCounts {
+    // While the sums of a day are counted anew, its hours may say more than the day.
+    let count = |sum: i64| sum.max(0).unsigned_abs();
     RunCounts {
-        runs: sums.runs().unsigned_abs(),
-        pass: sums.pass.unsigned_abs(),
-        fail: sums.fail.unsigned_abs(),
-        error: sums.error.unsigned_abs(),
-        timed_out: sums.timed_out.unsigned_abs(),
-        cancelled: sums.cancelled.unsigned_abs(),
-        flaky: sums.flaky.unsigned_abs(),
-        attempts: sums.attempts.unsigned_abs(),
+        runs: count(sums.runs()),
+        pass: count(sums.pass),
+        fail: count(sums.fail),
+        error: count(sums.error),
+        timed_out: count(sums.timed_out),
+        cancelled: count(sums.cancelled),
+        flaky: count(sums.flaky),
+        attempts: count(sums.attempts),
     }
 }
 
@@ -166,7 +187,7 @@ fn spread(sketch: &Sketch, sum_ms: i64) -> Option<Spread> {
     let count = sketch.count();
     Some(Spread {
         count,
-        mean_ms: sum_ms.unsigned_abs().checked_div(count)?,
+        mean_ms: sum_ms.max(0).unsigned_abs().checked_div(count)?,
         p50_ms: quantile(0.5)?,
         p95_ms: quantile(0.95)?,
     })
@@ -210,7 +231,7 @@ async fn runners_of(
         let runner_id: RunnerId = one.key.parse().ok()?;
         let (runner_name, slots) = names.remove(&runner_id).unwrap_or_default();
         let slots = slots.unsigned_abs();
-        let busy_ms = one.sums.busy_ms.unsigned_abs();
+        let busy_ms = one.sums.busy_ms.max(0).unsigned_abs();
         let utilisation = if slots == 0 { 0.0 } else { busy_ms as f64 / (whole as f64 * f64::from(slots)) };
         Some(SummaryRunner { runner_id, runner_name, slots, counts: counts(&one.sums), busy_ms, utilisation })
     };
@@ -230,30 +251,38 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn cut(interval: Interval, from: &str, to: &str, now: &str) -> Vec<(Grain, DateTime<Utc>, DateTime<Utc>)> {
-        let span = Span { interval, from: at(from), to: at(to) };
-        pieces(span, at(now)).into_iter().map(|piece| (piece.grain, piece.from, piece.to)).collect()
+    /// The pieces as `+d 2026-03-02T00 2026-03-04T00`.
+    fn cut(interval: Interval, from: &str, to: &str, now: &str) -> Vec<String> {
+        let text = |piece: Piece| {
+            let sign = if piece.sign == Sign::Plus { '+' } else { '-' };
+            let grain = if piece.grain == Grain::Day { 'd' } else { 'h' };
+            format!("{sign}{grain} {} {}", piece.from.format("%dT%H"), piece.to.format("%dT%H"))
+        };
+        pieces(Span { interval, from: at(from), to: at(to) }, at(now)).into_iter().map(text).collect()
     }
 
     #[test]
     fn a_time_is_cut_into_days_and_the_hours_around_them() {
-        let (a, b, c) = ("2026-03-01T22:00:00Z", "2026-03-02T00:00:00Z", "2026-03-04T00:00:00Z");
-        let (d, later) = ("2026-03-04T05:00:00Z", "2026-03-09T00:00:00Z");
-        assert_eq!(
-            cut(Interval::Hour, a, d, later),
-            [(Grain::Hour, at(a), at(b)), (Grain::Day, at(b), at(c)), (Grain::Hour, at(c), at(d))]
-        );
-        assert_eq!(cut(Interval::Day, b, c, later), [(Grain::Day, at(b), at(c))]);
-        assert_eq!(cut(Interval::Hour, c, d, later), [(Grain::Hour, at(c), at(d))]);
-        let short = "2026-03-01T23:00:00Z";
-        assert_eq!(cut(Interval::Hour, a, short, later), [(Grain::Hour, at(a), at(short))]);
+        let later = "2026-03-09T00:00:00Z";
+        let cut = |from: &str, to: &str| {
+            let day = |text: &str| format!("2026-03-{text}:00:00Z");
+            cut(Interval::Hour, &day(from), &day(to), later)
+        };
+        assert_eq!(cut("01T22", "04T05"), ["+h 01T22 02T00", "+h 04T00 04T05", "+d 02T00 04T00"]);
+        assert_eq!(cut("02T00", "04T00"), ["+d 02T00 04T00"]);
+        assert_eq!(cut("04T00", "04T05"), ["+h 04T00 04T05"]);
+        assert_eq!(cut("01T20", "01T23"), ["+h 01T20 01T23"]);
+        // Where most of a day is asked for, what is not is taken away.
+        assert_eq!(cut("01T05", "04T20"), ["-h 01T00 01T05", "-h 04T20 05T00", "+d 01T00 05T00"]);
+        assert_eq!(cut("01T12", "04T12"), ["+h 01T12 02T00", "+h 04T00 04T12", "+d 02T00 04T00"]);
+        assert_eq!(cut("01T05", "02T00"), ["-h 01T00 01T05", "+d 01T00 02T00"]);
     }
 
     #[test]
     fn of_today_the_whole_day_is_read() {
         let (from, to, now) = ("2026-03-03T00:00:00Z", "2026-03-04T05:00:00Z", "2026-03-04T04:30:00Z");
-        let whole = [(Grain::Day, at(from), at("2026-03-05T00:00:00Z"))];
-        assert_eq!(cut(Interval::Hour, from, to, now), whole);
-        assert_eq!(cut(Interval::Hour, "2026-03-04T01:00:00Z", to, now)[0].0, Grain::Hour);
+        assert_eq!(cut(Interval::Hour, from, to, now), ["+d 03T00 05T00"]);
+        assert_eq!(cut(Interval::Hour, "2026-03-04T01:00:00Z", to, now), ["-h 04T00 04T01", "+d 04T00 05T00"]);
+        assert_eq!(cut(Interval::Hour, "2026-03-04T01:00:00Z", "2026-03-04T03:00:00Z", now), ["+h 04T01 04T03"]);
     }
 }

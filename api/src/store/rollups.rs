@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, NaiveDate, Utc};
-use tstr_shared::analysis::quantile::{Adder, Sketch};
+use tstr_shared::analysis::quantile::{Adder, Sign, Sketch};
 use tstr_shared::ids::{RunnerId, TestId, lowest_at};
 use tstr_shared::permission::{NamespacesWrite, RunsRead};
 use uuid::Uuid;
@@ -89,6 +89,13 @@ impl Sums {
 
     /// Adds others.
     pub fn add(&mut self, other: &Self) {
+        self.count(other);
+        self.waits.merge(&other.waits);
+        self.durations.merge(&other.durations);
+    }
+
+    /// Adds what others count, and leaves the sketches alone.
+    pub fn count(&mut self, other: &Self) {
         let Self { pass, fail, error, timed_out, cancelled, flaky, attempts, wait_ms, duration_ms, busy_ms, .. } =
             other;
         for (sum, more) in [
@@ -105,8 +112,6 @@ impl Sums {
         ] {
             *sum = sum.saturating_add(*more);
         }
-        self.waits.merge(&other.waits);
-        self.durations.merge(&other.durations);
     }
 }
 
@@ -221,9 +226,11 @@ async fn write(conn: &mut Conn, all: &BTreeMap<Key, Sums>) -> Result<()> {
     Ok(())
 }
 
-/// A stretch of sums of one grain: from, and before.
+/// A stretch of sums of one grain, from one instant to before another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece {
+    /// Whether its sums count, or are to be taken away from those of another piece.
+    pub sign: Sign,
     /// Which sums.
     pub grain: Grain,
     /// From when.
@@ -298,26 +305,28 @@ pub async fn by_key(
         r#"SELECT k.key AS "key!", k.pass AS "pass!", k.fail AS "fail!", k.error AS "error!", k.timed_out AS "timed_out!",
                   k.cancelled AS "cancelled!", k.flaky AS "flaky!", k.attempts AS "attempts!", k.wait_ms AS "wait_ms!",
                   k.duration_ms AS "duration_ms!", k.busy_ms AS "busy_ms!", count(*) OVER () AS "keys!"
-           FROM (SELECT r.key, sum(r.pass)::bigint AS pass, sum(r.fail)::bigint AS fail, sum(r.error)::bigint AS error,
-                        sum(r.timed_out)::bigint AS timed_out, sum(r.cancelled)::bigint AS cancelled,
-                        sum(r.flaky)::bigint AS flaky, sum(r.attempts)::bigint AS attempts,
-                        sum(r.wait_ms)::bigint AS wait_ms, sum(r.duration_ms)::bigint AS duration_ms,
-                        sum(r.busy_ms)::bigint AS busy_ms
-                 FROM unnest($3::smallint[], $4::timestamptz[], $5::timestamptz[]) AS p(grain, low, high)
+           FROM (SELECT r.key, sum(p.sign * r.pass)::bigint AS pass, sum(p.sign * r.fail)::bigint AS fail,
+                        sum(p.sign * r.error)::bigint AS error, sum(p.sign * r.timed_out)::bigint AS timed_out,
+                        sum(p.sign * r.cancelled)::bigint AS cancelled, sum(p.sign * r.flaky)::bigint AS flaky,
+                        sum(p.sign * r.attempts)::bigint AS attempts, sum(p.sign * r.wait_ms)::bigint AS wait_ms,
+                        sum(p.sign * r.duration_ms)::bigint AS duration_ms, sum(p.sign * r.busy_ms)::bigint AS busy_ms
+                 FROM unnest($3::smallint[], $4::timestamptz[], $5::timestamptz[], $6::smallint[]) AS p(grain, low, high, sign)
                  CROSS JOIN LATERAL (
                      SELECT key, pass, fail, error, timed_out, cancelled, flaky, attempts, wait_ms, duration_ms, busy_ms
                      FROM rollup r
                      WHERE r.ns_id = $1 AND r.dim = $2 AND r.grain = p.grain AND r.at >= p.low AND r.at < p.high
                      OFFSET 0) r
-                 GROUP BY r.key) k
+                 GROUP BY r.key
+                 HAVING sum(p.sign * (r.pass + r.fail + r.error + r.timed_out + r.cancelled)) > 0 OR sum(p.sign * r.busy_ms) > 0) k
            ORDER BY CASE $2::smallint WHEN 2 THEN k.busy_ms ELSE k.fail + k.error + k.timed_out END DESC,
                     k.pass + k.fail + k.error + k.timed_out + k.cancelled DESC, k.key
-           LIMIT $6"#,
+           LIMIT $7"#,
         access.namespace(),
         dim as i16,
         &grains(pieces),
         &pieces.iter().map(|piece| piece.from).collect::<Vec<_>>(),
         &pieces.iter().map(|piece| piece.to).collect::<Vec<_>>(),
+        &pieces.iter().map(|piece| piece.sign as i16).collect::<Vec<_>>(),
         most as i64
     );
     let counted = rows.fetch_all(conn).await?.into_iter().map(|row| Counted {
@@ -348,24 +357,28 @@ pub async fn sketches(
     tests: &[String],
 ) -> Result<HashMap<String, (Sketch, Sketch)>> {
     let rows = sqlx::query!(
-        r#"SELECT r.key, r.waits, r.durations
-           FROM unnest($2::smallint[], $3::timestamptz[], $4::timestamptz[]) AS p(grain, low, high)
+        r#"SELECT p.sign AS "sign!", r.key, r.waits, r.durations
+           FROM unnest($2::smallint[], $3::timestamptz[], $4::timestamptz[], $6::smallint[]) AS p(grain, low, high, sign)
            CROSS JOIN LATERAL (
                SELECT key, waits, durations
                FROM rollup r
-               WHERE r.ns_id = $1 AND r.dim = 1 AND r.grain = p.grain AND r.at >= p.low AND r.at < p.high AND r.key = ANY($5)
-               OFFSET 0) r"#,
+               WHERE r.ns_id = $1 AND r.dim = 1 AND r.grain = p.grain AND r.at >= p.low AND r.at < p.high
+               OFFSET 0) r
+           -- Not = ANY: in a prepared statement that compares each row with each test.
+           WHERE r.key IN (SELECT unnest($5::text[]))"#,
         access.namespace(),
         &grains(pieces),
         &pieces.iter().map(|piece| piece.from).collect::<Vec<_>>(),
         &pieces.iter().map(|piece| piece.to).collect::<Vec<_>>(),
-        tests
+        tests,
+        &pieces.iter().map(|piece| piece.sign as i16).collect::<Vec<_>>()
     );
     let mut found: HashMap<String, (Adder, Adder)> = HashMap::new();
     for row in rows.fetch_all(conn).await? {
         let (waits, durations) = found.entry(row.key).or_default();
-        waits.add(&row.waits);
-        durations.add(&row.durations);
+        let sign = if row.sign < 0 { Sign::Minus } else { Sign::Plus };
+        waits.add(&row.waits, sign);
+        durations.add(&row.durations, sign);
     }
     Ok(found.into_iter().map(|(key, (waits, durations))| (key, (waits.sum(), durations.sum()))).collect())
 }

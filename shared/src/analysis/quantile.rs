@@ -166,10 +166,19 @@ impl Sketch {
     }
 }
 
-/// Adds many stored sketches up: each costs what it takes to read it.
+/// Whether something is added or taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// It is added.
+    Plus = 1,
+    /// It is taken away.
+    Minus = -1,
+}
+
+/// Adds many stored sketches up, and takes others away: each costs what it takes to read it.
 #[derive(Debug, Clone)]
 pub struct Adder {
-    counts: Vec<u64>,
+    counts: Vec<i64>,
 }
 
 impl Default for Adder {
@@ -179,22 +188,35 @@ impl Default for Adder {
 }
 
 impl Adder {
-    /// Adds what [`Sketch::to_bytes`] has written. What is damaged ends it: what stands before is counted.
-    pub fn add(&mut self, mut bytes: &[u8]) {
+    /// Adds what [`Sketch::to_bytes`] has written, or takes it away. What is damaged ends it: what stands before is counted.
+    pub fn add(&mut self, mut bytes: &[u8], sign: Sign) {
         let mut bucket = 0u64;
         while let (Some(step), Some(count)) = (take(&mut bytes), take(&mut bytes)) {
             bucket = bucket.saturating_add(step);
             let Some(counted) = usize::try_from(bucket).ok().and_then(|bucket| self.counts.get_mut(bucket)) else {
                 return;
             };
-            *counted = counted.saturating_add(count);
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            *counted = match sign {
+                Sign::Plus => counted.saturating_add(count),
+                Sign::Minus => counted.saturating_sub(count),
+            };
         }
     }
 
-    /// Returns the sketch of all of them.
+    /// Adds what a sketch has counted.
+    pub fn merge(&mut self, sketch: &Sketch) {
+        for (bucket, count) in &sketch.counts {
+            let counted = &mut self.counts[usize::from(*bucket)];
+            *counted = counted.saturating_add_unsigned(*count);
+        }
+    }
+
+    /// Returns the sketch of all that was added and not taken away.
     pub fn sum(&self) -> Sketch {
-        let counts = (0..BUCKETS).zip(&self.counts).filter(|(_, count)| **count > 0);
-        Sketch { counts: counts.map(|(bucket, count)| (bucket, *count)).collect() }
+        let counts =
+            (0..BUCKETS).zip(&self.counts).filter_map(|(bucket, count)| Some((bucket, u64::try_from(*count).ok()?)));
+        Sketch { counts: counts.filter(|(_, count)| *count > 0).collect() }
     }
 }
 
@@ -316,10 +338,14 @@ mod tests {
             prop_assert_eq!(Sketch::from_parts(&buckets, &counts), merged.clone());
             prop_assert_eq!(Sketch::from_bytes(&merged.to_bytes()), merged.clone());
             let mut adder = Adder::default();
-            adder.add(&merged.to_bytes());
-            adder.add(&merged.to_bytes());
+            adder.add(&merged.to_bytes(), Sign::Plus);
+            adder.add(&merged.to_bytes(), Sign::Plus);
             let mut twice = merged.clone();
             twice.merge(&merged);
+            prop_assert_eq!(&adder.sum(), &twice);
+            adder.add(&merged.to_bytes(), Sign::Minus);
+            prop_assert_eq!(&adder.sum(), &merged);
+            adder.merge(&merged);
             prop_assert_eq!(adder.sum(), twice);
         }
     }
