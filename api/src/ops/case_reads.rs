@@ -1,8 +1,9 @@
 //! What is remembered of cases, as people read it.
 
+use chrono::{Duration, Utc};
 use tstr_shared::analysis::history::Standing;
 use tstr_shared::health::{CaseRun, CaseState, RunChanges, StateFilter};
-use tstr_shared::ids::{RunId, TestId};
+use tstr_shared::ids::{RunId, TestId, lowest_at};
 use tstr_shared::labels::Labels;
 use tstr_shared::namespace::Namespace;
 use tstr_shared::page::{Page, PageRequest};
@@ -101,11 +102,37 @@ impl Ops {
             if store::case_reads::key(&mut tx, access, test, case).await?.is_none() {
                 return Err(Error::not_found("case"));
             }
-            store::case_reads::history(&mut tx, access, test, case, cell, before, limit).await
+            history(&mut tx, access, test, case, cell, before, limit).await
         });
         let rows = listed.await?;
         self.0.cursor_key.page(rows, page.limit(), &asked, |run| run.run_id)
     }
+}
+
+/// Reads the history of a case from days that lie further and further back: most cases have been seen lately, and a statement over
+/// every day that is kept takes longer to plan than to run.
+async fn history(
+    conn: &mut Conn,
+    access: &Access<TestsRead>,
+    test: TestId,
+    case: CaseId,
+    cell: Option<&Labels>,
+    before: Option<RunId>,
+    limit: i64,
+) -> Result<Vec<CaseRun>> {
+    let newest = before.map_or_else(Utc::now, RunId::time);
+    let mut before = before.map(|run| run.0);
+    let mut runs = Vec::new();
+    for days in [Some(2), Some(14), None] {
+        let from = days.map(|days| lowest_at(newest - Duration::days(days)));
+        let left = limit - runs.len() as i64;
+        runs.extend(store::case_reads::history(conn, access, test, case, cell, (from, before), left).await?);
+        if runs.len() as i64 >= limit {
+            break;
+        }
+        before = from;
+    }
+    Ok(runs)
 }
 
 /// Finds a test by its id or name; an id also names one that was deleted.

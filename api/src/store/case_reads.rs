@@ -9,6 +9,7 @@ use tstr_shared::ids::{RunId, TestId};
 use tstr_shared::labels::Labels;
 use tstr_shared::permission::{RunsRead, TestsRead};
 use tstr_shared::report::{CaseId, CaseKey, CaseStatus};
+use uuid::Uuid;
 
 use super::{Conn, custom_plans, key_of};
 use crate::auth::access::Access;
@@ -189,18 +190,19 @@ pub async fn states(
     Ok(rows.fetch_all(conn).await?.into_iter().map(Into::into).collect())
 }
 
-/// Reads the history of a case, the newest run first, before a run: in all cells, or in one.
+/// Reads the history of a case, the newest run first, from a run on and before another: in all cells, or in one.
 pub async fn history(
     conn: &mut Conn,
     access: &Access<TestsRead>,
     test: TestId,
     case: CaseId,
     cell: Option<&Labels>,
-    before: Option<RunId>,
+    (from, before): (Option<Uuid>, Option<Uuid>),
     limit: i64,
 ) -> Result<Vec<CaseRun>> {
     custom_plans(conn).await?;
-    // The newest of each cell, and of these the newest: every step reads an index, however long the history is.
+    // The newest of each cell, and of these the newest: every step reads an index, however long the history is. The bounds stand
+    // at both tables, so that only the partitions of these days are planned for.
     let rows = sqlx::query!(
         r#"SELECT h.run_id AS "run_id!: RunId", c.labels AS "labels!: Json<Labels>", h.attempt AS "attempt!",
                   h.finished_at AS "finished_at!", h.status AS "status!: CaseStatus", h.flaky AS "flaky!",
@@ -211,18 +213,21 @@ pub async fn history(
                SELECT DISTINCT ON (r.run_id) r.run_id, r.attempt, r.status, r.flaky, r.muted, r.duration_ms, r.message,
                       e.finished_at, e.image_digest
                FROM report_case r JOIN run_end e ON e.run_id = r.run_id AND e.attempt = r.attempt
-               WHERE r.case_id = $1 AND r.cell_id = c.id AND ($2::uuid IS NULL OR r.run_id < $2)
+               WHERE r.case_id = $1 AND r.cell_id = c.id
+                 AND ($2::uuid IS NULL OR r.run_id < $2) AND ($2::uuid IS NULL OR e.run_id < $2)
+                 AND ($7::uuid IS NULL OR r.run_id >= $7) AND ($7::uuid IS NULL OR e.run_id >= $7)
                ORDER BY r.run_id DESC, r.status IN ('fail', 'error') DESC, r.report, r.place
                LIMIT $3) h
            WHERE c.test_id = $4 AND c.ns_id = ANY($5) AND ($6::jsonb IS NULL OR c.labels = $6)
            ORDER BY h.run_id DESC
            LIMIT $3"#,
         case.0,
-        before.map(|run| run.0),
+        before,
         limit,
         test.0,
         access.namespaces(),
-        cell.map(|cell| serde_json::json!(cell))
+        cell.map(|cell| serde_json::json!(cell)),
+        from
     );
     let rows = rows.fetch_all(conn).await?.into_iter().map(|row| CaseRun {
         run_id: row.run_id,

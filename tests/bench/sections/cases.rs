@@ -22,7 +22,6 @@ const CASES: u64 = 1000;
 const MOST_STATES_MS: f64 = 100.0;
 /// The most that a history may take, in milliseconds.
 const MOST_HISTORY_MS: f64 = 20.0;
-
 /// How many MiB of memory a report may take.
 const MOST_MIB: f64 = 128.0;
 
@@ -42,8 +41,8 @@ pub async fn run(bench: &Bench) -> Result<Found> {
     clone_test(&api, &mut conn, &test, "shown", plan.shown_tests).await?;
     // They are never due.
     sqlx::query("DELETE FROM schedule").execute(&mut conn).await?;
-    let strips = "INSERT INTO cell (ns_id, test_id, key, labels, strip, last_at, last_result)
-                  SELECT ns_id, id, '', '{}', repeat('ppppppppfr', 6), now(), 'pass' FROM test WHERE name LIKE 'shown-%'";
+    let strips = "INSERT INTO cell (ns_id, test_id, labels_hash, labels, strip, last_at, last_result)
+                  SELECT ns_id, id, decode(md5(''), 'hex'), '{}', repeat('ppppppppfr', 6), now(), 'pass' FROM test WHERE name LIKE 'shown-%'";
     sqlx::query(strips).execute(&mut conn).await?;
     sqlx::query("VACUUM (ANALYZE) test, cell").execute(&mut conn).await?;
     let path = "/api/v1/namespaces/default/states?page_size=10000";
