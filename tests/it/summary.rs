@@ -12,8 +12,8 @@ use tstr_api::turns;
 use tstr_shared::analysis::quantile::Sketch;
 use tstr_shared::ids::{RunId, TestId};
 use tstr_shared::summary::{Interval, RebuildSummary, Rebuilt, Summary, SummaryFilter};
-use tstr_tests::Lab;
 use tstr_tests::contract::default;
+use tstr_tests::{Lab, factory};
 use uuid::Uuid;
 
 /// Names a sum: namespace, kind, grain, beginning, key.
@@ -161,9 +161,9 @@ async fn ended_at(lab: &Lab, test: TestId, at: DateTime<Utc>, result: &str, coun
 #[tokio::test]
 async fn replicas_that_take_in_at_once_count_nothing_twice() {
     let lab = Lab::start_with(3).await;
-    let test = lab.test(tstr_tests::factory::test("t")).await.id;
+    let test = lab.test(factory::test("t")).await.id;
     let now = Utc::now() - Duration::hours(1);
-    ended_at(&lab, test, now, "pass", 3 * BATCH as usize + 7).await;
+    ended_at(&lab, test, now, "pass", 3 * BATCH + 7).await;
     loop {
         let turns = (0..3).map(|i| turns::digest(lab.replica(i)));
         let taken: usize =
@@ -171,7 +171,7 @@ async fn replicas_that_take_in_at_once_count_nothing_twice() {
         if taken == 0 {
             break;
         }
-        assert!(taken <= 3 * BATCH as usize, "{taken}");
+        assert!(taken <= 3 * BATCH, "{taken}");
     }
     is_exact(&lab).await;
     let told = summary(&lab, SummaryFilter::default()).await;
@@ -181,7 +181,7 @@ async fn replicas_that_take_in_at_once_count_nothing_twice() {
 #[tokio::test]
 async fn a_batch_that_fails_is_taken_in_later_as_a_whole() {
     let lab = Lab::start().await;
-    let test = lab.test(tstr_tests::factory::test("t")).await.id;
+    let test = lab.test(factory::test("t")).await.id;
     ended_at(&lab, test, Utc::now() - Duration::hours(1), "fail", 5).await;
     lab.execute("ALTER TABLE rollup RENAME TO away").await.unwrap();
     turns::digest(lab.ops()).await.unwrap_err();
@@ -191,9 +191,29 @@ async fn a_batch_that_fails_is_taken_in_later_as_a_whole() {
 }
 
 #[tokio::test]
+async fn runs_that_cannot_be_taken_in_do_not_hold_up_the_others() {
+    let lab = Lab::start().await;
+    let [good, bad] = [lab.test(factory::test("good")).await.id, lab.test(factory::test("bad")).await.id];
+    let hour = Utc::now() - Duration::hours(1);
+    ended_at(&lab, good, hour, "pass", 40).await;
+    ended_at(&lab, bad, hour, "fail", 2).await;
+    ended_at(&lab, good, hour, "fail", 30).await;
+    // What no row of ours can hold.
+    let refuse = format!("ALTER TABLE rollup ADD CONSTRAINT refused CHECK (key <> '{bad}') NOT VALID");
+    lab.execute(&refuse).await.unwrap();
+    assert_eq!(digest_all(&lab).await, 72);
+    let told = summary(&lab, SummaryFilter::default()).await;
+    assert_eq!((told.totals.counts.runs, told.is_current), (70, true));
+    // Once the cause is gone, the sums are counted anew from the runs.
+    lab.execute("ALTER TABLE rollup DROP CONSTRAINT refused").await.unwrap();
+    rebuild(&lab).await;
+    is_exact(&lab).await;
+}
+
+#[tokio::test]
 async fn a_run_that_ends_in_a_transaction_that_lasts_is_not_forgotten() {
     let lab = Lab::start().await;
-    let test = lab.test(tstr_tests::factory::test("t")).await.id;
+    let test = lab.test(factory::test("t")).await.id;
     let hour = Utc::now() - Duration::hours(1);
     ended_at(&lab, test, hour, "pass", 1).await;
     // It was there before, and commits after others were taken in.
@@ -201,8 +221,8 @@ async fn a_run_that_ends_in_a_transaction_that_lasts_is_not_forgotten() {
     let mut slow = sqlx::Connection::begin(&mut slow).await.unwrap();
     sqlx::query("DELETE FROM undigested").execute(&mut *slow).await.unwrap();
     sqlx::query("INSERT INTO undigested (run_id) SELECT run_id FROM run_end").execute(&mut *slow).await.unwrap();
-    let late = lab.test(tstr_tests::factory::test("u")).await.id;
-    ended_at(&lab, late, hour, "fail", BATCH as usize).await;
+    let late = lab.test(factory::test("u")).await.id;
+    ended_at(&lab, late, hour, "fail", BATCH).await;
     ended_at(&lab, late, hour, "fail", 3).await;
     // The row that the slow one has removed holds a turn up; the sums are right whenever it ends.
     let digest = turns::digest(lab.ops());
@@ -217,7 +237,7 @@ async fn a_run_that_ends_in_a_transaction_that_lasts_is_not_forgotten() {
 #[tokio::test]
 async fn a_rebuild_mends_sums_and_leaves_days_alone_of_which_runs_were_removed() {
     let lab = Lab::start().await;
-    let test = lab.test(tstr_tests::factory::test("t")).await.id;
+    let test = lab.test(factory::test("t")).await.id;
     let now = Utc::now();
     for (days, result) in [(0, "pass"), (1, "fail"), (5, "timed_out"), (40, "error")] {
         ended_at(&lab, test, now - Duration::days(days) - Duration::minutes(90), result, 3).await;
@@ -259,7 +279,7 @@ async fn a_rebuild_mends_sums_and_leaves_days_alone_of_which_runs_were_removed()
 #[tokio::test]
 async fn a_rebuild_goes_on_from_where_a_call_has_ended() {
     let lab = Lab::start().await;
-    let test = lab.test(tstr_tests::factory::test("t")).await.id;
+    let test = lab.test(factory::test("t")).await.id;
     let hour = Interval::Hour.floor(Utc::now()) - Duration::days(2);
     ended_at(&lab, test, hour - Duration::minutes(1), "pass", 1).await;
     ended_at(&lab, test, hour, "pass", 2).await;
@@ -273,7 +293,7 @@ async fn a_rebuild_goes_on_from_where_a_call_has_ended() {
 #[tokio::test]
 async fn hours_are_forgotten_after_400_days_and_days_stay() {
     let lab = Lab::start().await;
-    let test = lab.test(tstr_tests::factory::test("t")).await.id;
+    let test = lab.test(factory::test("t")).await.id;
     let old = Utc::now() - Duration::days(402);
     ended_at(&lab, test, old, "pass", 2).await;
     ended_at(&lab, test, Utc::now() - Duration::days(398), "pass", 1).await;

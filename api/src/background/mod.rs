@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::access::Access;
 use crate::error::Result;
-use crate::ops::{Ops, digest, skips};
+use crate::ops::{Ops, skips};
 
 /// How many batches of a schedule a replica makes at once: while PostgreSQL writes one, the next is thought out.
 const SCHEDULERS: usize = 2;
@@ -106,8 +106,8 @@ pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken, no_sche
         Ok(Next::Later)
     });
     spawn.every("digest", Duration::from_secs(1), async |ops| {
-        let taken = ops.digest(&Access::system("digest")).await?;
-        Ok(if taken >= digest::BATCH as usize { Next::Now } else { Next::Later })
+        let digested = ops.digest(&Access::system("digest")).await?;
+        Ok(if digested.more { Next::Now } else { Next::Later })
     });
     spawn.every("memory", Duration::from_secs(1), async |ops| {
         let told = ops.remember_run(&Access::system("memory")).await?;

@@ -143,6 +143,7 @@ struct Inner {
     uploads: uploads::Turns,
     /// The turns to read reports.
     readings: Semaphore,
+    digest_batch: digest::Batch,
     /// Runs of which it could not be told what they changed.
     untold: memory::Failures,
     /// The turns to take in reports that people upload.
@@ -210,6 +211,7 @@ impl Ops {
             objects: OnceLock::new(),
             uploads: uploads::Turns::default(),
             readings: Semaphore::new(reports::READINGS_AT_ONCE),
+            digest_batch: digest::Batch::default(),
             untold: memory::Failures::default(),
             intakes: Semaphore::new(elsewhere::INTAKES_AT_ONCE),
             blob_walk: Mutex::default(),

@@ -59,3 +59,16 @@ pub fn is_taken(error: &sqlx::Error) -> bool {
 pub fn is_unavailable(error: &Error) -> bool {
     error.code() == ErrorCode::Unavailable
 }
+
+/// Tells whether a failure comes from what some row holds, so that the same statement may go well for others: SQLSTATE class 22
+/// (data), 23 (constraints), XX001 and XX002 (damage), and what could not be decoded here.
+pub fn is_of_data(error: &Error) -> bool {
+    match error.source().and_then(|source| source.downcast_ref::<sqlx::Error>()) {
+        Some(sqlx::Error::Database(database)) => {
+            let code = database.code().unwrap_or_default();
+            ["22", "23"].iter().any(|class| code.starts_with(class)) || matches!(code.as_ref(), "XX001" | "XX002")
+        }
+        Some(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => true,
+        _ => false,
+    }
+}
