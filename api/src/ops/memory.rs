@@ -121,6 +121,8 @@ async fn tell(conn: &mut Conn, access: &Access<System>, run: &Untold, told: Opti
                 asked.push((cases.len() - 1, pair));
             }
         }
+        let missing = cases.iter().filter(|case| case.told.standing == Standing::Missing).count();
+        metrics::counter!("tstr_cases_missing_total").increment(missing as u64);
         judge(conn, access, run, &mut cases, asked).await?;
         store::memory::remember(conn, access, run.cell_id, &cases).await?;
         store::memory::note_changes(conn, access, run.run_id, &cases).await?;

@@ -307,6 +307,7 @@ fn became_of(instant: &Instant, enqueued: &Enqueued) -> NewEntry {
 fn missed(test: &DueTest, due: &Due, catch_up: CatchUp, deadline: Duration) -> Vec<NewEntry> {
     let Some(newest) = due.missed.last() else { return Vec::new() };
     let count = due.missed.len();
+    metrics::counter!("tstr_schedule_instants_missed_total").increment(count as u64);
     tracing::warn!(test.id = %test.id, missed = count, "{count} instants of test {} were missed, the last at {newest}", test.id);
     let reason = |at: DateTime<Utc>| match catch_up {
         CatchUp::Last | CatchUp::All if test.now - at > deadline => LedgerReason::Deadline,
