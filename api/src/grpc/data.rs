@@ -12,6 +12,7 @@ use tstr_shared::error::Invalid;
 use tstr_shared::health::StateFilter;
 use tstr_shared::labels::Labels;
 use tstr_shared::logs::TailLines;
+use tstr_shared::page::MAX_PAGE_SIZE;
 use tstr_shared::report::Format;
 use tstr_shared::results::CaseFilter;
 use tstr_shared::run::RunFilter;
@@ -244,7 +245,9 @@ impl DataService for Service {
 
     async fn list_states(&self, request: Request<pb::ListStatesRequest>) -> Answer<pb::ListStatesResponse> {
         answer(request, async |caller, req| {
-            let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, req.page_token)?);
+            let (ns, mut page) = (namespace(&req.namespace)?, page(req.page_size, req.page_token)?);
+            // Clients take answers of four MiB at most unless they are told otherwise.
+            page.size = if page.size == 0 { MAX_PAGE_SIZE } else { page.size.min(MAX_PAGE_SIZE) };
             let tests = self.ops.list_states(&caller, &ns, page).await?;
             let next_page_token = tests.next_page_token.unwrap_or_default();
             Ok(pb::ListStatesResponse { tests: tests.items.iter().map(document).collect(), next_page_token })
