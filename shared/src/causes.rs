@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::analysis::change_point::{self, ChangePoint, change_points};
 use crate::analysis::explain_labels::{self, CellCounts, Claim, LabelFinding, LabelReport, LabelValue, explain};
 use crate::analysis::fingerprint::{FailureText, Fingerprint, Fingerprinter, MAX_EXAMPLE};
+use crate::analysis::flaky::Exclusion;
 use crate::analysis::history::Moment;
 use crate::analysis::window::Window;
 use crate::analysis::{Observed, diff::ValueChange};
@@ -63,10 +64,10 @@ pub struct WhatChanged {
     pub comparison: Comparison,
 }
 
-/// Finds, among the recent runs of a cell, the last pass and the first failure after it. What the guard leaves out is passed
-/// over.
+/// Finds, among the recent runs of a cell, the last pass and the first failure after it. Runs on a runner that its control
+/// says is broken are passed over.
 pub fn turn(window: &Window) -> Option<(Moment, Moment)> {
-    let runs = || window.entries().iter().filter(|entry| entry.excluded.is_none());
+    let runs = || window.entries().iter().filter(|entry| entry.excluded != Some(Exclusion::ControlFailed));
     let moment = |entry: &crate::analysis::window::Entry| Moment { at: entry.at, run_id: entry.run_id };
     let last_pass = moment(runs().rfind(|entry| entry.observed == Some(Observed::Pass))?);
     let mut fails = runs().filter(|entry| entry.observed == Some(Observed::Fail)).map(moment);

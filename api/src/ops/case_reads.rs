@@ -11,6 +11,7 @@ use tstr_shared::permission::{RunsRead, TestsRead};
 use tstr_shared::report::CaseId;
 
 use super::Ops;
+use super::testdefs::test_of;
 use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
@@ -133,11 +134,4 @@ async fn history(
         before = from;
     }
     Ok(runs)
-}
-
-/// Finds a test by its id or name; an id also names one that was deleted.
-async fn test_of(conn: &mut Conn, access: &Access<TestsRead>, test: &str) -> Result<TestId> {
-    let found = store::testdefs::find(conn, access, test, false).await?;
-    let id = found.map(|found| found.id).or_else(|| test.parse().ok());
-    id.ok_or_else(|| Error::not_found("test"))
 }

@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tstr_shared::analysis::Observed;
 use tstr_shared::analysis::explain_labels::CellCounts;
 use tstr_shared::analysis::fingerprint::Fingerprinter;
+use tstr_shared::analysis::flaky::Exclusion;
 use tstr_shared::analysis::history::Moment;
 use tstr_shared::causes::{
     CellDurations, DEFAULT_DAYS, FailedCase, Failure, FailureGroups, LabelAnalysis, MOST_FAILURES, MOST_GROUPS, Said,
@@ -24,6 +25,7 @@ use tstr_shared::report::{CaseId, CaseKey, Repeat};
 
 use super::Ops;
 use super::compare::TURNS;
+use super::testdefs::test_of;
 use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
@@ -129,7 +131,8 @@ impl Ops {
         let test = test_of(&mut conn, &access, test).await?;
         let windows = store::causes::windows(&mut conn, &access, test, None).await?;
         let entries = windows.iter().flat_map(|(_, window)| window.entries());
-        let excluded: Vec<_> = entries.filter(|run| run.excluded.is_some()).map(|run| run.run_id).collect();
+        let excluded: Vec<_> =
+            entries.filter(|run| run.excluded == Some(Exclusion::ControlFailed)).map(|run| run.run_id).collect();
         let ended = store::causes::ended_alike(&mut conn, &access, test, since, &excluded).await?;
         drop(conn);
         let (mut cells, mut left_out) = (BTreeMap::<String, CellCounts>::new(), 0);
@@ -158,11 +161,6 @@ impl Ops {
 
 fn gone(message: String) -> Error {
     Error::new(ErrorCode::NotFound, message)
-}
-
-async fn test_of(conn: &mut Conn, access: &Access<TestsRead>, test: &str) -> Result<TestId> {
-    let found = store::testdefs::find(conn, access, test, false).await?;
-    found.map(|test| test.id).ok_or_else(|| Error::not_found("test"))
 }
 
 /// A cell, its last pass and the first failure after it.

@@ -62,7 +62,7 @@ impl Ops {
         let test = test.ok_or_else(|| Error::not_found("test"))?;
         let now = store::housekeeping::now(&mut tx).await?;
         let entry = new.entry(case, now)?;
-        let key = store::quarantine::case_key(&mut tx, &access, test.id, case).await?;
+        let key = store::case_reads::key(&mut tx, &access, test.id, case).await?;
         let key = key.ok_or_else(|| Error::not_found("case"))?;
         if store::quarantine::count_others(&mut tx, &access, test.id, case).await? >= MAX_ENTRIES {
             let sentence = format!("the test has {MAX_ENTRIES} cases in quarantine, which is the most; remove some");

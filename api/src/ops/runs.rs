@@ -84,8 +84,8 @@ impl Ops {
         let listed = self.read(|mut tx| async move {
             let test = match &filter.test {
                 None => None,
-                Some(test) => match self.test_of_filter(&mut tx, access, test).await? {
-                    Some(id) => Some(id),
+                Some(test) => match store::testdefs::find_any(&mut tx, access, test).await? {
+                    Some((id, _)) => Some(id),
                     None => return Ok(Vec::new()),
                 },
             };
@@ -93,12 +93,6 @@ impl Ops {
         });
         let rows = listed.await?;
         self.0.cursor_key.page(rows, page.limit(), &asked, |run| run.id)
-    }
-
-    /// Finds the test that a filter names; an id also names a test that was deleted.
-    async fn test_of_filter(&self, conn: &mut Conn, access: &Access<RunsRead>, test: &str) -> Result<Option<TestId>> {
-        let found = store::testdefs::find(conn, access, test, false).await?;
-        Ok(found.map(|found| found.id).or_else(|| test.parse().ok()))
     }
 
     /// Reads a run with its attempts.

@@ -69,11 +69,8 @@ async fn of_test(
     fresh: Freshness,
     test: &str,
 ) -> Result<Summary> {
-    let found = store::testdefs::find(conn, access, test, false).await?.map(|found| found.id);
-    // An id also names a test that was deleted.
-    let id = found.or_else(|| test.parse().ok()).ok_or_else(|| Error::not_found("test"))?;
-    let name = store::rollups::test_names(conn, access, &[id.0]).await?.remove(&id.0);
-    let name = name.ok_or_else(|| Error::not_found("test"))?;
+    let found = store::testdefs::find_any(conn, access, test).await?;
+    let (id, name) = found.ok_or_else(|| Error::not_found("test"))?;
     let times: Vec<DateTime<Utc>> = match span.interval {
         Interval::Hour | Interval::Day => span.starts().collect(),
         Interval::Week => Span { interval: Interval::Day, ..span }.starts().collect(),

@@ -361,6 +361,12 @@ fn collect_changes(pointer: String, before: Option<&Value>, after: Option<&Value
     }
 }
 
+/// Finds a test by its id or name; an id also names one that was deleted.
+pub(super) async fn test_of(conn: &mut Conn, access: &Access<TestsRead>, test: &str) -> Result<TestId> {
+    let found = store::testdefs::find_any(conn, access, test).await?;
+    found.map(|(id, _)| id).ok_or_else(|| Error::not_found("test"))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -11,6 +11,7 @@ use tstr_shared::permission::{RunsRead, TestsRead};
 use tstr_shared::report::{CaseId, CaseKey, CaseStatus};
 use uuid::Uuid;
 
+use super::testdefs::ReadsTests;
 use super::{Conn, custom_plans, key_of};
 use crate::auth::access::Access;
 use crate::error::Result;
@@ -245,7 +246,12 @@ pub async fn history(
 }
 
 /// Finds the key of a case of a test.
-pub async fn key(conn: &mut Conn, access: &Access<TestsRead>, test: TestId, case: CaseId) -> Result<Option<CaseKey>> {
+pub async fn key<P: ReadsTests>(
+    conn: &mut Conn,
+    access: &Access<P>,
+    test: TestId,
+    case: CaseId,
+) -> Result<Option<CaseKey>> {
     let row = sqlx::query!(
         r#"SELECT suite AS "suite: Json<Vec<String>>", classname, name, file, own_id
            FROM case_key WHERE case_id = $1 AND test_id = $2 AND ns_id = ANY($3)"#,

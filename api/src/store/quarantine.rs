@@ -59,23 +59,6 @@ pub fn told(entry: Entry<CaseId>, key: CaseKey, created_by: String, now: DateTim
     }
 }
 
-/// Finds a case that a report of the test had.
-pub async fn case_key(
-    conn: &mut Conn,
-    access: &Access<TestsWrite>,
-    test: TestId,
-    case: CaseId,
-) -> Result<Option<CaseKey>> {
-    let row = sqlx::query!(
-        r#"SELECT suite AS "suite: Json<Vec<String>>", classname, name, file, own_id
-           FROM case_key WHERE case_id = $1 AND test_id = $2 AND ns_id = ANY($3)"#,
-        case.0,
-        test.0,
-        access.namespaces()
-    );
-    Ok(row.fetch_optional(conn).await?.map(|row| key_of(row.suite, row.classname, row.name, row.file, row.own_id)))
-}
-
 /// Counts the entries that the list of a test has for other cases. Call while the test's row is locked.
 pub async fn count_others(conn: &mut Conn, access: &Access<TestsWrite>, test: TestId, case: CaseId) -> Result<usize> {
     let count = sqlx::query_scalar!(

@@ -133,6 +133,24 @@ pub async fn find<P: ReadsTests>(
     row.fetch_optional(conn).await?.map(TestRow::into_test).transpose()
 }
 
+/// Finds the id and the name of a test by either; an id also names a test that was deleted, whose results are still there.
+pub async fn find_any<P: ReadsTests>(
+    conn: &mut Conn,
+    access: &Access<P>,
+    test: &str,
+) -> Result<Option<(TestId, String)>> {
+    let row = sqlx::query!(
+        r#"SELECT id AS "id: TestId", name FROM test
+           WHERE ns_id = ANY($1) AND (name = $2 AND deleted_at IS NULL OR id = $3)
+           ORDER BY id = $3
+           LIMIT 1"#,
+        access.namespaces(),
+        test,
+        test.parse::<uuid::Uuid>().ok()
+    );
+    Ok(row.fetch_optional(conn).await?.map(|row| (row.id, row.name)))
+}
+
 /// Which tests a list holds.
 #[derive(Debug, Clone, Default)]
 pub struct TestFilter {
