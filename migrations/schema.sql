@@ -331,6 +331,13 @@ BEGIN
     RETURN QUERY SELECT unnest(taken);
 END $$;
 
+CREATE FUNCTION public.tells_subject(body json) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    SELECT coalesce(body #>> '{run_config,network}', 'none') = 'none'
+        OR coalesce(body -> 'annotations' ->> 'tstr.revision', body #>> '{run_config,env,TSTR_REVISION}', '') <> ''
+$$;
+
 CREATE FUNCTION public.undigested_runs(most integer) RETURNS SETOF uuid
     LANGUAGE plpgsql STABLE
     SET enable_seqscan TO 'off'
@@ -467,6 +474,33 @@ CREATE TABLE public.case_state (
     findings jsonb
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.05');
+
+CREATE TABLE public.case_state_before (
+    cell_id integer NOT NULL,
+    case_id uuid NOT NULL,
+    standing text NOT NULL,
+    first_seen_at timestamp with time zone NOT NULL,
+    first_seen_run uuid NOT NULL,
+    last_seen_at timestamp with time zone NOT NULL,
+    last_seen_run uuid NOT NULL,
+    fails boolean,
+    since_at timestamp with time zone,
+    since_run uuid,
+    since_runs integer,
+    absent_at timestamp with time zone,
+    absent_run uuid,
+    absent_runs integer,
+    complete_absences integer NOT NULL,
+    last_pass_at timestamp with time zone,
+    last_pass_run uuid,
+    last_fail_at timestamp with time zone,
+    last_fail_run uuid,
+    duration_ms bigint,
+    status text NOT NULL,
+    label text NOT NULL,
+    changed_at timestamp with time zone,
+    findings jsonb
+);
 
 CREATE TABLE public.cell (
     id integer NOT NULL,
@@ -1069,6 +1103,9 @@ ALTER TABLE ONLY public.cancel_order
 
 ALTER TABLE ONLY public.case_key
     ADD CONSTRAINT case_key_pkey PRIMARY KEY (case_id);
+
+ALTER TABLE ONLY public.case_state_before
+    ADD CONSTRAINT case_state_before_pkey PRIMARY KEY (cell_id, case_id);
 
 ALTER TABLE ONLY public.case_state
     ADD CONSTRAINT case_state_pkey PRIMARY KEY (cell_id, case_id);

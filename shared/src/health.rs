@@ -1,6 +1,6 @@
 //! What is remembered between runs: which tests and cases are healthy, flaky or broken, and since when a case fails.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::flaky::{MonitorFinding, Status};
@@ -48,13 +48,28 @@ pub struct TestState {
     pub test_id: TestId,
     /// Its name.
     pub name: String,
-    /// That of its worst cell.
+    /// That of its worst cell; one that was not executed for seven days before the last run of the test does not count.
     pub status: Status,
     /// When a run of it ended last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_at: Option<DateTime<Utc>>,
     /// Its cells that have runs, without what the monitors say.
     pub cells: Vec<CellStrip>,
+}
+
+/// For how long a cell is not executed while others are until it is taken to be in the matrix no more.
+const GONE_AFTER: TimeDelta = TimeDelta::days(7);
+
+impl TestState {
+    /// Takes in its cells, by when each was executed last, and says how the test is: like the worst of them. One that has left the
+    /// matrix, as one that was not executed for seven days before the last run of the test, says nothing of it any more.
+    pub fn take(&mut self, cells: Vec<(CellStrip, Option<DateTime<Utc>>)>) {
+        self.last_at = cells.iter().filter_map(|(_, at)| *at).max();
+        let is_there = |at: Option<DateTime<Utc>>| at.zip(self.last_at).is_none_or(|(at, last)| last - at < GONE_AFTER);
+        let statuses = cells.iter().filter(|(_, at)| is_there(*at)).map(|(cell, _)| cell.status);
+        self.status = statuses.max().unwrap_or(Status::Healthy);
+        self.cells = cells.into_iter().map(|(cell, _)| cell).collect();
+    }
 }
 
 /// A cell of a test in a list.
@@ -193,4 +208,33 @@ pub struct CaseRun {
     /// The digest of the image that ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_digest: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_is_like_the_worst_of_the_cells_that_are_still_executed() {
+        let now: DateTime<Utc> = "2026-03-09T00:00:00Z".parse().unwrap();
+        let cell = |status, days: Option<i64>| {
+            let strip = CellStrip { cell: Labels::default(), strip: String::new(), status };
+            (strip, days.map(|days| now - TimeDelta::days(days)))
+        };
+        let of = |cells: Vec<(CellStrip, Option<DateTime<Utc>>)>| {
+            let (test_id, name) = (TestId(uuid::Uuid::nil()), "t".to_owned());
+            let mut test = TestState { test_id, name, status: Status::Healthy, last_at: None, cells: Vec::new() };
+            test.take(cells);
+            (test.status, test.last_at, test.cells.len())
+        };
+        assert_eq!(of(vec![]), (Status::Healthy, None, 0));
+        assert_eq!(of(vec![cell(Status::Broken, None)]), (Status::Broken, None, 1));
+        let last = Some(now - TimeDelta::days(1));
+        let (healthy, flaky) = (cell(Status::Healthy, Some(1)), cell(Status::Flaky, Some(2)));
+        let broken = |days| cell(Status::Broken, Some(days));
+        assert_eq!(of(vec![healthy.clone(), flaky.clone(), broken(7)]), (Status::Broken, last, 3));
+        assert_eq!(of(vec![healthy, flaky, broken(8)]), (Status::Flaky, last, 3));
+        // Where nothing is executed any more, it stays as it was.
+        assert_eq!(of(vec![broken(30)]).0, Status::Broken);
+    }
 }

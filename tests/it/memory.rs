@@ -41,9 +41,14 @@ struct Bench {
 impl Bench {
     /// Makes a test; its first run waits.
     async fn new() -> Self {
+        Self::of(&[]).await
+    }
+
+    /// Makes such a test.
+    async fn of(changes: &[(&str, serde_json::Value)]) -> Self {
         let lab = Lab::start().await;
         let worker = lab.worker("w").await;
-        let first = lab.run_of(&[]).await;
+        let first = lab.run_of(changes).await;
         Self { lab, worker, first }
     }
 
@@ -289,6 +294,11 @@ async fn what_no_run_has_any_more_is_forgotten() {
     };
     turns::keep_house(bench.lab.ops()).await.unwrap();
     assert_eq!(counts(&mut conn).await, (2, 1, 2), "what is young stays");
+    // One of them is not to be run, so that no report will have it.
+    let skipped = "INSERT INTO quarantine (test_id, case_id, ns_id, mode, owner, reason, until, created_by)
+                   SELECT test_id, case_id, ns_id, 'skip', 'me', 'why', now() + interval '1 day', 'me'
+                   FROM case_key WHERE name = 'b'";
+    sqlx::query(skipped).execute(&mut conn).await.unwrap();
     // As if all of it had been a year ago; the run itself is still on record.
     for age in [
         "UPDATE case_state SET last_seen_at = last_seen_at - interval '1 year'",
@@ -301,7 +311,81 @@ async fn what_no_run_has_any_more_is_forgotten() {
     assert_eq!(counts(&mut conn).await, (0, 0, 2), "a key stays as long as a run has its case");
     sqlx::query("DELETE FROM report_case").execute(&mut conn).await.unwrap();
     turns::keep_house(bench.lab.ops()).await.unwrap();
+    assert_eq!(counts(&mut conn).await, (0, 0, 1), "what is not to be run keeps its name");
+    sqlx::query("DELETE FROM quarantine").execute(&mut conn).await.unwrap();
+    turns::keep_house(bench.lab.ops()).await.unwrap();
     assert_eq!(counts(&mut conn).await, (0, 0, 0));
+}
+
+#[tokio::test]
+async fn what_reaches_outside_contradicts_itself_only_where_its_revision_is_known() {
+    let outside = ("/run_config/network", json!("outbound"));
+    let declared = ("/annotations", json!({"tstr.revision": "v12"}));
+    for (changes, is_flaky) in [(vec![], true), (vec![outside.clone()], false), (vec![outside, declared], true)] {
+        let bench = Bench::of(&changes).await;
+        let mut conn = bench.lab.db.connect().await;
+        for cases in ["a+", "a-", "a+"] {
+            let run = bench.run_untold(cases).await;
+            sqlx::query("UPDATE run_end SET image_digest = 'sha256:aa' WHERE run_id = $1")
+                .bind(run.0)
+                .execute(&mut conn)
+                .await
+                .unwrap();
+            bench.tell().await;
+        }
+        let expected = if is_flaky { Status::Flaky } else { Status::Healthy };
+        let cases = bench.cases(StateFilter::default()).await;
+        assert_eq!((cases.len(), cases[0].status), (1, expected), "{changes:?}: {cases:?}");
+        let page = PageRequest { size: 10, token: String::new() };
+        let tests = bench.lab.ops().list_states(&bench.lab.admin, &Namespace::parse("default").unwrap(), page).await;
+        assert_eq!(tests.unwrap().items[0].status, expected, "{changes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_late_run_does_not_shorten_what_is_remembered() {
+    let bench = Bench::new().await;
+    let mut runs = Vec::new();
+    for cases in ["a+ b- old+", "a+ b-", "a- b-", "a- b-", "a- b- c+", "a- b- c+", "a- b- c-"] {
+        runs.push(bench.run(cases).await);
+    }
+    let known = snapshot(&bench, &runs).await;
+    let mut conn = bench.lab.db.connect().await;
+    // Another run, between the last and the one before: only the last three are told again.
+    let fence = bench.worker.started().await;
+    bench.worker.end_with(fence, RunResult::Pass, &[("a.xml", &report("a- b- c+"))]).await;
+    let late = "UPDATE run_end SET finished_at = last.at, started_at = last.at, leased_at = last.at
+                FROM (SELECT max(finished_at) - interval '1 ms' AS at FROM run_end WHERE run_id <> $1) last
+                WHERE run_id = $1";
+    sqlx::query(late).bind(fence.run_id.0).execute(&mut conn).await.unwrap();
+    while turns::digest(bench.lab.ops()).await.unwrap() > 0 {}
+    while turns::remember_run_over(bench.lab.ops(), 3).await.unwrap() {}
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM case_state_before").fetch_one(&mut conn).await.unwrap();
+    assert_eq!(left, 0);
+
+    let now = snapshot(&bench, &runs).await;
+    let words = |states: &[CaseState]| -> Vec<String> {
+        let word = |state: &CaseState| {
+            let since = state.since.map(|since| (since.first.run_id, since.runs));
+            let since = since.map(|(run, count)| (runs.iter().position(|one| *one == run), count));
+            format!("{} {} {since:?}", state.key.name, state.standing)
+        };
+        states.iter().map(word).collect()
+    };
+    // What they do since before the oldest of the three, they do since then, and once more.
+    let told = |failures: u32| {
+        [
+            format!("b still_failing Some((Some(0), {}))", failures + 5),
+            "c new Some((Some(6), 1))".to_owned(),
+            "old removed Some((Some(0), 1))".to_owned(),
+            format!("a still_failing Some((Some(2), {}))", failures + 3),
+        ]
+    };
+    assert_eq!((words(&known.0), words(&now.0)), (told(2).to_vec(), told(3).to_vec()));
+    let first = |states: &[CaseState]| states.iter().map(|state| state.first_seen.run_id).collect::<Vec<_>>();
+    assert_eq!(first(&now.0), first(&known.0));
+    // Nor is what older runs have changed told anew.
+    assert_eq!(now.1[..5], known.1[..5]);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 mod explain;
 mod logs;
 mod looks;
+mod results;
 
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use tstr_tests::{Lab, TestDb};

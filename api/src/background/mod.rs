@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::access::Access;
 use crate::error::Result;
-use crate::ops::{Ops, skips};
+use crate::ops::{Ops, memory, skips};
 
 /// How many batches of a schedule a replica makes at once: while PostgreSQL writes one, the next is thought out.
 const SCHEDULERS: usize = 2;
@@ -110,7 +110,7 @@ pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken, no_sche
         Ok(if digested.more { Next::Now } else { Next::Later })
     });
     spawn.every("memory", Duration::from_secs(1), async |ops| {
-        let told = ops.remember_run(&Access::system("memory")).await?;
+        let told = ops.remember_run(&Access::system("memory"), memory::MOST_RUNS).await?;
         Ok(if told { Next::Now } else { Next::Later })
     });
     spawn.every("skips", skips::EVERY, async |ops| {

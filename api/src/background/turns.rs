@@ -6,6 +6,7 @@ use crate::auth::access::Access;
 use crate::error::Result;
 use crate::ops::Ops;
 use crate::ops::blobs::Swept;
+use crate::ops::memory;
 use crate::ops::retention::Retained;
 use crate::ops::rollups::{Key, Sums};
 use crate::ops::storage::Fill;
@@ -101,7 +102,12 @@ pub async fn take_vitals(ops: &Ops) -> Result<Seen> {
 
 /// Carries the memory of a cell over one run; tells whether there was one.
 pub async fn remember_run(ops: &Ops) -> Result<bool> {
-    ops.remember_run(&Access::system("memory")).await
+    ops.remember_run(&Access::system("memory"), memory::MOST_RUNS).await
+}
+
+/// The same; where the run comes late, at most so many runs are told again.
+pub async fn remember_run_over(ops: &Ops, most: i64) -> Result<bool> {
+    ops.remember_run(&Access::system("memory"), most).await
 }
 
 /// Reads which cases are not to be run.

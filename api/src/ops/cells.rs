@@ -89,7 +89,8 @@ fn entry(
         observed,
         failed_attempts: u8::from(run.flaky),
         duration_ms: took.and_then(|ms| u32::try_from(ms).ok()),
-        subject: run.image_digest.as_deref().map(subject),
+        subject: store::cells::subject_of(run.image_digest.as_deref(), run.config_id, place.tells_subject)
+            .map(|text| subject(&text)),
         excluded: Guard::default().judge(cases.failed + cases.errors, cases.cases - cases.skipped, control),
     }
 }

@@ -70,13 +70,13 @@ impl Ops {
             let mut conn = self.db().acquire().await?;
             Plan::make(&mut conn, &access, test, &upload).await?;
         }
-        let mut report = {
-            let turn = tokio::time::timeout(PATIENCE, self.0.intakes.acquire()).await;
-            let _turn = turn.map_err(|_| Error::unavailable(anyhow::anyhow!("too many uploads at once")))?;
-            Taken::of(pieces).await?
-        };
+        let intake = tokio::time::timeout(PATIENCE, self.0.intakes.acquire()).await;
+        let intake = intake.map_err(|_| Error::unavailable(anyhow::anyhow!("too many uploads at once")))?;
+        let mut report = Taken::of(pieces).await?;
         let format = report.format(upload.name.as_deref()).await?;
+        // Files wait for the readers too: there must not be more of them than there are intakes.
         let _turn = self.0.readings.acquire().await.map_err(Error::internal)?;
+        drop(intake);
         let once = self.once(caller, key, &("upload_results", ns, test, &upload, report.sha256))?;
         // Taken before the transaction, so that nobody who holds one waits for another.
         let apart = self.db().acquire().await?;
@@ -94,7 +94,8 @@ impl Ops {
         let id = RunId::at(began, Uuid::new_v4().as_u128());
         let (outcome, took) = self.take_in(&mut tx, &access, id, &plan, &upload, (report, format, apart)).await?;
         let (class_id, config_id) = plan.cell.intern(&mut tx, &access, access.namespace()).await?;
-        let finished_at = upload.ended(plan.now);
+        // Later than all that was told while the report was read, unless it is said otherwise.
+        let finished_at = upload.ended(store::housekeeping::now(&mut tx).await?);
         let spec = &plan.test.spec;
         let run = EndedElsewhere {
             id,

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tstr_shared::analysis::Observed;
 use tstr_shared::analysis::flaky::{Exclusion, MonitorState, Rules, Status, Trial, assess};
-use tstr_shared::analysis::history::{CaseMemory, Moment, Standing};
+use tstr_shared::analysis::history::{CaseMemory, Coverage, Moment, Standing};
 use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::RunId;
 use tstr_shared::report::CaseId;
@@ -26,7 +26,9 @@ const PAGE: i64 = 10_000;
 /// Of how many cases of a run it is asked whether they are flaky: of more, nobody reads it.
 const MOST_JUDGED: usize = 500;
 /// How many runs of a cell are told again at most.
-const MOST_RUNS: i64 = 200;
+pub const MOST_RUNS: i64 = 200;
+/// How many results of cases are told again at most: all other cells wait meanwhile.
+const MOST_RESULTS: i64 = 1_000_000;
 /// How often a run is tried.
 const MOST_FAILURES: u32 = 5;
 
@@ -46,11 +48,15 @@ impl Failures {
 
 impl Ops {
     /// Carries the memory of a cell over the run that ended first of those that were not told. Tells whether there was one.
-    pub async fn remember_run(&self, access: &Access<System>) -> Result<bool> {
+    /// Where it comes late, at most so many runs are told again.
+    pub async fn remember_run(&self, access: &Access<System>, most: i64) -> Result<bool> {
         let mut tx = self.db().begin().await?;
         let Some(run) = store::memory::take(&mut tx, access).await? else { return Ok(false) };
-        match carry_over(&mut tx, access, &run).await {
-            Ok(()) => tx.commit().await?,
+        match carry_over(&mut tx, access, &run, most).await {
+            Ok(missing) => {
+                tx.commit().await?;
+                metrics::counter!("tstr_cases_missing_total").increment(missing);
+            }
             // It would fail again, and hold up all others.
             Err(error) if error.code() == ErrorCode::Internal || self.0.untold.fails_too_often(run.run_id) => {
                 let id = run.run_id;
@@ -65,29 +71,41 @@ impl Ops {
     }
 }
 
-/// Carries the memory of a run's cell over it; over all its runs where this one comes late.
-async fn carry_over(conn: &mut Conn, access: &Access<System>, run: &Untold) -> Result<()> {
-    let Some(head) = store::memory::head(conn, access, run.cell_id).await? else { return Ok(()) };
+/// Carries the memory of a run's cell over it; where it comes late, over the latest runs of the cell, at most so many. Returns
+/// how many cases are missing.
+async fn carry_over(conn: &mut Conn, access: &Access<System>, run: &Untold, most: i64) -> Result<u64> {
+    let Some(head) = store::memory::head(conn, access, run.cell_id).await? else { return Ok(0) };
     match head.told {
-        Some(told) if told.run_id == run.run_id => {}
+        Some(told) if told.run_id == run.run_id => Ok(0),
         Some(told) if told > run.moment() => {
+            let again = store::retelling::begin(conn, access, run.run_id, run.cell_id, most, MOST_RESULTS).await?;
             let mut told = None;
-            for run in store::memory::begin_anew(conn, access, run.cell_id, MOST_RUNS).await? {
-                told = Some(tell(conn, access, &run, told).await?);
+            for (nth, one) in again.runs.iter().enumerate() {
+                // What the oldest has changed is known from when it was told, and cannot be seen any more.
+                let notes = nth > 0 || !again.is_cut;
+                told = Some(tell(conn, access, one, told, notes).await?.0);
             }
+            store::retelling::end(conn, access, run.cell_id, &again.late).await?;
+            Ok(0)
         }
-        told => {
-            tell(conn, access, run, told).await?;
-        }
+        told => Ok(tell(conn, access, run, told, true).await?.1),
     }
-    Ok(())
 }
 
-/// Carries the memory of a cell over a run; returns how far it goes now.
-async fn tell(conn: &mut Conn, access: &Access<System>, run: &Untold, told: Option<Moment>) -> Result<Moment> {
+/// Carries the memory of a cell over a run; returns how far it goes now, and how many cases a run of all of them has not. What
+/// the run changed is noted or left as it is.
+async fn tell(
+    conn: &mut Conn,
+    access: &Access<System>,
+    run: &Untold,
+    told: Option<Moment>,
+    notes: bool,
+) -> Result<(Moment, u64)> {
     let coverage = store::memory::coverage(conn, access, run).await?;
-    store::memory::forget_changes(conn, access, run.run_id).await?;
-    let (mut after, mut judged) = (CaseId::NIL, 0);
+    if notes {
+        store::memory::forget_changes(conn, access, run.run_id).await?;
+    }
+    let (mut after, mut judged, mut missing) = (CaseId::NIL, 0, 0);
     loop {
         let pairs = store::memory::pairs(conn, access, run, told, after, PAGE).await?;
         let Some(last) = pairs.last() else { break };
@@ -121,17 +139,18 @@ async fn tell(conn: &mut Conn, access: &Access<System>, run: &Untold, told: Opti
                 asked.push((cases.len() - 1, pair));
             }
         }
-        let missing = cases.iter().filter(|case| case.told.standing == Standing::Missing).count();
-        metrics::counter!("tstr_cases_missing_total").increment(missing as u64);
+        missing += cases.iter().filter(|case| case.told.standing == Standing::Missing).count() as u64;
         judge(conn, access, run, &mut cases, asked).await?;
         store::memory::remember(conn, access, run.cell_id, &cases).await?;
-        store::memory::note_changes(conn, access, run.run_id, &cases).await?;
+        if notes {
+            store::memory::note_changes(conn, access, run.run_id, &cases).await?;
+        }
         if is_last {
             break;
         }
     }
     store::memory::set_head(conn, access, run.cell_id, run.moment()).await?;
-    Ok(run.moment())
+    Ok((run.moment(), if coverage == Coverage::Complete { missing } else { 0 }))
 }
 
 /// Tells whether a monitor could say something: of a case that passes, and of which none did, none can.

@@ -28,7 +28,7 @@ mod known;
 mod ledger;
 mod log_tail;
 pub mod logs;
-mod memory;
+pub mod memory;
 mod namespaces;
 mod outputs;
 pub mod placement;

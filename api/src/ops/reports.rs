@@ -21,6 +21,8 @@ use tstr_shared::report::{
 use tstr_shared::results::{FAILED_CASES, MAX_REPORTS, ReadReport, Results, Told, UnreadReport, rule};
 use tstr_shared::run::Outcome;
 
+use tokio::task::spawn_blocking;
+
 use self::stream::{Parse, Parsed};
 use super::{Ops, own_lease};
 use crate::auth::Caller;
@@ -233,20 +235,9 @@ impl<P: WritesReports> Cases<'_, '_, P> {
     /// Adds cases; those that are retries of one before go into its row.
     async fn add(&mut self, conn: &mut Conn, batch: Vec<CaseRow>) -> Result<()> {
         let Intake { ref mut apart, access, ref reading, ref muted, .. } = *self.intake;
-        let mut new: Vec<CaseRow> = Vec::with_capacity(batch.len());
-        let mut here: HashMap<(CaseId, u32), usize> = HashMap::new();
-        let mut earlier: Vec<CaseRow> = Vec::new();
-        for row in batch {
-            let name = (row.id, row.ordinal);
-            match (row.repeat, here.get(&name)) {
-                (Repeat::Retry, Some(index)) => new[*index].absorb(row, &mut self.packer)?,
-                (Repeat::Retry, None) => earlier.push(row),
-                (Repeat::First | Repeat::Ambiguous, _) => {
-                    here.insert(name, new.len());
-                    new.push(row);
-                }
-            }
-        }
+        let packer = std::mem::take(&mut self.packer);
+        let folded = spawn_blocking(move || fold(batch, packer)).await.map_err(Error::internal)??;
+        let Folded { new, earlier, mut packer } = folded;
         if !new.is_empty() {
             store::reports::add_keys(apart, access, reading, &new).await?;
             let count = u32::try_from(new.len()).unwrap_or(u32::MAX);
@@ -255,10 +246,41 @@ impl<P: WritesReports> Cases<'_, '_, P> {
         }
         for retry in earlier {
             let Some((place, mut row)) = store::reports::added(conn, access, self.at, &retry).await? else { continue };
-            row.absorb(retry, &mut self.packer)?;
+            (row, packer) = spawn_blocking(move || row.absorb(retry, &mut packer).map(|()| (row, packer)))
+                .await
+                .map_err(Error::internal)??;
             let muted = muted.contains(&row.id);
             store::reports::put_case(conn, access, self.at, place, row, muted).await?;
         }
+        self.packer = packer;
         Ok(())
     }
+}
+
+/// A batch of cases without the retries that belong to one of them.
+struct Folded {
+    new: Vec<CaseRow>,
+    /// Retries of cases that came before the batch.
+    earlier: Vec<CaseRow>,
+    packer: Packer,
+}
+
+/// Puts retries into the cases of the same batch that they belong to. A case with its retries may be a megabyte of text, which
+/// is unpacked and packed for each.
+fn fold(batch: Vec<CaseRow>, mut packer: Packer) -> Result<Folded> {
+    let mut new: Vec<CaseRow> = Vec::with_capacity(batch.len());
+    let mut here: HashMap<(CaseId, u32), usize> = HashMap::new();
+    let mut earlier: Vec<CaseRow> = Vec::new();
+    for row in batch {
+        let name = (row.id, row.ordinal);
+        match (row.repeat, here.get(&name)) {
+            (Repeat::Retry, Some(index)) => new[*index].absorb(row, &mut packer)?,
+            (Repeat::Retry, None) => earlier.push(row),
+            (Repeat::First | Repeat::Ambiguous, _) => {
+                here.insert(name, new.len());
+                new.push(row);
+            }
+        }
+    }
+    Ok(Folded { new, earlier, packer })
 }

@@ -23,6 +23,8 @@ use crate::store::results::{Place, Stored};
 /// How many cases, and of about how many bytes, are read at once for an export.
 const EXPORT_CASES: i64 = 500;
 const EXPORT_BYTES: i64 = 1 << 20;
+/// From so many bytes on, no more of a case is told: an answer over gRPC is to be smaller than four MiB.
+const CASE_BYTES: i64 = 1 << 20;
 
 impl Ops {
     /// Reads what the reports of an attempt say, of the latest without one.
@@ -51,7 +53,7 @@ impl Ops {
     }
 
     /// Reads all that the reports of an attempt say of a case: once for each report that has it, and each time that it comes
-    /// there without being a retry.
+    /// there without being a retry. Of one that comes again and again the first two MiB or so are told.
     pub async fn get_run_case(
         &self,
         caller: &Caller,
@@ -61,7 +63,7 @@ impl Ops {
     ) -> Result<Vec<CaseDetail>> {
         let (access, of) = self.results_of(caller, run, attempt).await?;
         let mut conn = self.db().acquire().await?;
-        let stored = store::results::case(&mut conn, &access, of, case).await?;
+        let stored = store::results::case(&mut conn, &access, of, case, CASE_BYTES).await?;
         if stored.is_empty() {
             return Err(Error::not_found("case"));
         }

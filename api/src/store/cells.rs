@@ -24,6 +24,17 @@ pub struct Place {
     pub cell: Labels,
     /// Its test looks whether runners work.
     pub is_control: bool,
+    /// Image and configuration say all that its runs test.
+    pub tells_subject: bool,
+}
+
+/// Returns what a run tested, where that is known: runs of the same that pass and fail contradict each other.
+pub fn subject_of(image_digest: Option<&str>, config_id: i64, tells_subject: bool) -> Option<String> {
+    match image_digest? {
+        // Of results from elsewhere only the revision is known.
+        revision if revision.starts_with("revision:") => Some(revision.to_owned()),
+        digest => tells_subject.then(|| format!("{digest} {config_id}")),
+    }
 }
 
 /// The annotation of tests whose failure says that a runner is broken, with the value `true`.
@@ -33,13 +44,14 @@ pub const CONTROL: &str = "tstr.control";
 pub async fn places(conn: &mut Conn, _: &Access<System>, configs: &[i64]) -> Result<HashMap<i64, Place>> {
     let rows = sqlx::query!(
         r#"SELECT id, body -> 'cell' AS "cell!: Json<Labels>",
-                  coalesce(body -> 'annotations' ->> $2, '') = 'true' AS "is_control!"
+                  coalesce(body -> 'annotations' ->> $2, '') = 'true' AS "is_control!", tells_subject(body) AS "tells_subject!"
            FROM config WHERE id = ANY($1)"#,
         configs,
         CONTROL
     );
     let rows = rows.fetch_all(conn).await?;
-    Ok(rows.into_iter().map(|row| (row.id, Place { cell: row.cell.0, is_control: row.is_control })).collect())
+    let place = |cell: Json<Labels>, is_control, tells_subject| Place { cell: cell.0, is_control, tells_subject };
+    Ok(rows.into_iter().map(|row| (row.id, place(row.cell, row.is_control, row.tells_subject))).collect())
 }
 
 /// Makes cells known, and returns their ids in the order given. The cells of one call must differ.
@@ -269,18 +281,21 @@ pub async fn list(
         after,
         limit
     );
-    let mut tests: Vec<TestState> = Vec::new();
+    let mut tests: Vec<(TestState, Vec<_>)> = Vec::new();
     for row in rows.fetch_all(conn).await? {
-        if tests.last().is_none_or(|test| test.test_id != row.id) {
+        if tests.last().is_none_or(|(test, _)| test.test_id != row.id) {
             let (test_id, name) = (row.id, row.name);
-            tests.push(TestState { test_id, name, status: Status::Healthy, last_at: None, cells: Vec::new() });
+            let test = TestState { test_id, name, status: Status::Healthy, last_at: None, cells: Vec::new() };
+            tests.push((test, Vec::new()));
         }
-        let Some(test) = tests.last_mut() else { continue };
+        let Some((_, cells)) = tests.last_mut() else { continue };
         if let (Some(cell), Some(strip), Some(status)) = (row.labels, row.strip, row.status) {
-            test.status = test.status.max(status);
-            test.last_at = test.last_at.max(row.last_at);
-            test.cells.push(CellStrip { cell: cell.0, strip, status });
+            cells.push((CellStrip { cell: cell.0, strip, status }, row.last_at));
         }
     }
-    Ok(tests)
+    let taken = tests.into_iter().map(|(mut test, cells)| {
+        test.take(cells);
+        test
+    });
+    Ok(taken.collect())
 }

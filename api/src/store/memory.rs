@@ -13,6 +13,7 @@ use tstr_shared::results::{CaseCounts, Results};
 use uuid::Uuid;
 
 use super::Conn;
+use super::cells::subject_of;
 use crate::auth::access::{Access, System};
 use crate::error::Result;
 
@@ -128,37 +129,6 @@ pub async fn set_head(conn: &mut Conn, _: &Access<System>, cell: i32, told: Mome
     Ok(())
 }
 
-/// Forgets all cases of a cell, and returns its runs that say something of them, the oldest first, at most so many of the
-/// newest.
-pub async fn begin_anew(conn: &mut Conn, _: &Access<System>, cell: i32, most: i64) -> Result<Vec<Untold>> {
-    sqlx::query!("DELETE FROM case_state WHERE cell_id = $1", cell).execute(&mut *conn).await?;
-    // What else waits is among them, or too long ago.
-    sqlx::query!("DELETE FROM untold WHERE cell_id = $1", cell).execute(&mut *conn).await?;
-    let rows = sqlx::query!(
-        r#"SELECT e.run_id AS "run_id!: RunId", e.attempt AS "attempt!", e.finished_at AS "finished_at!"
-           FROM (SELECT e.run_id, e.attempt, e.finished_at
-                 FROM cell c
-                 JOIN run_end e ON e.test_id = c.test_id
-                 JOIN run r ON r.id = e.run_id
-                 JOIN config k ON k.id = r.config_id
-                 WHERE c.id = $1 AND (k.body -> 'cell')::jsonb = c.labels
-                   -- As `Observed::of_run` has it.
-                   AND (e.result IN ('pass', 'fail', 'timed_out') OR e.result = 'error' AND e.reason = 'oom_killed')
-                 ORDER BY e.finished_at DESC, e.run_id DESC
-                 LIMIT $2) e
-           ORDER BY e.finished_at, e.run_id"#,
-        cell,
-        most
-    );
-    let rows = rows.fetch_all(conn).await?.into_iter().map(|row| Untold {
-        run_id: row.run_id,
-        cell_id: cell,
-        attempt: row.attempt,
-        finished_at: row.finished_at,
-    });
-    Ok(rows.collect())
-}
-
 /// Tells what the absence of a case from a run means, and whether anything of its failures says nothing of flakiness.
 pub async fn coverage(conn: &mut Conn, _: &Access<System>, run: &Untold) -> Result<Coverage> {
     let row = sqlx::query!(
@@ -231,6 +201,8 @@ pub async fn pairs(
                              -- It failed in an attempt of the run before this one.
                              flaky OR ($4 > 1 AND EXISTS (
                                  SELECT FROM report_case b
+                                 JOIN attempt a ON a.run_id = b.run_id AND a.attempt = b.attempt
+                                               AND a.result IN ('fail', 'timed_out')
                                  WHERE b.case_id = g.case_id AND b.cell_id = $1 AND b.run_id = $3 AND b.attempt < $4
                                    AND b.status IN ('fail', 'error'))) AS flaky
                       FROM (SELECT case_id, bool_or(status IN ('fail', 'error')) AS fails,
@@ -448,10 +420,12 @@ pub async fn trials(
     let rows = sqlx::query!(
         r#"SELECT u.case_id AS "case!: CaseId", c.run_id AS "run_id!: RunId", c.passes AS "passes!", c.fails AS "fails!",
                   c.flaky OR (c.attempt > 1 AND EXISTS (
+                      -- What the infrastructure ended says nothing.
                       SELECT FROM report_case x
+                      JOIN attempt a ON a.run_id = x.run_id AND a.attempt = x.attempt AND a.result IN ('fail', 'timed_out')
                       WHERE x.case_id = u.case_id AND x.cell_id = $1 AND x.run_id = c.run_id AND x.attempt < c.attempt
                         AND x.status IN ('fail', 'error'))) AS "flaky!",
-                  c.finished_at AS "finished_at!", c.image_digest, j.counts AS "counts?: Json<CaseCounts>"
+                  c.finished_at AS "finished_at!", c.image_digest, k.id AS config_id, tells_subject(k.body) AS "tells_subject!", j.counts AS "counts?: Json<CaseCounts>"
            FROM unnest($2::uuid[]) AS u(case_id)
            CROSS JOIN LATERAL (
                SELECT c.run_id, c.attempt, bool_or(c.status = 'pass') AS passes,
@@ -461,6 +435,8 @@ pub async fn trials(
                WHERE c.case_id = u.case_id AND c.cell_id = $1 AND (e.finished_at, e.run_id) <= ($4, $5)
                GROUP BY c.run_id, c.attempt
                ORDER BY c.run_id DESC LIMIT $3) c
+           CROSS JOIN LATERAL (SELECT config_id FROM run WHERE id = c.run_id OFFSET 0) r
+           JOIN config k ON k.id = r.config_id
            LEFT JOIN judged j ON j.run_id = c.run_id AND j.attempt = c.attempt"#,
         cell,
         &ids,
@@ -484,7 +460,7 @@ pub async fn trials(
             at: row.finished_at,
             observed,
             failed_attempts,
-            subject: row.image_digest,
+            subject: subject_of(row.image_digest.as_deref(), row.config_id, row.tells_subject),
             excluded,
         };
         (row.case, trial)
@@ -520,13 +496,14 @@ pub async fn forget(conn: &mut Conn, _: &Access<System>, most: i64) -> Result<u6
         most
     );
     let cells = cells.execute(&mut *conn).await?.rows_affected();
-    // The key of a case goes when nothing is left that has it.
+    // The key of a case goes when nothing is left that has it. What is skipped is in no report, and still told by its name.
     let keys = sqlx::query!(
         r#"DELETE FROM case_key k USING (
                SELECT k.case_id FROM case_key k JOIN namespace n ON n.id = k.ns_id
                WHERE k.created_at < clock_timestamp() - make_interval(days => n.runs_days + 1)
                  AND NOT EXISTS (SELECT FROM case_state s WHERE s.case_id = k.case_id)
                  AND NOT EXISTS (SELECT FROM report_case r WHERE r.case_id = k.case_id)
+                 AND NOT EXISTS (SELECT FROM quarantine q WHERE q.case_id = k.case_id)
                ORDER BY k.case_id
                LIMIT $1) old
            WHERE k.case_id = old.case_id"#,

@@ -39,6 +39,7 @@ pub mod quarantine;
 pub mod queue;
 pub mod reports;
 pub mod results;
+pub mod retelling;
 pub mod retention;
 pub mod retries;
 pub mod rollups;

@@ -165,22 +165,30 @@ impl From<StoredRow> for Stored {
     }
 }
 
-/// Reads all that the reports of an attempt say of a case.
-pub async fn case(conn: &mut Conn, _: &Access<RunsRead>, of: Of, case: CaseId) -> Result<Vec<Stored>> {
+/// Reads what the reports of an attempt say of a case, up to about so many bytes.
+pub async fn case(conn: &mut Conn, _: &Access<RunsRead>, of: Of, case: CaseId, bytes: i64) -> Result<Vec<Stored>> {
     let rows = sqlx::query_as!(
         StoredRow,
-        r#"SELECT p.path, c.case_id AS "case_id: CaseId", k.suite AS "suite: Json<Vec<String>>", k.classname, k.name,
-                  k.file, k.own_id, c.report, c.place, c.ordinal, c.status AS "status: CaseStatus", c.flaky, c.muted,
-                  c.failed_attempts, c.duration_ms, c.message, c.detail, c.raw_bytes
-           FROM report_case c
+        r#"SELECT p.path, c.case_id AS "case_id!: CaseId", k.suite AS "suite: Json<Vec<String>>", k.classname, k.name,
+                  k.file, k.own_id, c.report AS "report!", c.place AS "place!", c.ordinal AS "ordinal!",
+                  c.status AS "status!: CaseStatus", c.flaky AS "flaky!", c.muted AS "muted!",
+                  c.failed_attempts AS "failed_attempts!", c.duration_ms, c.message, c.detail, c.raw_bytes
+           FROM (SELECT run_id, attempt, case_id, report, place, ordinal, status, flaky, muted, failed_attempts,
+                        duration_ms, message, detail, raw_bytes,
+                        sum(coalesce(raw_bytes, octet_length(detail), 0)) OVER (ORDER BY report, place)
+                            - coalesce(raw_bytes, octet_length(detail), 0) AS before
+                 FROM report_case
+                 WHERE case_id = $1 AND run_id = $2 AND attempt = $3
+                 ORDER BY report, place
+                 LIMIT 100) c
            JOIN report p ON p.run_id = c.run_id AND p.attempt = c.attempt AND p.report = c.report
            JOIN case_key k ON k.case_id = c.case_id
-           WHERE c.case_id = $1 AND c.run_id = $2 AND c.attempt = $3
-           ORDER BY c.report, c.place
-           LIMIT 100"#,
+           WHERE c.before <= $4
+           ORDER BY c.report, c.place"#,
         case.0,
         of.run.0,
-        of.attempt as i16
+        of.attempt as i16,
+        bytes
     );
     Ok(rows.fetch_all(conn).await?.into_iter().map(Into::into).collect())
 }

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::identity::CaseId;
-use super::limits::MAX_ATTEMPTS;
+use super::limits::{MAX_ATTACHMENTS, MAX_ATTEMPTS, MAX_CASE_TEXT, MAX_PROPERTIES};
 use super::reconcile::{Counts, Declared};
+use super::text;
 
 /// How a case, or one attempt of it, ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -133,7 +134,8 @@ impl Case {
     }
 
     /// Takes over a retry that came as a case of its own ([`Repeat::Retry`]): its attempts come behind ours, and its
-    /// status is the status. At most [`MAX_ATTEMPTS`] are kept, of which the last is always one.
+    /// status is the status. At most [`MAX_ATTEMPTS`] are kept, of which the last is always one, and both together are not larger
+    /// than one case may be.
     pub fn absorb(&mut self, retry: Self) {
         self.status = retry.status;
         self.flaky = retry.status == CaseStatus::Pass;
@@ -146,6 +148,38 @@ impl Case {
         self.attachments.extend(retry.attachments);
         self.stdout = retry.stdout.or_else(|| self.stdout.take());
         self.stderr = retry.stderr.or_else(|| self.stderr.take());
+        self.fit();
+    }
+
+    /// Cuts what is more than a case may have, however many attempts have brought it: texts of [`MAX_CASE_TEXT`] together, and
+    /// as much of messages and types. Returns whether words of failures were cut, which do not count what is gone.
+    pub(super) fn fit(&mut self) -> bool {
+        self.properties.truncate(MAX_PROPERTIES);
+        self.attachments.truncate(MAX_ATTACHMENTS);
+        let (mut room, mut room_for_words, mut is_cut) = (MAX_CASE_TEXT, MAX_CASE_TEXT, false);
+        let mut excerpts: Vec<&mut Option<Excerpt>> = Vec::new();
+        for attempt in &mut self.attempts {
+            for finding in &mut attempt.findings {
+                for words in [&mut finding.message, &mut finding.kind].into_iter().flatten() {
+                    let (kept, cut) = text::cut(words, room_for_words);
+                    let kept = kept.len();
+                    words.truncate(kept);
+                    room_for_words -= kept;
+                    is_cut |= cut > 0;
+                }
+                excerpts.push(&mut finding.text);
+            }
+            excerpts.extend([&mut attempt.stdout, &mut attempt.stderr]);
+        }
+        excerpts.extend([&mut self.stdout, &mut self.stderr]);
+        for excerpt in excerpts.into_iter().flatten() {
+            let (kept, cut) = text::cut(&excerpt.text, room);
+            let kept = kept.len();
+            excerpt.cut_bytes += cut as u64;
+            excerpt.text.truncate(kept);
+            room -= kept;
+        }
+        is_cut
     }
 
     /// Returns the findings of the attempt that gave the status.

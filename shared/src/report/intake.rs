@@ -103,6 +103,10 @@ impl<'a, 'b> Intake<'a, 'b> {
         if case.key.name.is_empty() {
             self.note(NoteCode::NoName, "a case has no name", at);
         }
+        if case.fit() {
+            let message = format!("'{}' has so many failures that their messages are cut", shown(&case));
+            self.note(NoteCode::Cut, message, at);
+        }
         case.id = case.key.id(self.options.test, &self.options.volatile);
         self.tell_repeats(&mut case, place);
         if case.repeat == Repeat::Ambiguous {

@@ -14,8 +14,10 @@ use std::ops::ControlFlow;
 
 use uuid::Uuid;
 
+use super::limits::{MAX_CASE_TEXT, MAX_PROPERTIES};
 use super::{
-    Case, CaseAttempt, CaseStatus, Event, Format, Limits, Note, NoteCode, ReadOptions, Repeat, Report, Suite, read,
+    Case, CaseAttempt, CaseKey, CaseStatus, Event, Excerpt, Finding, Format, Limits, Note, NoteCode, Property,
+    ReadOptions, Repeat, Report, Suite, read,
 };
 use crate::ids::TestId;
 
@@ -123,6 +125,35 @@ fn a_failing_input_is_the_only_failure() {
 fn json_lines_are_not_read_as_a_report() {
     let got = read_from(Format::JsonLines, &b"{}"[..], Limits::default());
     assert_eq!((got.codes(), got.report.complete), (vec![NoteCode::NotAReport], false));
+}
+
+#[test]
+fn a_case_with_all_its_retries_is_not_larger_than_a_case_may_be() {
+    let long = |text: &str| Some(Excerpt::from(text.repeat(250 << 10).as_str()));
+    let mut attempt = CaseAttempt { stdout: long("o"), stderr: long("e"), ..CaseAttempt::new(CaseStatus::Fail) };
+    let words = "w".repeat(16 << 10);
+    attempt.findings =
+        vec![Finding { text: long("t"), kind: Some(words.clone()), ..Finding::new(CaseStatus::Fail, words) }; 2];
+    let property = Property { name: "p".into(), value: "v".into() };
+    let key = CaseKey { name: "n".into(), ..CaseKey::default() };
+    let one = Case { attempts: vec![attempt], properties: vec![property; 150], ..Case::new(key, CaseStatus::Fail) };
+    let mut case = one.clone();
+    for _ in 0..60 {
+        case.absorb(one.clone());
+    }
+    assert_eq!((case.attempts.len(), case.properties.len()), (61, MAX_PROPERTIES));
+    let findings = || case.attempts.iter().flat_map(|attempt| &attempt.findings);
+    let excerpts: Vec<&Excerpt> = findings()
+        .map(|finding| &finding.text)
+        .chain(case.attempts.iter().flat_map(|attempt| [&attempt.stdout, &attempt.stderr]))
+        .flatten()
+        .collect();
+    let kept: u64 = excerpts.iter().map(|excerpt| excerpt.text.len() as u64).sum();
+    let cut: u64 = excerpts.iter().map(|excerpt| excerpt.cut_bytes).sum();
+    assert_eq!((kept, kept + cut), (MAX_CASE_TEXT as u64, 61 * 4 * (250 << 10)));
+    let words: usize =
+        findings().flat_map(|finding| [&finding.message, &finding.kind]).flatten().map(String::len).sum();
+    assert_eq!(words, MAX_CASE_TEXT);
 }
 
 #[test]

@@ -34,8 +34,8 @@ pub struct Took {
     pub peak_mib: f64,
 }
 
-/// Measures with a report of so many cases.
-pub async fn measure(bench: &Bench, database: &str, cases: u64) -> Result<Took> {
+/// Measures with a report of so many cases, of which each that failed says so much about it.
+pub async fn measure(bench: &Bench, database: &str, cases: u64, detail: usize) -> Result<Took> {
     let ops = use_cases(&bench.server, database).await?;
     let folder = bench.server.dir().join("reports");
     std::fs::create_dir_all(&folder)?;
@@ -50,7 +50,7 @@ pub async fn measure(bench: &Bench, database: &str, cases: u64) -> Result<Took> 
     ops.create_test(&admin, &default(), serde_json::from_value(test)?, None).await.map_err(failed)?;
     ops.trigger(&admin, &default(), "reported", TriggerRun::default(), None).await.map_err(failed)?;
     let base = status_mib("VmRSS:")?;
-    let document = document(cases)?;
+    let document = document(cases, detail)?;
     let bytes = document.len();
     let options = ReadOptions::new(TestId(uuid::Uuid::now_v7()));
     let (mut seen, begun) = (0u64, Instant::now());
@@ -96,15 +96,21 @@ pub async fn measure(bench: &Bench, database: &str, cases: u64) -> Result<Took> 
     Ok(Took { bytes, parsed, stored, copied, peak_mib })
 }
 
-/// Writes a report in which every twentieth case failed.
-fn document(cases: u64) -> Result<String> {
+/// Writes a report in which every twentieth case failed, with so many bytes of detail.
+fn document(cases: u64, detail: usize) -> Result<String> {
     let header = Header { name: "large".into(), ..Header::default() };
     let mut writer = Writer::new(Format::Junit, Vec::new(), &header)?;
     for n in 0..cases {
         let status = if n % 20 == 0 { CaseStatus::Fail } else { CaseStatus::Pass };
         let mut attempt = CaseAttempt { duration_ms: Some(n % 1000), ..CaseAttempt::new(status) };
         if status == CaseStatus::Fail {
-            let text = format!("expected {n}, found {}\n  at app.Suite.check(Suite.java:{})", n + 1, n % 400);
+            let mut text = format!("expected {n}, found {}", n + 1);
+            for frame in 0.. {
+                text.push_str(&format!("\n  at app.Suite{frame}.check(Suite.java:{})", (n + frame) % 400));
+                if text.len() >= detail {
+                    break;
+                }
+            }
             let text = Some(Excerpt { text, ..Excerpt::default() });
             attempt.findings = vec![Finding { text, ..Finding::new(status, "the totals differ") }];
         }
