@@ -1,0 +1,152 @@
+import type { QueryClient } from "@tanstack/react-query";
+import {
+  createRootRouteWithContext,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Outlet,
+  redirect,
+} from "@tanstack/react-router";
+import { ApiError } from "~/api/problem";
+import { identityQuery } from "~/api/session";
+import { basePath } from "~/lib/base";
+import { parseSearch, stringifySearch } from "~/lib/search";
+import { Frame } from "./frame";
+import { lastNamespace } from "./namespace";
+import { NoPage, PageFailed } from "./outcomes";
+import * as searches from "./searches";
+
+const root = createRootRouteWithContext<{ queries: QueryClient }>()({
+  component: Outlet,
+  notFoundComponent: NoPage,
+});
+
+const home = createRoute({
+  getParentRoute: () => root,
+  path: "/",
+  beforeLoad: async ({ context, location }) => {
+    const identity = await signedIn(context.queries, location.href);
+    const ns = identity.namespaces.find((each) => each === lastNamespace.get()) ?? identity.namespaces[0];
+    if (ns) throw redirect({ to: "/ns/$ns", params: { ns }, replace: true });
+  },
+  component: lazyRouteComponent(() => import("~/pages/signin/no-namespace"), "NoNamespace"),
+});
+
+const signin = createRoute({
+  getParentRoute: () => root,
+  path: "/signin",
+  validateSearch: searches.signinSearch,
+  component: lazyRouteComponent(() => import("~/pages/signin/signin"), "SignIn"),
+});
+
+const ns = createRoute({
+  getParentRoute: () => root,
+  path: "/ns/$ns",
+  beforeLoad: ({ context, location }) => signedIn(context.queries, location.href).then(() => {}),
+  component: Frame,
+});
+
+/** Who is signed in; a visitor who is not goes to the sign-in page, and comes back here afterwards. */
+async function signedIn(queries: QueryClient, to: string) {
+  try {
+    return await queries.ensureQueryData(identityQuery);
+  } catch (thrown) {
+    if (thrown instanceof ApiError && thrown.status === 401)
+      throw redirect({ to: "/signin", search: { to } });
+    throw thrown;
+  }
+}
+
+const dashboard = createRoute({
+  getParentRoute: () => ns,
+  path: "/",
+  validateSearch: searches.dashboardSearch,
+  component: lazyRouteComponent(() => import("~/pages/dashboard/dashboard"), "Dashboard"),
+});
+const tests = createRoute({
+  getParentRoute: () => ns,
+  path: "/tests",
+  validateSearch: searches.testsSearch,
+  component: lazyRouteComponent(() => import("~/pages/tests/tests"), "Tests"),
+});
+const test = createRoute({
+  getParentRoute: () => ns,
+  path: "/tests/$test",
+  validateSearch: searches.testSearch,
+  component: lazyRouteComponent(() => import("~/pages/test/test"), "Test"),
+});
+const runs = createRoute({
+  getParentRoute: () => ns,
+  path: "/runs",
+  validateSearch: searches.runsSearch,
+  component: lazyRouteComponent(() => import("~/pages/runs/runs"), "Runs"),
+});
+const run = createRoute({
+  getParentRoute: () => ns,
+  path: "/runs/$run",
+  validateSearch: searches.runSearch,
+  component: lazyRouteComponent(() => import("~/pages/run/run"), "Run"),
+});
+const compare = createRoute({
+  getParentRoute: () => ns,
+  path: "/compare",
+  validateSearch: searches.compareSearch,
+  component: lazyRouteComponent(() => import("~/pages/compare/compare"), "Compare"),
+});
+const queue = createRoute({
+  getParentRoute: () => ns,
+  path: "/queue",
+  component: lazyRouteComponent(() => import("~/pages/queue/queue"), "Queue"),
+});
+const runners = createRoute({
+  getParentRoute: () => ns,
+  path: "/runners",
+  validateSearch: searches.runnersSearch,
+  component: lazyRouteComponent(() => import("~/pages/runners/runners"), "Runners"),
+});
+const runner = createRoute({
+  getParentRoute: () => ns,
+  path: "/runners/$runner",
+  component: lazyRouteComponent(() => import("~/pages/runners/runner"), "Runner"),
+});
+const schedules = createRoute({
+  getParentRoute: () => ns,
+  path: "/schedules",
+  validateSearch: searches.schedulesSearch,
+  component: lazyRouteComponent(() => import("~/pages/schedules/schedules"), "Schedules"),
+});
+const admin = createRoute({
+  getParentRoute: () => ns,
+  path: "/admin",
+  validateSearch: searches.adminSearch,
+  component: lazyRouteComponent(() => import("~/pages/admin/admin"), "Admin"),
+});
+
+const tree = root.addChildren([
+  home,
+  signin,
+  ns.addChildren([dashboard, tests, test, runs, run, compare, queue, runners, runner, schedules, admin]),
+]);
+
+/** Makes the router of the app over a cache of answers. */
+export function makeRouter(queries: QueryClient) {
+  return createRouter({
+    routeTree: tree,
+    basepath: basePath() || "/",
+    context: { queries },
+    parseSearch,
+    stringifySearch,
+    scrollRestoration: true,
+    defaultPreload: "intent",
+    defaultNotFoundComponent: NoPage,
+    defaultErrorComponent: PageFailed,
+    // A page that loads slowly keeps the one before it on the screen for this long.
+    defaultPendingMs: 300,
+  });
+}
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: ReturnType<typeof makeRouter>;
+  }
+}

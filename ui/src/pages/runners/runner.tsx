@@ -1,0 +1,8 @@
+import { useTitle } from "~/app/title";
+import { Empty } from "~/parts/basics";
+
+/** Comes next. */
+export function Runner() {
+  useTitle("Runner");
+  return <Empty title="This page is not built yet" />;
+}
