@@ -156,8 +156,21 @@ export function safeHref(address: string): string | undefined {
   return /^(?:https?:\/\/|mailto:)/i.test(address) ? address : undefined;
 }
 
-const INLINE =
-  /(?<escape>\\[!-/:-@[-`{-~])|(?<code>(`+)(?!`)([\s\S]*?[^`])\3(?!`))|(?<link>!?\[((?:[^[\]\\]|\\.)*)\]\(\s*<?([^\s<>()]*(?:\([^\s<>()]*\)[^\s<>()]*)*)>?(?:\s+["'][^"']*["'])?\s*\))|(?<auto><?(https?:\/\/[^\s<>()[\]"'`]+[^\s<>()[\]"'`.,;:!?*_~])>?)|(?<strong>(\*\*|__)(?=\S)((?:(?!\11)[\s\S])*?\S)\11)|(?<del>~~(?=\S)((?:(?!~~)[\s\S])*?\S)~~)|(?<em>(?<![A-Za-z0-9*_])([*_])(?=[^\s*_])((?:(?!\16)[\s\S])*?[^\s])\16(?![A-Za-z0-9]))|(?<hard> {2,}\n|\\\n)/g;
+const INLINE = new RegExp(
+  [
+    String.raw`(?<escape>\\[!-/:-@[-\`{-~])`,
+    String.raw`(?<tick>\`+)(?!\`)(?<code>[\s\S]*?[^\`])\k<tick>(?!\`)`,
+    String.raw`(?<link>!?\[(?<label>(?:[^[\]\\]|\\.)*)\]\(\s*<?(?<address>[^\s<>()]*(?:\([^\s<>()]*\)[^\s<>()]*)*)>?(?:\s+["'][^"']*["'])?\s*\))`,
+    String.raw`<?(?<auto>https?:\/\/[^\s<>()[\]"'\`]+[^\s<>()[\]"'\`.,;:!?*_~])>?`,
+    String.raw`(?<bold>\*\*|__)(?=\S)(?<strong>(?:(?!\k<bold>)[\s\S])*?\S)\k<bold>`,
+    String.raw`~~(?=\S)(?<del>(?:(?!~~)[\s\S])*?\S)~~`,
+    String.raw`(?<![A-Za-z0-9*_])(?<mark>[*_])(?=[^\s*_])(?<em>(?:(?!\k<mark>)[\s\S])*?[^\s])\k<mark>(?![A-Za-z0-9])`,
+    String.raw`(?<hard> {2,}\n|\\\n)`,
+  ]
+    .join("|")
+    .replaceAll("\\`", "`"),
+  "g",
+);
 
 /** Reads the marks within a line. */
 export function inline(text: string, depth = 0): Inline[] {
@@ -172,14 +185,12 @@ export function inline(text: string, depth = 0): Inline[] {
     plain(text.slice(from, match.index));
     from = match.index + match[0].length;
     if (g.escape) plain(g.escape.slice(1));
-    else if (g.code) list.push({ kind: "code", text: (match[4] ?? "").replace(/^ (.+) $/, "$1") });
-    else if (g.link) list.push(...link(match[6] ?? "", match[7] ?? "", depth));
-    else if (g.auto) {
-      const href = match[9] ?? "";
-      list.push({ kind: "link", href, children: [{ kind: "text", text: href }] });
-    } else if (g.strong) list.push({ kind: "strong", children: inline(match[12] ?? "", depth + 1) });
-    else if (g.del) list.push({ kind: "del", children: inline(match[14] ?? "", depth + 1) });
-    else if (g.em) list.push({ kind: "em", children: inline(match[17] ?? "", depth + 1) });
+    else if (g.code) list.push({ kind: "code", text: g.code.replace(/^ (.+) $/, "$1") });
+    else if (g.link) list.push(...link(g.label ?? "", g.address ?? "", depth));
+    else if (g.auto) list.push({ kind: "link", href: g.auto, children: [{ kind: "text", text: g.auto }] });
+    else if (g.strong) list.push({ kind: "strong", children: inline(g.strong, depth + 1) });
+    else if (g.del) list.push({ kind: "del", children: inline(g.del, depth + 1) });
+    else if (g.em) list.push({ kind: "em", children: inline(g.em, depth + 1) });
     else list.push({ kind: "break" });
   }
   plain(text.slice(from));

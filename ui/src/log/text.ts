@@ -1,5 +1,4 @@
-const ESCAPES =
-  /\u001b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[ -/]*[0-~])|\r(?!\n)/g;
+import { stripEscapes } from "~/lib/escapes";
 
 /** The text of a log, line by line, as its bytes come in. A character may be cut by a range, so decoding goes on over it. */
 export class LogText {
@@ -16,7 +15,7 @@ export class LogText {
 
   /** A line, counted from 0, without escape sequences. */
   line(index: number): string {
-    return (this.lines[index] ?? this.open).replace(ESCAPES, "");
+    return stripEscapes(this.lines[index] ?? this.open);
   }
 
   /** Takes what comes behind the bytes before. Says whether that was anything. */
