@@ -28,7 +28,6 @@ export function Dialog({
   }, []);
   return (
     // A click on the backdrop is a convenience; Escape and the button do the same by keyboard.
-    // biome-ignore lint/a11y/useKeyWithClickEvents: see above
     <dialog
       ref={ref}
       aria-labelledby={id}

@@ -1,0 +1,171 @@
+import { Link } from "@tanstack/react-router";
+import { useWindowVirtualizer } from "@tanstack/react-virtual";
+import { useEffect, useRef, useState } from "react";
+import { percent, plural } from "~/lib/numbers";
+import type { TestRow } from "~/lib/test-rows";
+import { cellText, Labels } from "~/parts/basics";
+import { Badge, StateIcon } from "~/parts/state";
+import { Strip } from "~/parts/strip";
+import { Time } from "~/parts/time";
+
+const GRID = "md:grid md:grid-cols-[28px_minmax(180px,1fr)_260px_84px_92px_92px] md:items-center md:gap-x-4";
+
+/** The rows of the tests, of which only those in sight are in the page: thousands cost as little as thirty. */
+export function TestTable({
+  ns,
+  rows,
+  picked,
+  onPick,
+  at,
+}: {
+  ns: string;
+  rows: TestRow[];
+  picked: ReadonlySet<string>;
+  onPick: (name: string) => void;
+  at: number;
+}) {
+  const box = useRef<HTMLDivElement>(null);
+  const [top, setTop] = useState(0);
+  useEffect(() => {
+    if (box.current) setTop(box.current.getBoundingClientRect().top + scrollY);
+  }, []);
+  const virtual = useWindowVirtualizer({
+    count: rows.length,
+    estimateSize: () => 53,
+    overscan: 8,
+    scrollMargin: top,
+    getItemKey: (index) => rows[index]?.test.id ?? index,
+  });
+  useEffect(() => {
+    if (at >= 0) virtual.scrollToIndex(at, { align: "auto" });
+  }, [at, virtual]);
+
+  return (
+    <div role="table" aria-label="Tests" aria-rowcount={rows.length + 1}>
+      <div role="rowgroup">
+        <div
+          role="row"
+          aria-rowindex={1}
+          className={`${GRID} border-b px-3.5 py-1.5 text-sm text-muted max-md:hidden`}
+        >
+          <span role="columnheader">
+            <span className="visually-hidden">Pick</span>
+          </span>
+          <span role="columnheader">Test</span>
+          <span role="columnheader">Latest runs</span>
+          <span role="columnheader" className="text-right">
+            Passed
+          </span>
+          <span role="columnheader">Latest</span>
+          <span role="columnheader">Next</span>
+        </div>
+      </div>
+      <div role="rowgroup" ref={box} className="relative" style={{ height: virtual.getTotalSize() }}>
+        {virtual.getVirtualItems().map((item) => {
+          const row = rows[item.index];
+          if (!row) return null;
+          return (
+            <div
+              key={item.key}
+              role="row"
+              aria-rowindex={item.index + 2}
+              data-index={item.index}
+              ref={virtual.measureElement}
+              className={`absolute inset-x-0 top-0 border-b px-3.5 py-2 hover:z-10 focus-within:z-10 ${GRID} ${at === item.index ? "bg-accent-soft" : "hover:bg-sunken/60"}`}
+              style={{ transform: `translateY(${item.start - virtual.options.scrollMargin}px)` }}
+            >
+              <Row ns={ns} row={row} picked={picked.has(row.test.name)} onPick={onPick} />
+            </div>
+          );
+        })}
+      </div>
+    </div>
+  );
+}
+
+function Row({
+  ns,
+  row,
+  picked,
+  onPick,
+}: {
+  ns: string;
+  row: TestRow;
+  picked: boolean;
+  onPick: (name: string) => void;
+}) {
+  const { test, cell } = row;
+  const owner = test.annotations.owner;
+  return (
+    <>
+      <span role="cell" className="max-md:hidden">
+        <input
+          type="checkbox"
+          className="block size-6 scale-[0.65]"
+          checked={picked}
+          onChange={() => onPick(test.name)}
+          aria-label={`Pick ${test.name}`}
+        />
+      </span>
+      <div role="cell" className="min-w-0">
+        <div className="flex items-center gap-2">
+          <StateIcon state={row.standing === "failing" ? "fail" : row.standing} alone />
+          <Link
+            to="/ns/$ns/tests/$test"
+            params={{ ns, test: test.name }}
+            className="link inline-flex min-h-6 items-center truncate font-medium text-ink"
+          >
+            {test.name}
+          </Link>
+          {row.standing === "flaky" ? (
+            <Link
+              to="/ns/$ns/tests/$test"
+              params={{ ns, test: test.name }}
+              search={{ tab: "overview" }}
+              tabIndex={-1}
+            >
+              <Badge tone="warn">flaky</Badge>
+            </Link>
+          ) : null}
+          {test.paused ? <Badge tone="idle">paused</Badge> : null}
+        </div>
+        <div className="flex flex-wrap items-center gap-x-2 gap-y-1 pl-[22px] text-xs text-muted empty:hidden">
+          <Labels labels={test.labels} none="" />
+          {row.cells > 1 ? (
+            <span>
+              {row.failingCells > 0
+                ? `${row.failingCells} of ${plural(row.cells, "cell")} failing`
+                : plural(row.cells, "cell")}
+            </span>
+          ) : null}
+          {owner ? <span>{owner}</span> : null}
+        </div>
+      </div>
+      <div role="cell" className="max-md:mt-1.5 max-md:pl-[22px]">
+        <Strip ns={ns} test={test.name} cell={cell?.cell} strip={cell?.strip ?? ""} />
+        {row.cells > 1 && cell?.cell ? (
+          <span className="block truncate text-xs text-muted">{cellText(cell.cell)}</span>
+        ) : null}
+      </div>
+      <span
+        role="cell"
+        className="text-right text-sm max-md:hidden"
+        title={`${row.passed} of ${plural(row.of, "run")}`}
+      >
+        {row.of > 0 ? (
+          <>
+            {percent(row.passed, row.of)} <span className="block text-xs text-muted">of {row.of}</span>
+          </>
+        ) : (
+          <span className="text-muted">–</span>
+        )}
+      </span>
+      <span role="cell" className="text-sm max-md:hidden">
+        <Time at={row.lastAt} />
+      </span>
+      <span role="cell" className="text-sm max-md:hidden">
+        <Time at={test.next_run_at} />
+      </span>
+    </>
+  );
+}
