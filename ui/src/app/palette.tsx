@@ -125,7 +125,6 @@ export function Palette({ onClose }: { onClose: () => void }) {
           <Icon name="search" />
         </span>
         <input
-          // biome-ignore lint/a11y/noAutofocus: whoever opens the palette wants to type
           autoFocus
           role="combobox"
           aria-expanded
@@ -142,7 +141,6 @@ export function Palette({ onClose }: { onClose: () => void }) {
           onKeyDown={onKeyDown}
         />
       </div>
-      {/* biome-ignore lint/a11y/useFocusableInteractive: the focus stays in the field, which points at the choice */}
       <div
         role="listbox"
         id={`${id}list`}
@@ -150,7 +148,6 @@ export function Palette({ onClose }: { onClose: () => void }) {
         className="max-h-[55vh] overflow-y-auto p-1.5"
       >
         {shown.map((choice, index) => (
-          // biome-ignore lint/a11y/useKeyWithClickEvents lint/a11y/useFocusableInteractive: the field has the keys
           <div
             key={choice.id}
             role="option"
