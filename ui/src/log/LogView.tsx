@@ -162,13 +162,16 @@ async function fetchMore(
   signal: AbortSignal,
 ): Promise<boolean> {
   try {
+    // From the last byte that is there already: a range behind the end is refused with 416, which browsers write into
+    // their console as an error.
+    const from = Math.max(0, log.bytes - 1);
     const response = await raw(`/runs/${runId}/logs?attempt=${attempt}`, {
-      headers: { Accept: "text/plain", Range: `bytes=${log.bytes}-` },
+      headers: { Accept: "text/plain", ...(from > 0 ? { Range: `bytes=${from}-` } : {}) },
       signal,
     });
     const bytes = new Uint8Array(await response.arrayBuffer());
     // A server, or a proxy, that does not know ranges answers 200 with everything.
-    return log.append(response.status === 206 ? bytes : bytes.subarray(log.bytes));
+    return log.append(bytes.subarray(response.status === 206 ? log.bytes - from : log.bytes));
   } catch (thrown) {
     // «No such range» is how the end of the log looks.
     if (thrown instanceof ApiError && thrown.status === 416) return false;

@@ -187,7 +187,7 @@ export function cellText(cell: Record<string, string>): string {
 /** Terms with their values, in two columns. */
 export function Facts({ items }: { items: ([string, ReactNode] | undefined | false)[] }) {
   return (
-    <dl className="grid grid-cols-[minmax(6rem,auto)_1fr] gap-x-5 gap-y-1.5 text-sm">
+    <dl className="grid grid-cols-[minmax(5.5rem,auto)_1fr] content-start gap-x-4 gap-y-1.5 text-sm">
       {items.map((item) =>
         item ? (
           <div key={item[0]} className="contents">

@@ -128,7 +128,7 @@ function Shown({ run }: { run: Schema["Run"] }) {
             items={[
               ["Trigger", TRIGGERS[run.trigger]],
               ["Priority", run.priority],
-              ["Scheduled", <Time key="t" at={run.scheduled_at} how="both" />],
+              ["Scheduled", <Time key="t" at={run.scheduled_at} how="absolute" />],
             ]}
           />
           <Facts

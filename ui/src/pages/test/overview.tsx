@@ -5,6 +5,7 @@ import { api, type Schema } from "~/api/client";
 import { useNs } from "~/app/namespace";
 import { activeFindings, findingText } from "~/lib/findings";
 import { count, percent, plural } from "~/lib/numbers";
+import { ends, isBad } from "~/lib/strip";
 import { duration } from "~/lib/time";
 import { cellText, Empty, Figure, Panel } from "~/parts/basics";
 import { Loaded, Skeleton } from "~/parts/loaded";
@@ -77,34 +78,45 @@ function Cells({ test, cells }: { test: Schema["TestDef"]; cells: Schema["CellSt
     <>
       {keys.size > 1 && cells.length > 3 ? <MatrixGrid cells={cells} /> : null}
       <ul className="text-sm">
-        {cells.slice(0, 60).map((cell) => {
-          const finding = activeFindings(cell.findings)[0];
-          return (
-            <li
-              key={cellText(cell.cell)}
-              className="flex flex-wrap items-center gap-x-4 gap-y-1 border-b px-3.5 py-2 last:border-b-0"
-            >
-              <span className="w-24">
-                <State state={cell.status} />
-              </span>
-              <Strip ns={ns} test={test.name} cell={cell.cell} strip={cell.strip} />
-              <span className="min-w-0 flex-1 basis-40 wrap-anywhere">
-                {cellText(cell.cell) ? <span className="font-medium">{cellText(cell.cell)} </span> : null}
-                {finding ? <span className="text-muted">{findingText(finding)}</span> : null}
-                {finding?.dry_run ? <Badge tone="idle">dry run</Badge> : null}
-              </span>
-              <span className="text-muted">
-                <Time at={cell.last_at} />
-              </span>
-            </li>
-          );
-        })}
+        {[...cells]
+          .sort(worstFirst)
+          .slice(0, 60)
+          .map((cell) => {
+            const finding = activeFindings(cell.findings)[0];
+            return (
+              <li
+                key={cellText(cell.cell)}
+                className="flex flex-wrap items-center gap-x-4 gap-y-1 border-b px-3.5 py-2 last:border-b-0"
+              >
+                <span className="w-24">
+                  <State
+                    state={isBad(ends(cell.strip).at(-1)) && cell.status !== "broken" ? "fail" : cell.status}
+                  />
+                </span>
+                <Strip ns={ns} test={test.name} cell={cell.cell} strip={cell.strip} />
+                <span className="min-w-0 flex-1 basis-40 wrap-anywhere">
+                  {cellText(cell.cell) ? <span className="font-medium">{cellText(cell.cell)} </span> : null}
+                  {finding ? <span className="text-muted">{findingText(finding)}</span> : null}
+                  {finding?.dry_run ? <Badge tone="idle">dry run</Badge> : null}
+                </span>
+                <span className="text-muted">
+                  <Time at={cell.last_at} />
+                </span>
+              </li>
+            );
+          })}
         {cells.length > 60 ? (
           <li className="px-3.5 py-2 text-muted">and {cells.length - 60} more cells</li>
         ) : null}
       </ul>
     </>
   );
+}
+
+function worstFirst(a: Schema["CellState"], b: Schema["CellState"]): number {
+  const weight = (cell: Schema["CellState"]) =>
+    ({ broken: 4, flaky: 1, healthy: 0 })[cell.status] + (isBad(ends(cell.strip).at(-1)) ? 2 : 0);
+  return weight(b) - weight(a);
 }
 
 function Totals({ figures }: { figures: Schema["Figures"] }) {
