@@ -25,14 +25,19 @@ const LARGE = new Set(["/states", "/summary", "/dashboard"]);
 export const live = makeStore<Live>({ mode: "reconnecting", waiting: 0 });
 
 /** Which queries an event makes stale: those whose path has one of these parts. */
+const ENDED = ["/runs", "/queue", "/runners", "/states", "/summary", "/dashboard", "/cells", "/changed"];
 const STALE: Record<Exclude<EventName, "reset">, string[]> = {
-  "run.queued": ["/runs", "/queue", "/dashboard", "/matrices"],
-  "run.started": ["/runs", "/queue", "/runners", "/dashboard"],
-  "run.finished": ["/runs", "/queue", "/runners", "/states", "/summary", "/dashboard", "/cells", "/tests"],
-  "run.cancelled": ["/runs", "/queue", "/runners", "/states", "/summary", "/dashboard", "/cells"],
+  "run.queued": ["/runs", "/queue", "/dashboard"],
+  "run.leased": ["/runs", "/queue", "/runners", "/dashboard"],
+  "run.started": ["/runs", "/dashboard"],
+  "run.finished": ENDED,
+  "run.cancelled": ENDED,
+  "run.many": ENDED,
   "test.state_changed": ["/states", "/cells", "/tests", "/dashboard"],
-  "test.flaky_changed": ["/states", "/cells", "/tests", "/cases", "/dashboard"],
+  "test.flaky_changed": ["/states", "/cells", "/tests", "/dashboard"],
+  "runner.state_changed": ["/runners", "/queue", "/dashboard"],
   "runner.lost": ["/runners", "/queue", "/runs", "/dashboard"],
+  "queue.changed": ["/queue", "/explain"],
 };
 
 function isLive(query: Query): boolean {

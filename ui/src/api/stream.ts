@@ -1,12 +1,16 @@
 /** The names of the events that the server sends. */
 export const EVENT_NAMES = [
   "run.queued",
+  "run.leased",
   "run.started",
   "run.finished",
   "run.cancelled",
+  "run.many",
   "test.state_changed",
   "test.flaky_changed",
+  "runner.state_changed",
   "runner.lost",
+  "queue.changed",
   "reset",
 ] as const;
 
