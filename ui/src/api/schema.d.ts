@@ -1248,12 +1248,12 @@ export interface components {
              *     `**` for any number of folders, `[ab]` and `{a,b}` for one of several. At most 32.
              * @default []
              */
-            paths: string[];
+            paths?: string[];
             /**
              * @description Whether a test report is looked for among the files.
              * @default auto
              */
-            report: components["schemas"]["ReportMode"];
+            report?: components["schemas"]["ReportMode"];
             /**
              * @description Which files are reports: patterns as in `paths`, for files of any name; a file in the folder for artifacts is
              *     `/tstr/artifacts/…`. Without them reports are found by their names and their first bytes. At most 32.
@@ -2538,12 +2538,12 @@ export interface components {
              * @description The log of one attempt, both streams together; up to 1GiB.
              * @default 64MiB
              */
-            log: components["schemas"]["Size"];
+            log?: components["schemas"]["Size"];
             /**
              * @description The files of one attempt together; up to 256MiB. With 0 none are kept.
              * @default 256MiB
              */
-            artifacts: components["schemas"]["Size"];
+            artifacts?: components["schemas"]["Size"];
         };
         /** @description What became of a line. */
         LineChange: "same" | "removed" | "added";
@@ -2689,7 +2689,7 @@ export interface components {
              * @description Label key to the values it takes: a list, or an object with the list in `values`.
              * @default {}
              */
-            labels: components["schemas"]["AxesInput"];
+            labels?: components["schemas"]["AxesInput"];
             /** @description Label sets to merge into combinations, or to add as combinations of their own. */
             include?: components["schemas"]["Labels"][];
             /** @description Label sets; combinations that hold all labels of one are left out. */
@@ -2926,7 +2926,7 @@ export interface components {
              *       "max_bytes": null
              *     }
              */
-            quotas: components["schemas"]["QuotasInput"];
+            quotas?: components["schemas"]["QuotasInput"];
             /**
              * @description How long its runs and their logs are kept.
              * @default {
@@ -2934,7 +2934,7 @@ export interface components {
              *       "logs_days": 30
              *     }
              */
-            retention: components["schemas"]["RetentionInput"];
+            retention?: components["schemas"]["RetentionInput"];
         };
         /** @description A test as it is registered. */
         NewTestDef: {
@@ -2944,12 +2944,12 @@ export interface components {
              * @description Labels; they decide placement.
              * @default {}
              */
-            labels: components["schemas"]["Labels"];
+            labels?: components["schemas"]["Labels"];
             /**
              * @description Annotations; they only describe.
              * @default {}
              */
-            annotations: components["schemas"]["Labels"];
+            annotations?: components["schemas"]["Labels"];
             /** @description What is executed. */
             run_config: components["schemas"]["RunConfigInput"];
             /** @description The label combinations that the test is fanned out over; without it there is one run. */
@@ -2965,7 +2965,7 @@ export interface components {
              * @description Which instants are made up for that were missed while no scheduler ran.
              * @default last
              */
-            catch_up: components["schemas"]["CatchUp"];
+            catch_up?: components["schemas"]["CatchUp"];
             /** @description A missed instant older than this is not made up for; without it the schedule's period, at most 1h. */
             start_deadline?: components["schemas"]["Duration"] | null;
             /**
@@ -2982,7 +2982,7 @@ export interface components {
              *       "on_infrastructure": 1
              *     }
              */
-            retry: components["schemas"]["RetryInput"];
+            retry?: components["schemas"]["RetryInput"];
             /**
              * @description How much is kept of a run.
              * @default {
@@ -2990,7 +2990,7 @@ export interface components {
              *       "artifacts": "256MiB"
              *     }
              */
-            limits: components["schemas"]["LimitsInput"];
+            limits?: components["schemas"]["LimitsInput"];
             /**
              * @description Which files are kept of a run.
              * @default {
@@ -2998,22 +2998,22 @@ export interface components {
              *       "report": "auto"
              *     }
              */
-            artifacts: components["schemas"]["ArtifactsInput"];
+            artifacts?: components["schemas"]["ArtifactsInput"];
             /**
              * @description Never run again after a loss of the infrastructure.
              * @default false
              */
-            at_most_once: boolean;
+            at_most_once?: boolean;
             /**
              * @description Place among the waiting runs of the namespace.
              * @default normal
              */
-            priority: components["schemas"]["Priority"];
+            priority?: components["schemas"]["Priority"];
             /**
              * @description The schedule makes no runs; triggers still do.
              * @default false
              */
-            paused: boolean;
+            paused?: boolean;
         };
         /** @description A request for a token. */
         NewToken: {
@@ -3027,7 +3027,7 @@ export interface components {
              * @description How long it is valid, at most 365d.
              * @default 7776000s
              */
-            expires_in: components["schemas"]["Duration"];
+            expires_in?: components["schemas"]["Duration"];
         };
         /** @description Something about a report, and where. */
         Note: {
@@ -3144,7 +3144,7 @@ export interface components {
              * @description What is done with it; `mute` unless said.
              * @default mute
              */
-            mode: components["schemas"]["Mode"];
+            mode?: components["schemas"]["Mode"];
             /** @description Who looks after it, at most 200 characters. */
             owner: string;
             /** @description Why it is in quarantine, at most 1000 characters. */
@@ -3270,19 +3270,19 @@ export interface components {
              * @description The most runs that wait at once; null for no limit.
              * @default 10000
              */
-            max_queued: number | null;
+            max_queued?: number | null;
             /**
              * Format: int32
              * @description The most runs that runners hold at once; null for no limit.
              * @default 50
              */
-            max_running: number | null;
+            max_running?: number | null;
             /**
              * Format: int64
              * @description The most bytes of stored logs and artifacts with which new runs are made; null for no limit.
              * @default null
              */
-            max_bytes: number | null;
+            max_bytes?: number | null;
         };
         /** @description The quotas that change; those that are left out stay. */
         QuotasPatch: {
@@ -3508,19 +3508,19 @@ export interface components {
              * @description Memory, without swap; from 4MiB.
              * @default 512MiB
              */
-            memory: components["schemas"]["Size"];
+            memory?: components["schemas"]["Size"];
             /**
              * Format: double
              * @description Processor cores, from 0.01 to 1024.
              * @default 1
              */
-            cpus: number;
+            cpus?: number;
             /**
              * Format: uint32
              * @description Processes and threads, from 1 to 65536.
              * @default 256
              */
-            pids: number;
+            pids?: number;
         };
         /** @description What the reports of an attempt say. */
         Results: {
@@ -3562,13 +3562,13 @@ export interface components {
              * @description Days after which a finished run is removed, with all that belongs to it.
              * @default 90
              */
-            runs_days: number;
+            runs_days?: number;
             /**
              * Format: int32
              * @description Days after which the log and the artifacts of a finished run are removed; at most `runs_days`.
              * @default 30
              */
-            logs_days: number;
+            logs_days?: number;
         };
         /** @description The days that change; those that are left out stay. */
         RetentionPatch: {
@@ -3716,13 +3716,13 @@ export interface components {
              * @description Extra attempts after `fail` or `timed_out`, at most 10.
              * @default 0
              */
-            on_fail: number;
+            on_fail?: number;
             /**
              * Format: uint8
              * @description Extra attempts after a loss of the infrastructure, at most 4.
              * @default 1
              */
-            on_infrastructure: number;
+            on_infrastructure?: number;
         };
         /** @description How runs that were made together are made again. */
         RetryMatrix: {
@@ -3730,12 +3730,12 @@ export interface components {
              * @description Only the cells whose latest run ended with `fail`, `error` or `timed_out`; with false all that have finished.
              * @default true
              */
-            only_failed: boolean;
+            only_failed?: boolean;
             /**
              * @description Name the cases that failed to the containers, in `TSTR_FAILED_CASES`, so that they can run them alone.
              * @default false
              */
-            failed_cases: boolean;
+            failed_cases?: boolean;
         };
         /** @description How a run is made again. */
         RetryRun: {
@@ -3743,7 +3743,7 @@ export interface components {
              * @description Name the cases that failed to the container, in `TSTR_FAILED_CASES`, so that it can run them alone.
              * @default false
              */
-            failed_cases: boolean;
+            failed_cases?: boolean;
         };
         /** @description Why the failure of a run was excused, or was not. */
         Ruling: "excused" | "not_failed" | "not_by_cases" | "signalled" | "list_unknown" | "report_unread" | "report_cut" | "suite_error" | "no_case_failed" | "not_muted";
@@ -3933,12 +3933,12 @@ export interface components {
              * @description How long the container may run, from 1s to 24h.
              * @default 600s
              */
-            timeout: components["schemas"]["Duration"];
+            timeout?: components["schemas"]["Duration"];
             /**
              * @description How long the container may take to end after SIGTERM before SIGKILL, at most 300s.
              * @default 10s
              */
-            grace: components["schemas"]["Duration"];
+            grace?: components["schemas"]["Duration"];
             /**
              * @description What the container may use.
              * @default {
@@ -3947,17 +3947,17 @@ export interface components {
              *       "pids": 256
              *     }
              */
-            resources: components["schemas"]["ResourcesInput"];
+            resources?: components["schemas"]["ResourcesInput"];
             /**
              * @description What the container may reach.
              * @default none
              */
-            network: components["schemas"]["Network"];
+            network?: components["schemas"]["Network"];
             /**
              * @description When the image is pulled.
              * @default missing
              */
-            pull: components["schemas"]["Pull"];
+            pull?: components["schemas"]["Pull"];
         };
         /** @description How many runs ended how. */
         RunCounts: {
@@ -4672,17 +4672,17 @@ export interface components {
              * @description Labels that override those of the test and of the cell.
              * @default {}
              */
-            labels: components["schemas"]["Labels"];
+            labels?: components["schemas"]["Labels"];
             /**
              * @description Environment variables that override those of the test.
              * @default {}
              */
-            env: components["schemas"]["Labels"];
+            env?: components["schemas"]["Labels"];
             /**
              * @description Only the cells that have all of these labels.
              * @default {}
              */
-            matrix: components["schemas"]["Labels"];
+            matrix?: components["schemas"]["Labels"];
             /** @description Overrides the test's priority. */
             priority?: components["schemas"]["Priority"] | null;
             /**

@@ -1,4 +1,4 @@
-import { keptStore, makeStore, useStore } from "~/lib/store";
+import { keptStore, useStore } from "~/lib/store";
 import { zoneName } from "~/lib/time";
 
 /** `system`, `light` or `dark`. public/theme.js reads the same key before the first paint. */
@@ -10,18 +10,12 @@ export const zoneChoice = keptStore("tstr.zone", "utc");
 /** Whether single keys are shortcuts: `on` or `off` (WCAG 2.1.4 wants a way to turn them off). */
 export const keysChoice = keptStore("tstr.keys", "on");
 
-/** The theme that is shown, for what cannot follow CSS by itself: charts draw on a canvas. */
-export const shownTheme = makeStore<"light" | "dark">(
-  document.documentElement.dataset.theme === "dark" ? "dark" : "light",
-);
-
 const systemDark = globalThis.matchMedia?.("(prefers-color-scheme: dark)");
 
 function show(): void {
   const choice = themeChoice.get();
   const dark = choice === "dark" || (choice !== "light" && systemDark?.matches === true);
   document.documentElement.dataset.theme = dark ? "dark" : "light";
-  shownTheme.set(dark ? "dark" : "light");
 }
 
 /** Follows the choice and the system from now on. */

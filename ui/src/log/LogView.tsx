@@ -1,10 +1,10 @@
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { raw } from "~/api/client";
 import { ApiError } from "~/api/problem";
 import { useKeys } from "~/app/keys";
 import { count } from "~/lib/numbers";
 import { Problem } from "~/parts/loaded";
+import { useRows } from "./rows";
 import { LogText } from "./text";
 
 /** What the page of a run hands to the log viewer. Nothing else of the run is known in here. */
@@ -31,23 +31,18 @@ export function LogView({ runId, attempt, live, anchor, onAnchor }: LogViewProps
   const scroller = useRef<HTMLDivElement>(null);
   const [follow, setFollow] = useState(live && !anchor);
   const lines = log.count;
-  const rows = useVirtualizer({
-    count: lines,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => ROW_PX,
-    overscan: 20,
-  });
+  const { from, to, scrollTo } = useRows(scroller, lines, ROW_PX);
 
   useEffect(() => {
-    if (follow && lines > 0) rows.scrollToIndex(lines - 1, { align: "end" });
-  }, [follow, lines, rows]);
+    if (follow && lines > 0) scrollTo(lines - 1, "end");
+  }, [follow, lines, scrollTo]);
 
   // Once, when the line is there: scrolling again at each new byte would take the log out of the reader's hand.
   const wanted = anchor?.from;
   const isThere = wanted !== undefined && lines >= wanted;
   useEffect(() => {
-    if (isThere && wanted !== undefined) rows.scrollToIndex(wanted - 1, { align: "center" });
-  }, [isThere, wanted, rows]);
+    if (isThere && wanted !== undefined) scrollTo(wanted - 1, "center");
+  }, [isThere, wanted, scrollTo]);
 
   useKeys([{ keys: "f", says: "follow the log", run: () => setFollow((on) => !on) }]);
 
@@ -86,15 +81,16 @@ export function LogView({ runId, attempt, live, anchor, onAnchor }: LogViewProps
           aria-label="Log"
           className="code h-[65vh] overflow-auto py-1 leading-5"
         >
-          <div className="relative" style={{ height: rows.getTotalSize() }}>
-            {rows.getVirtualItems().map((row) => {
-              const line = row.index + 1;
+          <div className="relative" style={{ height: lines * ROW_PX }}>
+            {Array.from({ length: to - from }, (_, index) => {
+              const row = from + index;
+              const line = row + 1;
               const marked = anchor && line >= anchor.from && line <= anchor.to;
               return (
                 <div
-                  key={row.key}
+                  key={row}
                   className={`absolute top-0 left-0 flex w-max min-w-full whitespace-pre ${marked ? "bg-mark" : ""}`}
-                  style={{ height: ROW_PX, transform: `translateY(${row.start}px)` }}
+                  style={{ height: ROW_PX, transform: `translateY(${row * ROW_PX}px)` }}
                 >
                   <button
                     type="button"
@@ -111,7 +107,7 @@ export function LogView({ runId, attempt, live, anchor, onAnchor }: LogViewProps
                   >
                     {line}
                   </button>
-                  <span className="pr-4">{log.line(row.index)}</span>
+                  <span className="pr-4">{log.line(row)}</span>
                 </div>
               );
             })}

@@ -1,131 +1,211 @@
-import { useEffect, useRef } from "react";
-import uPlot from "uplot";
-import "uplot/dist/uPlot.min.css";
-import { shownTheme, useZone } from "~/app/settings";
-import { useStore } from "~/lib/store";
-import { clock, dateTime, zoneLabel } from "~/lib/time";
+import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from "react";
+import { useZone } from "~/app/settings";
+import { durationTicks, nearest, timeTicks } from "~/lib/ticks";
+import { clock, dateTime, duration, zoneLabel } from "~/lib/time";
 
-/** A line, band or set of points of a chart. */
+/** A line or a set of points of a chart. */
 export interface Series {
   name: string;
-  /** A variable of the theme, such as `--accent`: a canvas cannot read CSS, so it is looked up when the theme changes. */
-  color: string;
+  tone: "accent" | "pass" | "fail" | "warn";
+  /** Milliseconds at each time; `null` where there is none. */
   values: (number | null)[];
   look: "line" | "points";
 }
 
-/** A chart over time. Loaded lazily: uPlot is half as large as everything else of a page. */
-export interface ChartProps {
+const STROKE = {
+  accent: "stroke-accent",
+  pass: "stroke-pass",
+  fail: "stroke-fail",
+  warn: "stroke-warn",
+} as const;
+const FILL = { accent: "fill-accent", pass: "fill-pass", fail: "fill-fail", warn: "fill-warn" } as const;
+const LEFT = 62;
+const BOTTOM = 20;
+const TOP = 6;
+const DAY = 86_400_000;
+
+/**
+ * Durations over time. Some hundred points are drawn as SVG, which follows the theme by itself and which checks of
+ * accessibility can see; a canvas does neither. One slider: arrows move over the points, Enter opens.
+ */
+export function Chart({
+  label,
+  times,
+  series,
+  height = 190,
+  onPick,
+}: {
   label: string;
-  /** Seconds since 1970. */
+  /** Milliseconds since 1970, the earliest first. */
   times: number[];
   series: Series[];
-  /** Writes a value of the y axis. */
-  format: (value: number) => string;
   height?: number;
-  /** Shift and drag chose a range; in seconds since 1970. */
-  onZoom?: (from: number, to: number) => void;
-  /** A click at a point. */
   onPick?: (index: number) => void;
-}
-
-/** Draws a chart on a canvas. What it shows must also stand beside it as text: no screen reader sees a canvas. */
-export function Chart({ label, times, series, format, height = 180, onZoom, onPick }: ChartProps) {
+}) {
   const box = useRef<HTMLDivElement>(null);
-  const theme = useStore(shownTheme);
+  const [width, setWidth] = useState(0);
+  const [chosen, setChosen] = useState<number>();
   const zone = useZone();
-  const calls = useRef({ onZoom, onPick });
-  calls.current = { onZoom, onPick };
-
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the theme changes what the variables say
   useEffect(() => {
     const element = box.current;
     if (!element) return;
-    const css = getComputedStyle(document.documentElement);
-    const color = (name: string) => css.getPropertyValue(name).trim();
-    const axis: uPlot.Axis = {
-      stroke: color("--muted"),
-      grid: { stroke: color("--line"), width: 1 },
-      ticks: { show: false },
-      font: "11px system-ui, sans-serif",
-    };
-    const span = (times.at(-1) ?? 0) - (times[0] ?? 0);
-    const options: uPlot.Options = {
-      width: element.clientWidth,
-      height,
-      cursor: {
-        y: false,
-        points: { size: 6 },
-        drag: { x: true, y: false, setScale: false },
-        bind: { mousedown: withShift },
-      },
-      legend: { show: true, live: true },
-      scales: { x: { time: true }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] } },
-      axes: [
-        {
-          ...axis,
-          space: 70,
-          values: (_, marks) =>
-            marks.map((mark) => {
-              const at = new Date(mark * 1_000);
-              return span > 3 * 86_400 ? dateTime(at, zone).slice(5, 10) : clock(at, zone).slice(0, 5);
-            }),
-        },
-        { ...axis, size: 62, values: (_, marks) => marks.map((mark) => (mark === null ? "" : format(mark))) },
-      ],
-      series: [
-        {
-          label: "Time",
-          value: (_, at) =>
-            at === null
-              ? "–"
-              : `${dateTime(new Date(at * 1_000), zone)} ${zoneLabel(new Date(at * 1_000), zone)}`,
-        },
-        ...series.map(
-          (each, index): uPlot.Series => ({
-            label: each.name,
-            stroke: color(each.color),
-            width: each.look === "points" ? 0 : 1.5,
-            points:
-              each.look === "points" ? { show: true, size: 5, fill: color(each.color) } : { show: false },
-            value: (_, __, ___, at) => {
-              const value = at === null ? null : (series[index]?.values[at] ?? null);
-              return value === null ? "–" : format(value);
-            },
-          }),
-        ),
-      ],
-      hooks: {
-        setSelect: [
-          (plot) => {
-            const from = plot.posToVal(plot.select.left, "x");
-            const to = plot.posToVal(plot.select.left + plot.select.width, "x");
-            if (plot.select.width > 4) calls.current.onZoom?.(from, to);
-            plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-          },
-        ],
-      },
-    };
-    const plot = new uPlot(options, [times, ...series.map((each) => each.values)], element);
-    const onClick = () => {
-      if (plot.cursor.idx !== null && plot.cursor.idx !== undefined) calls.current.onPick?.(plot.cursor.idx);
-    };
-    plot.over.addEventListener("click", onClick);
-    const watch = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height }));
+    const watch = new ResizeObserver(() => setWidth(element.clientWidth));
     watch.observe(element);
-    return () => {
-      watch.disconnect();
-      plot.destroy();
-    };
-  }, [times, series, format, height, theme, zone]);
+    return () => watch.disconnect();
+  }, []);
 
-  return <div ref={box} role="img" aria-label={label} className="chart min-w-0 text-xs" />;
+  const from = times[0] ?? 0;
+  const to = times.at(-1) ?? 0;
+  const max = useMemo(
+    () => Math.max(1, ...series.flatMap((each) => each.values.map((value) => value ?? 0))) * 1.06,
+    [series],
+  );
+  const right = Math.max(LEFT + 1, width - 8);
+  const floor = height - BOTTOM;
+  const x = (time: number) =>
+    to > from ? LEFT + ((time - from) / (to - from)) * (right - LEFT) : (LEFT + right) / 2;
+  const y = (value: number) => floor - (value / max) * (floor - TOP);
+  const last = times.length - 1;
+  const index = Math.min(chosen ?? last, last);
+
+  const onKeyDown = (event: KeyboardEvent) => {
+    const next = {
+      ArrowLeft: index - 1,
+      ArrowDown: index - 1,
+      ArrowRight: index + 1,
+      ArrowUp: index + 1,
+      PageDown: index - 10,
+      PageUp: index + 10,
+      Home: 0,
+      End: last,
+    }[event.key];
+    if (event.key === "Enter") onPick?.(index);
+    if (next === undefined) return;
+    event.preventDefault();
+    setChosen(Math.max(0, Math.min(last, next)));
+  };
+  const at = times[index] ?? 0;
+  const when = `${dateTime(new Date(at), zone).slice(0, 16)} ${zoneLabel(new Date(at), zone)}`;
+  const said = series.flatMap((each) => {
+    const value = each.values[index];
+    return value === null || value === undefined ? [] : [{ name: each.name, text: duration(value) }];
+  });
+  return (
+    <div>
+      <div
+        ref={box}
+        role="slider"
+        tabIndex={0}
+        aria-label={label}
+        aria-valuemin={1}
+        aria-valuemax={Math.max(1, times.length)}
+        aria-valuenow={index + 1}
+        aria-valuetext={`${when}: ${said.map((each) => `${each.name} ${each.text}`).join(", ") || "nothing"}`}
+        className={`rounded ${onPick ? "cursor-pointer" : ""}`}
+        style={{ height }}
+        onKeyDown={onKeyDown}
+        onClick={() => onPick?.(index)}
+        onPointerMove={(event) => {
+          const px = event.clientX - event.currentTarget.getBoundingClientRect().left;
+          setChosen(nearest(times, from + ((px - LEFT) / (right - LEFT)) * (to - from)));
+        }}
+      >
+        {width > 0 ? (
+          <svg width={width} height={height} className="block" aria-hidden="true">
+            {durationTicks(max).map((value) => (
+              <g key={value}>
+                <path d={`M${LEFT} ${y(value) + 0.5}H${right}`} className="stroke-line" />
+                <text x={LEFT - 8} y={y(value) + 4} textAnchor="end" className="fill-muted text-[11px]">
+                  {value === 0 ? "0" : duration(value)}
+                </text>
+              </g>
+            ))}
+            {timeTicks(from, to, Math.max(2, Math.floor(width / 110))).map((time) => (
+              <text
+                key={time}
+                x={x(time)}
+                y={height - 5}
+                textAnchor="middle"
+                className="fill-muted text-[11px]"
+              >
+                {to - from > 3 * DAY
+                  ? dateTime(new Date(time), zone).slice(5, 10)
+                  : clock(new Date(time), zone).slice(0, 5)}
+              </text>
+            ))}
+            {chosen === undefined ? null : <path d={`M${x(at)} ${TOP}V${floor}`} className="stroke-edge" />}
+            {series.map((each) =>
+              each.look === "line" ? (
+                <path
+                  key={each.name}
+                  d={linePath(each.values, times, x, y)}
+                  className={`fill-none ${STROKE[each.tone]}`}
+                  strokeWidth={1.5}
+                  strokeLinejoin="round"
+                  strokeLinecap="round"
+                />
+              ) : (
+                <path key={each.name} d={pointsPath(each, times, x, y)} className={FILL[each.tone]} />
+              ),
+            )}
+          </svg>
+        ) : null}
+      </div>
+      <p className="mt-1 flex min-h-5 flex-wrap gap-x-4 text-xs text-muted">
+        {series.map((each) => (
+          <span key={each.name} className="inline-flex items-center gap-1.5">
+            <svg viewBox="0 0 10 10" width="10" height="10" aria-hidden="true">
+              {each.look === "line" ? (
+                <path d="M0 5h10" className={STROKE[each.tone]} strokeWidth="2" />
+              ) : (
+                <path
+                  d={each.tone === "fail" ? "M1 1h8v8H1z" : "M5 1a4 4 0 1 0 .01 0z"}
+                  className={FILL[each.tone]}
+                />
+              )}
+            </svg>
+            {each.name}
+          </span>
+        ))}
+        {chosen === undefined ? null : (
+          <span className="text-ink">
+            {when}
+            {said.map((each) => `, ${each.name.toLowerCase()} ${each.text}`).join("")}
+          </span>
+        )}
+      </p>
+    </div>
+  );
 }
 
-/** Only shift and drag choose a range: a plain drag is how a touch screen scrolls. */
-function withShift(_: uPlot, __: HTMLElement, handler: (event: MouseEvent) => void) {
-  return (event: MouseEvent) => {
-    if (event.shiftKey) handler(event);
-    return null;
-  };
+type Scale = (value: number) => number;
+
+/** A line with gaps where there is no value; a value between two gaps is a dot, which round ends draw. */
+function linePath(values: (number | null)[], times: number[], x: Scale, y: Scale): string {
+  let path = "";
+  let isOpen = false;
+  values.forEach((value, index) => {
+    if (value === null) {
+      isOpen = false;
+      return;
+    }
+    const point = `${x(times[index] ?? 0).toFixed(1)} ${y(value).toFixed(1)}`;
+    path += isOpen ? `L${point}` : `M${point}h0.01`;
+    isOpen = true;
+  });
+  return path;
+}
+
+/** Failures are squares, everything else is round: they must be told apart without colours. */
+function pointsPath(series: Series, times: number[], x: Scale, y: Scale): string {
+  return series.values
+    .map((value, index) => {
+      if (value === null) return "";
+      const px = x(times[index] ?? 0);
+      const py = y(value);
+      return series.tone === "fail"
+        ? `M${(px - 2.6).toFixed(1)} ${(py - 2.6).toFixed(1)}h5.2v5.2h-5.2z`
+        : `M${(px - 2.4).toFixed(1)} ${py.toFixed(1)}a2.4 2.4 0 1 0 4.8 0a2.4 2.4 0 1 0 -4.8 0z`;
+    })
+    .join("");
 }

@@ -32,12 +32,16 @@ const STUCK = new Set<Schema["Why"]>(["no_runner", "no_runner_could"]);
 export function Explained({ explanation }: { explanation: Schema["Explanation"] }) {
   const ns = useNs();
   const { waiting } = explanation;
+  // A lone reason is what the summary says already.
+  const reasons = explanation.reasons.filter(
+    (reason) => STUCK.has(reason.why) || reason.until || !explanation.summary.endsWith(reason.sentence),
+  );
   const known = waiting?.counts.reduce((sum, each) => sum + each.runners, 0) ?? 0;
   return (
     <div className="flex flex-col gap-3 text-sm">
       <p className="font-medium">{explanation.summary}</p>
       <ul className="flex flex-col gap-1">
-        {explanation.reasons.map((reason) => (
+        {reasons.map((reason) => (
           <li key={reason.why} className="flex flex-wrap items-center gap-2">
             {STUCK.has(reason.why) ? <Badge tone="fail">cannot be placed</Badge> : null}
             <span>{reason.sentence}</span>
@@ -53,7 +57,7 @@ export function Explained({ explanation }: { explanation: Schema["Explanation"] 
         <>
           <p className="text-muted">
             Waits since <Time at={waiting.since} how="both" />
-            {waiting.ahead ? `; ${counted(waiting.ahead)} ahead of it` : ""}
+            {waiting.ahead?.count ? `; ${counted(waiting.ahead)} ahead of it` : ""}
             {waiting.deadline ? (
               <>
                 ; given up <Time at={waiting.deadline} />

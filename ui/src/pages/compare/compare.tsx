@@ -199,7 +199,7 @@ function Differences({ data }: { data: Schema["Comparison"] }) {
           </ul>
         </Panel>
       ) : null}
-      {data.log ? <LogDiff log={data.log} /> : null}
+      {data.log && data.log.same + data.log.added + data.log.removed > 0 ? <LogDiff log={data.log} /> : null}
     </>
   );
 }
@@ -269,16 +269,20 @@ function Numbers({
         </thead>
         <tbody>
           {numbers.map((each) => {
+            // Reports of runs that were made elsewhere can be older than their upload; no run waits less than nothing.
+            const isUnknown = each.isTime && ((each.before ?? 0) < 0 || (each.after ?? 0) < 0);
             const write = (n: number | undefined) =>
-              n === undefined ? "–" : each.isTime ? duration(n) : count(n);
+              n === undefined || isUnknown ? "–" : each.isTime ? duration(n) : count(n);
             return (
               <tr key={each.name}>
                 <td className="wrap-anywhere">{each.name}</td>
                 <td className="num">{write(each.before)}</td>
                 <td className="num">{write(each.after)}</td>
                 <td className="num">
-                  {each.delta === undefined ? "–" : signed(each.delta, (n) => write(n))}{" "}
-                  {each.ratio === undefined ? null : <span className="text-muted">{ratio(each.ratio)}</span>}
+                  {each.delta === undefined || isUnknown ? "–" : signed(each.delta, (n) => write(n))}{" "}
+                  {each.ratio === undefined || isUnknown ? null : (
+                    <span className="text-muted">{ratio(each.ratio)}</span>
+                  )}
                 </td>
               </tr>
             );

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
-import { lazy, Suspense, useMemo } from "react";
+import { useMemo } from "react";
 import { api, type Schema } from "~/api/client";
 import { queueQuery, runnersQuery, statesQuery } from "~/api/queries";
 import { useNs } from "~/app/namespace";
@@ -9,6 +9,7 @@ import { count, percent, plural, ratio } from "~/lib/numbers";
 import { isFailing, isNewlyFailing, overview, sentence, slower } from "~/lib/overview";
 import { duration } from "~/lib/time";
 import { Copy, Figure, Meter, Panel } from "~/parts/basics";
+import { Chart } from "~/parts/chart";
 import { Loaded, Skeleton } from "~/parts/loaded";
 import { PageHead } from "~/parts/page-head";
 import { Bars } from "./bars";
@@ -16,7 +17,6 @@ import { Sentence } from "./sentence";
 import { Setup } from "./setup";
 import { TestList } from "./test-list";
 
-const Chart = lazy(() => import("~/parts/chart").then((m) => ({ default: m.Chart })));
 const route = getRouteApi("/ns/$ns/");
 const HOUR = 3_600_000;
 
@@ -235,17 +235,17 @@ function Totals({ figures }: { figures: Schema["Figures"] }) {
 function Waits({ summary }: { summary: Schema["Summary"] }) {
   const drawn = useMemo(
     () => ({
-      times: summary.intervals.map((each) => Date.parse(each.start) / 1_000),
+      times: summary.intervals.map((each) => Date.parse(each.start)),
       series: [
         {
           name: "p95",
-          color: "--warn",
+          tone: "warn" as const,
           look: "line" as const,
           values: summary.intervals.map((each) => each.figures.wait?.p95_ms ?? null),
         },
         {
           name: "p50",
-          color: "--accent",
+          tone: "accent" as const,
           look: "line" as const,
           values: summary.intervals.map((each) => each.figures.wait?.p50_ms ?? null),
         },
@@ -257,15 +257,12 @@ function Waits({ summary }: { summary: Schema["Summary"] }) {
     return <p className="px-3.5 py-4 text-sm text-muted">No run waited for a runner in that time.</p>;
   return (
     <div className="p-3.5">
-      <Suspense fallback={<div className="h-[190px]" />}>
-        <Chart
-          label={`How long runs waited: median ${duration(summary.totals.wait.p50_ms)}, 95th percentile ${duration(summary.totals.wait.p95_ms)}`}
-          times={drawn.times}
-          series={drawn.series}
-          format={duration}
-          height={150}
-        />
-      </Suspense>
+      <Chart
+        label={`How long runs waited: median ${duration(summary.totals.wait.p50_ms)}, 95th percentile ${duration(summary.totals.wait.p95_ms)}`}
+        times={drawn.times}
+        series={drawn.series}
+        height={150}
+      />
     </div>
   );
 }

@@ -10,8 +10,8 @@ import { Panel } from "~/parts/basics";
 const DAY = 86_400_000;
 /** One request a test: the week is for looking at some, and the search narrows them down. */
 const MOST_TESTS = 40;
-/** As many instants as a test has in a week, if it runs once an hour; one that runs more often is told as such. */
-const INSTANTS = 168;
+/** As many instants as the server tells at once; a test that has more of them in a week is told as such. */
+const INSTANTS = 100;
 
 interface Start {
   test: string;
@@ -40,7 +40,7 @@ export function Week({ tests }: { tests: Schema["TestDef"][] }) {
     const test = shown[index]?.name ?? "";
     const upcoming = answer.data?.upcoming ?? [];
     const last = upcoming.at(-1);
-    // Its instants end before the week does: it runs more often than once an hour, and would fill every field.
+    // Its instants end before the week does: it runs so often that it would fill every field.
     if (last && upcoming.length >= INSTANTS && Date.parse(last.at) < now + 6.9 * DAY) {
       often.push(test);
       return;
@@ -121,7 +121,7 @@ export function Week({ tests }: { tests: Schema["TestDef"][] }) {
       </div>
       {often.length > 0 || tests.length > shown.length ? (
         <p className="border-t px-3.5 py-2 text-sm text-muted">
-          {often.length > 0 ? `More than once an hour, and not shown: ${often.join(", ")}. ` : ""}
+          {often.length > 0 ? `So often that they are not shown: ${often.join(", ")}. ` : ""}
           {tests.filter((test) => !test.paused).length > MOST_TESTS
             ? `The ${MOST_TESTS} that come next are shown; a search narrows them down.`
             : ""}

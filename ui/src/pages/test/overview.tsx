@@ -1,6 +1,6 @@
 import { type UseQueryResult, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { lazy, Suspense, useMemo } from "react";
+import { useMemo } from "react";
 import { api, type Schema } from "~/api/client";
 import { useNs } from "~/app/namespace";
 import { activeFindings, findingText } from "~/lib/findings";
@@ -8,6 +8,7 @@ import { count, percent, plural } from "~/lib/numbers";
 import { ends, isBad } from "~/lib/strip";
 import { duration } from "~/lib/time";
 import { cellText, Empty, Figure, Panel } from "~/parts/basics";
+import { Chart } from "~/parts/chart";
 import { Loaded, Skeleton } from "~/parts/loaded";
 import { Badge, State } from "~/parts/state";
 import { Strip } from "~/parts/strip";
@@ -15,7 +16,6 @@ import { Time } from "~/parts/time";
 import { Heatmap } from "./heatmap";
 import { MatrixGrid } from "./matrix-grid";
 
-const Chart = lazy(() => import("~/parts/chart").then((m) => ({ default: m.Chart })));
 const DAY = 86_400_000;
 /** With fewer runs a percentile says nothing; then the points stand alone, and a word says so. */
 const MIN_RUNS = 5;
@@ -165,23 +165,23 @@ function Durations({ test }: { test: Schema["TestDef"] }) {
     const took = runs.map((run) => Date.parse(run.finished_at!) - Date.parse(run.started_at!));
     return {
       runs,
-      times: runs.map((run) => Date.parse(run.started_at!) / 1_000),
+      times: runs.map((run) => Date.parse(run.started_at!)),
       series: [
         {
           name: "Median of 10",
-          color: "--accent",
+          tone: "accent" as const,
           look: "line" as const,
           values: runs.length < MIN_RUNS ? took.map(() => null) : rollingMedian(took, 10),
         },
         {
           name: "Passed",
-          color: "--pass",
+          tone: "pass" as const,
           look: "points" as const,
           values: took.map((ms, i) => (runs[i]?.result === "pass" ? ms : null)),
         },
         {
           name: "Failed",
-          color: "--fail",
+          tone: "fail" as const,
           look: "points" as const,
           values: took.map((ms, i) => (runs[i]?.result === "fail" ? ms : null)),
         },
@@ -195,18 +195,15 @@ function Durations({ test }: { test: Schema["TestDef"] }) {
           <Empty title="No run of it has ended by itself yet" />
         ) : (
           <div className="p-3.5">
-            <Suspense fallback={<div className="h-[220px]" />}>
-              <Chart
-                label={`Durations of the latest ${plural(drawn.runs.length, "run")} of ${test.name}`}
-                times={drawn.times}
-                series={drawn.series}
-                format={duration}
-                onPick={(index) => {
-                  const run = drawn.runs[index];
-                  if (run) void navigate({ to: "/ns/$ns/runs/$run", params: { ns, run: run.id } });
-                }}
-              />
-            </Suspense>
+            <Chart
+              label={`Durations of the latest ${plural(drawn.runs.length, "run")} of ${test.name}`}
+              times={drawn.times}
+              series={drawn.series}
+              onPick={(index) => {
+                const run = drawn.runs[index];
+                if (run) void navigate({ to: "/ns/$ns/runs/$run", params: { ns, run: run.id } });
+              }}
+            />
             <p className="mt-2 text-sm text-muted">
               {drawn.runs.length < MIN_RUNS
                 ? `${plural(drawn.runs.length, "run")} are too few for a median.`
