@@ -7,12 +7,15 @@ import type { components, paths } from "./schema";
 /** The schemas of the API by name: `Schema["Run"]`. */
 export type Schema = components["schemas"];
 
+/** Where the server is, with the base path. Absolute: without a browser around it, a request takes no other address. */
+const SERVER = location.origin + basePath();
+
 /**
  * The typed client, the only thing that calls `fetch` for JSON. A failed answer is thrown as an `ApiError`. It sends no
  * credential: the browser adds the session cookie, which scripts cannot read.
  */
 export const client = createFetchClient<paths>({
-  baseUrl: basePath(),
+  baseUrl: SERVER,
   // Looked up at each call, so that a test can put another fetch in place.
   fetch: (request) => globalThis.fetch(request),
 });
@@ -45,7 +48,7 @@ export function apiUrl(path: string, query: Record<string, string | number | und
 export async function raw(path: string, init?: RequestInit): Promise<Response> {
   let response: Response;
   try {
-    response = await globalThis.fetch(`${basePath()}/api/v1${path}`, init);
+    response = await globalThis.fetch(`${SERVER}/api/v1${path}`, init);
   } catch (thrown) {
     if (thrown instanceof DOMException && thrown.name === "AbortError") throw thrown;
     throw asApiError(thrown);

@@ -91,14 +91,16 @@ export function Frame() {
         <LiveBadge onToggle={() => follower.toggle()} />
         <button
           type="button"
-          className="btn max-sm:btn-icon text-muted"
+          className="btn text-muted"
           onClick={() => setOpen("palette")}
           aria-label="Search and commands"
           aria-keyshortcuts="Control+K Meta+K"
         >
           <Icon name="search" size={14} />
           <span className="max-sm:hidden">Search</span>
-          <kbd className="text-xs text-muted max-sm:hidden">Ctrl K</kbd>
+          <span aria-hidden="true" className="code text-xs text-muted max-sm:hidden">
+            Ctrl K
+          </span>
         </button>
         <UserMenu onHelp={() => setOpen("help")} />
       </header>

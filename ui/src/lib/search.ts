@@ -52,8 +52,9 @@ export function words<const W extends string>(value: unknown, known: readonly W[
   return found && found.length > 0 ? found : undefined;
 }
 
-/** A whole number from 0, or nothing. */
+/** A whole number from 0, or nothing. The router reads what it has read before once more, so a number stays one. */
 export function whole(value: unknown): number | undefined {
+  if (typeof value === "number") return Number.isSafeInteger(value) && value >= 0 ? value : undefined;
   const found = text(value);
   return found !== undefined && /^\d{1,9}$/.test(found) ? Number(found) : undefined;
 }

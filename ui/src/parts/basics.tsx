@@ -152,8 +152,8 @@ export function Empty({
 }) {
   return (
     <div className="mx-auto flex max-w-xl flex-col items-center gap-3 px-4 py-10 text-center">
-      <p className="font-medium">{title}</p>
-      {children ? <div className="text-sm text-muted">{children}</div> : null}
+      <p className="max-w-full font-medium wrap-anywhere">{title}</p>
+      {children ? <div className="max-w-full text-sm text-muted wrap-anywhere">{children}</div> : null}
       {command ? <Command>{command}</Command> : null}
     </div>
   );

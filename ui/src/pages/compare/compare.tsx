@@ -210,7 +210,7 @@ function Values({
   rows: { key: string; name: string; of?: string; before?: unknown; after?: unknown; change?: string }[];
 }) {
   return (
-    <div className="overflow-x-auto">
+    <div className="overflow-x-auto" tabIndex={0} role="region" aria-label="Values">
       <table className="tbl">
         <thead>
           <tr>
@@ -257,7 +257,7 @@ function Numbers({
   }[];
 }) {
   return (
-    <div className="overflow-x-auto">
+    <div className="overflow-x-auto" tabIndex={0} role="region" aria-label="Numbers">
       <table className="tbl">
         <thead>
           <tr>

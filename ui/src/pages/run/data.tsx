@@ -71,7 +71,7 @@ export function DataTab({ run, attempt }: { run: Schema["Run"]; attempt: number 
 
 function Metrics({ metrics }: { metrics: Schema["Metric"][] }) {
   return (
-    <div className="overflow-x-auto border-t">
+    <div className="overflow-x-auto border-t" tabIndex={0} role="region" aria-label="Metrics">
       <table className="tbl">
         <thead>
           <tr>

@@ -12,7 +12,7 @@ export function Events({ run }: { run: Schema["Run"] }) {
   return (
     <Loaded query={query} what="The events">
       {(page) => (
-        <div className="overflow-x-auto">
+        <div className="overflow-x-auto" tabIndex={0} role="region" aria-label="Events">
           <table className="tbl">
             <thead>
               <tr>

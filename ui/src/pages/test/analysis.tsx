@@ -89,7 +89,7 @@ export function Analysis({ test }: { test: Schema["TestDef"] }) {
 
 function Findings({ findings }: { findings: Schema["LabelFinding"][] }) {
   return (
-    <div className="overflow-x-auto border-t">
+    <div className="overflow-x-auto border-t" tabIndex={0} role="region" aria-label="Labels">
       <table className="tbl">
         <thead>
           <tr>
