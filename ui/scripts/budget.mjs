@@ -1,6 +1,6 @@
 // Fails the build when a page would load more than its budget (gzip): a first page 150 kB, a further route 40 kB, the
 // whole app 350 kB. What a page loads is read from Vite's manifest, so a new import is counted without anybody's doing.
-import { readFile } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { gzipSync } from "node:zlib";
 
 const dist = new URL("../dist/", import.meta.url);
@@ -64,6 +64,8 @@ const everything = await sum(
   new Set(Object.values(manifest).flatMap((chunk) => [chunk.file, ...(chunk.css ?? [])])),
 );
 console.log(`${kb(everything)}  everything`);
+// It was made for this script; the server has no use for it.
+await rm(new URL(".vite", dist), { recursive: true });
 if (failed || everything > WHOLE) {
   console.error("over the budget of bytes");
   process.exit(1);

@@ -1,11 +1,12 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useMatchRoute, useNavigate, useRouter } from "@tanstack/react-router";
-import { lazy, Suspense, useEffect, useMemo, useState } from "react";
+import { lazy, type ReactNode, Suspense, useEffect, useMemo, useState } from "react";
 import { Follower } from "~/api/live";
 import { queueQuery, statesQuery } from "~/api/queries";
 import { identityQuery, mayAdmin } from "~/api/session";
 import { count } from "~/lib/numbers";
 import { ends, isBad } from "~/lib/strip";
+import { Empty } from "~/parts/basics";
 import { Icon, type IconName } from "~/parts/icons";
 import { Toasts } from "~/parts/toast";
 import { Announcer } from "./announcer";
@@ -108,7 +109,9 @@ export function Frame() {
         <Nav shown={open === "nav"} />
         <main id="main" tabIndex={-1} className="min-w-0 flex-1 outline-none">
           <div className="mx-auto flex w-full max-w-[1440px] flex-col gap-4 px-3 pt-4 pb-16 sm:px-5">
-            <Outlet />
+            <Known ns={ns}>
+              <Outlet />
+            </Known>
           </div>
         </main>
       </div>
@@ -119,6 +122,17 @@ export function Frame() {
         {open === "help" ? <Help onClose={() => setOpen(undefined)} /> : null}
       </Suspense>
     </div>
+  );
+}
+
+/** A namespace that the token does not see is told once, instead of by each part of a page. */
+function Known({ ns, children }: { ns: string; children: ReactNode }) {
+  const { data: identity } = useQuery(identityQuery);
+  if (!identity || identity.namespaces.includes(ns)) return children;
+  return (
+    <Empty title={`There is no namespace ${ns}`} command="tstr ctl namespace list">
+      It does not exist, or the token {identity.token.name} does not see it.
+    </Empty>
   );
 }
 

@@ -18,17 +18,3 @@ export function herd(counts: number[]): { minute: number; tests: number } | unde
   const tests = Math.max(...counts);
   return tests >= 5 && tests > all / 3 ? { minute: counts.indexOf(tests), tests } : undefined;
 }
-
-/** Groups what has an instant by the day it is on in a zone, in order. */
-export function byDay<T>(
-  items: T[],
-  at: (item: T) => string,
-  dayOf: (instant: Date) => string,
-): [string, T[]][] {
-  const days = new Map<string, T[]>();
-  for (const item of [...items].sort((a, b) => at(a).localeCompare(at(b)))) {
-    const day = dayOf(new Date(at(item)));
-    days.set(day, [...(days.get(day) ?? []), item]);
-  }
-  return [...days];
-}

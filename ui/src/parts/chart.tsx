@@ -180,7 +180,7 @@ export function Chart({
 
 type Scale = (value: number) => number;
 
-/** A line with gaps where there is no value; a value between two gaps is a dot, which round ends draw. */
+/** A line with gaps where there is no value; a value between two gaps is a ring. */
 function linePath(values: (number | null)[], times: number[], x: Scale, y: Scale): string {
   let path = "";
   let isOpen = false;
@@ -190,7 +190,9 @@ function linePath(values: (number | null)[], times: number[], x: Scale, y: Scale
       return;
     }
     const point = `${x(times[index] ?? 0).toFixed(1)} ${y(value).toFixed(1)}`;
-    path += isOpen ? `L${point}` : `M${point}h0.01`;
+    const isAlone = !isOpen && (values[index + 1] ?? null) === null;
+    path += isOpen ? `L${point}` : `M${point}`;
+    if (isAlone) path += "m-2 0a2 2 0 1 0 4 0a2 2 0 1 0 -4 0";
     isOpen = true;
   });
   return path;

@@ -7,9 +7,11 @@ import { identityQuery, mayControl } from "~/api/session";
 import { useAction } from "~/app/action";
 import { useNs } from "~/app/namespace";
 import { newKey } from "~/lib/key";
-import { Button, Copy } from "~/parts/basics";
+import { endWords } from "~/lib/verdict";
+import { Button, Copy, cellText } from "~/parts/basics";
 import { Dialog, Field } from "~/parts/dialog";
 import { Icon } from "~/parts/icons";
+import { runWord, stateLabel } from "~/parts/state";
 
 /** What can be done with a run. */
 export function RunActions({ run }: { run: Schema["Run"] }) {
@@ -86,10 +88,18 @@ export function RunActions({ run }: { run: Schema["Run"] }) {
           {run.cancel_requested ? "Cancelling…" : "Cancel"}
         </Button>
       )}
-      <Copy text={`tstr ctl logs ${run.id}`} label="Copy the command for its log" />
+      <Copy text={markdown(run)} label="Copy as Markdown" />
       {keeping ? <KeepDialog run={run} onClose={() => setKeeping(false)} /> : null}
     </>
   );
+}
+
+/** A line about the run for a chat or an issue. */
+function markdown(run: Schema["Run"]): string {
+  const cell = cellText(run.cell);
+  const words = run.message ?? endWords(run);
+  const state = stateLabel(runWord(run)).toLowerCase();
+  return `**[${run.test_name}](${location.origin}${location.pathname})**${cell ? ` (${cell})` : ""}: ${state}${words ? `, ${words}` : ""}`;
 }
 
 /** Compares with the last run of the same cell that passed: one click, as that is what a failure asks for first. */

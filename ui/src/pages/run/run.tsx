@@ -190,9 +190,21 @@ function Shown({ run }: { run: Schema["Run"] }) {
           <Panel className="rounded-t-none border-t-0">
             <Suspense fallback={<Skeleton rows={8} />}>
               {run.attempt === 0 && tab !== "spec" && tab !== "events" ? (
-                <Empty title="No runner has taken it yet">
-                  What it writes and leaves behind appears here.
-                </Empty>
+                run.state === "finished" ? (
+                  <Empty
+                    title={
+                      run.trigger === "upload"
+                        ? "Only a report of this run was uploaded"
+                        : "No runner took this run"
+                    }
+                  >
+                    So it wrote nothing and left nothing behind.
+                  </Empty>
+                ) : (
+                  <Empty title="No runner has taken it yet">
+                    What it writes and leaves behind appears here.
+                  </Empty>
+                )
               ) : tab === "log" ? (
                 <LogTab run={run} attempt={attempt} />
               ) : tab === "cases" ? (

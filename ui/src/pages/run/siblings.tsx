@@ -1,13 +1,18 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
-import { api, type Schema } from "~/api/client";
+import { Link, useNavigate } from "@tanstack/react-router";
+import { api, client, type Schema } from "~/api/client";
+import { identityQuery, mayControl } from "~/api/session";
+import { useAction } from "~/app/action";
 import { useNs } from "~/app/namespace";
-import { cellText, Panel } from "~/parts/basics";
+import { newKey } from "~/lib/key";
+import { plural } from "~/lib/numbers";
+import { Button, cellText, Panel } from "~/parts/basics";
 import { Loaded } from "~/parts/loaded";
 import { runWord, StateIcon, stateLabel } from "~/parts/state";
 import { Took } from "~/parts/time";
 
 const SHOWN = 100;
+const FAILED = new Set<string>(["fail", "error", "timed_out"]);
 
 /** The runs that were made together with this one: the other cells of the matrix. */
 export function Siblings({ run }: { run: Schema["Run"] }) {
@@ -17,7 +22,28 @@ export function Siblings({ run }: { run: Schema["Run"] }) {
       params: { path: { namespace: ns }, query: { matrix_id: run.matrix_id, page_size: SHOWN } },
     }),
   );
+  const navigate = useNavigate();
+  const { data: identity } = useQuery(identityQuery);
+  const retry = useAction({
+    act: async () =>
+      (
+        await client.POST("/api/v1/namespaces/{namespace}/matrices/{matrix_id}/retry", {
+          params: {
+            path: { namespace: ns, matrix_id: run.matrix_id },
+            header: { "Idempotency-Key": newKey() },
+          },
+          body: { only_failed: true },
+        })
+      ).data!,
+    says: (made) => made.warnings?.[0] ?? `${plural(made.runs.length, "run")} made`,
+    fails: "Not retried",
+    after: (made) => {
+      const first = made.runs[0];
+      if (first) void navigate({ to: "/ns/$ns/runs/$run", params: { ns, run: first.id } });
+    },
+  });
   if (query.data && query.data.items.length < 2) return null;
+  const failed = query.data?.items.filter((each) => FAILED.has(each.result ?? "")).length ?? 0;
   return (
     <Panel
       title="The matrix"
@@ -51,6 +77,18 @@ export function Siblings({ run }: { run: Schema["Run"] }) {
                   </Link>
                 </li>
               ))}
+            {failed > 0 ? (
+              <li className="border-t px-3.5 pt-2 pb-1">
+                <Button
+                  icon="retry"
+                  busy={retry.isPending}
+                  why={mayControl(identity) ? undefined : "This needs a token with the scope control"}
+                  onClick={() => retry.mutate()}
+                >
+                  Retry {plural(failed, "failed cell")}
+                </Button>
+              </li>
+            ) : null}
             {page.next_page_token ? <li className="px-3.5 py-1.5 text-muted">more than {SHOWN}</li> : null}
           </ul>
         )}
