@@ -10,7 +10,8 @@ const token = process.env.TSTR_DEV_TOKEN;
 const proxied = {
   target: server,
   changeOrigin: true,
-  headers: token ? { Authorization: `Bearer ${token}` } : undefined,
+  // Sessions are refused to other origins, and for the API this server would be one.
+  headers: { Origin: server, ...(token ? { Authorization: `Bearer ${token}` } : {}) },
 };
 
 export default defineConfig({

@@ -94,14 +94,11 @@ export function Frame() {
           type="button"
           className="btn text-muted"
           onClick={() => setOpen("palette")}
-          aria-label="Search and commands"
           aria-keyshortcuts="Control+K Meta+K"
         >
           <Icon name="search" size={14} />
-          <span className="max-sm:hidden">Search</span>
-          <span aria-hidden="true" className="code text-xs text-muted max-sm:hidden">
-            Ctrl K
-          </span>
+          <span className="max-sm:visually-hidden">Search</span>
+          <kbd className="code text-xs text-muted max-sm:hidden">Ctrl K</kbd>
         </button>
         <UserMenu onHelp={() => setOpen("help")} />
       </header>

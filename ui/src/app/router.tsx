@@ -26,7 +26,9 @@ const home = createRoute({
   path: "/",
   beforeLoad: async ({ context, location }) => {
     const identity = await signedIn(context.queries, location.href);
-    const ns = identity.namespaces.find((each) => each === lastNamespace.get()) ?? identity.namespaces[0];
+    const ns = [lastNamespace.get(), "default", ...identity.namespaces].find((each) =>
+      identity.namespaces.includes(each),
+    );
     if (ns) throw redirect({ to: "/ns/$ns", params: { ns }, replace: true });
   },
   component: lazyRouteComponent(() => import("~/pages/signin/no-namespace"), "NoNamespace"),

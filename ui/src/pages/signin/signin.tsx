@@ -105,12 +105,12 @@ export function SignIn() {
           </div>
         ) : null}
         <p id="about-token" className="mt-5 border-t pt-4 text-sm text-muted">
-          The token is exchanged for a session of 12 hours and not kept in this browser. No token yet?{" "}
-          <code className="code">tstr up</code> prints a link that signs you in, and this makes one that can
-          read:
+          The token is exchanged for a session of 12 hours and not kept in this browser.{" "}
+          <code className="code">tstr up</code> prints a link that signs you in, and whoever has a token makes
+          another one by:
         </p>
         <div className="mt-2 text-sm">
-          <Command>tstr ctl token issue ui --scope data</Command>
+          <Command>tstr ctl sign-in</Command>
         </div>
         {location.protocol === "http:" && !/^(localhost|127\.|\[::1\])/.test(location.host) ? (
           <p className="mt-3 rounded bg-warn-soft px-3 py-2 text-sm">

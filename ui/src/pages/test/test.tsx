@@ -8,9 +8,9 @@ import { useNs } from "~/app/namespace";
 import { TEST_TABS } from "~/app/searches";
 import { ends, isBad } from "~/lib/strip";
 import { Empty, Labels } from "~/parts/basics";
-import { Loaded, Skeleton } from "~/parts/loaded";
+import { Loaded, Problem, Skeleton } from "~/parts/loaded";
 import { PageHead, Tabs } from "~/parts/page-head";
-import { Badge, State, StateIcon } from "~/parts/state";
+import { Badge, StateIcon } from "~/parts/state";
 import { Time } from "~/parts/time";
 import { TestActions } from "./actions";
 import { Verdict } from "./verdict";
@@ -126,7 +126,15 @@ function Shown({ test }: { test: Schema["TestDef"] }) {
         }
         actions={<TestActions test={test} />}
       />
-      {cells.data ? <Verdict test={test} cells={list} /> : <State state="finished">…</State>}
+      {cells.data ? (
+        <Verdict test={test} cells={list} />
+      ) : cells.error ? (
+        <div className="panel">
+          <Problem error={cells.error} what="How it is" onRetry={() => void cells.refetch()} />
+        </div>
+      ) : (
+        <div className="skeleton h-[60px] rounded-lg" />
+      )}
       <div>
         <Tabs
           label="Parts of the test"

@@ -138,7 +138,17 @@ function Row({
                 : plural(row.cells, "cell")}
             </span>
           ) : null}
-          {owner ? <span>{owner}</span> : null}
+          {owner ? (
+            <Link
+              from="/ns/$ns/tests"
+              to="."
+              search={(before) => ({ ...before, owner })}
+              className="link inline-flex min-h-6 items-center text-muted"
+              title={`Only the tests of ${owner}`}
+            >
+              {owner}
+            </Link>
+          ) : null}
         </div>
       </div>
       <div role="cell" className="max-md:mt-1.5 max-md:pl-[22px]">
