@@ -17,8 +17,8 @@ export function NoPage() {
   );
 }
 
-/** Whether a page could not be loaded because its file is gone: a new version was installed under an open page. */
-function isStaleBuild(error: unknown): boolean {
+/** Whether a page could not be loaded because its file did not come. */
+function isMissingFile(error: unknown): boolean {
   return (
     error instanceof Error && /dynamically imported module|module script|preload CSS/i.test(error.message)
   );
@@ -27,14 +27,22 @@ function isStaleBuild(error: unknown): boolean {
 /** What stands in the place of a page that broke. */
 export function PageFailed({ error, reset }: ErrorComponentProps) {
   const router = useRouter();
-  if (isStaleBuild(error)) {
+  if (isMissingFile(error)) {
     return (
       <div role="alert" className="mx-auto max-w-xl px-4 py-16 text-center">
-        <h1>There is a new version</h1>
-        <p className="mt-2 text-muted">This page belongs to an older one, and its files are gone.</p>
-        <button type="button" className="btn btn-primary mt-4" onClick={() => location.reload()}>
-          Reload
-        </button>
+        <h1>This page could not be loaded</h1>
+        <p className="mt-2 text-muted">
+          The server cannot be reached, or a new version was installed under the open page and the files of
+          the old one are gone.
+        </p>
+        <div className="mt-4 flex justify-center gap-2">
+          <button type="button" className="btn" onClick={reset}>
+            Try again
+          </button>
+          <button type="button" className="btn btn-primary" onClick={() => location.reload()}>
+            Load the new version
+          </button>
+        </div>
       </div>
     );
   }

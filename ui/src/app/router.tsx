@@ -3,7 +3,6 @@ import {
   createRootRouteWithContext,
   createRoute,
   createRouter,
-  lazyRouteComponent,
   Outlet,
   redirect,
 } from "@tanstack/react-router";
@@ -12,6 +11,7 @@ import { identityQuery } from "~/api/session";
 import { basePath } from "~/lib/base";
 import { parseSearch, stringifySearch } from "~/lib/search";
 import { Frame } from "./frame";
+import { lazyPage } from "./lazy-page";
 import { lastNamespace } from "./namespace";
 import { NoPage, PageFailed } from "./outcomes";
 import * as searches from "./searches";
@@ -31,14 +31,14 @@ const home = createRoute({
     );
     if (ns) throw redirect({ to: "/ns/$ns", params: { ns }, replace: true });
   },
-  component: lazyRouteComponent(() => import("~/pages/signin/no-namespace"), "NoNamespace"),
+  component: lazyPage(() => import("~/pages/signin/no-namespace"), "NoNamespace"),
 });
 
 const signin = createRoute({
   getParentRoute: () => root,
   path: "/signin",
   validateSearch: searches.signinSearch,
-  component: lazyRouteComponent(() => import("~/pages/signin/signin"), "SignIn"),
+  component: lazyPage(() => import("~/pages/signin/signin"), "SignIn"),
 });
 
 const ns = createRoute({
@@ -63,65 +63,65 @@ const dashboard = createRoute({
   getParentRoute: () => ns,
   path: "/",
   validateSearch: searches.dashboardSearch,
-  component: lazyRouteComponent(() => import("~/pages/dashboard/dashboard"), "Dashboard"),
+  component: lazyPage(() => import("~/pages/dashboard/dashboard"), "Dashboard"),
 });
 const tests = createRoute({
   getParentRoute: () => ns,
   path: "/tests",
   validateSearch: searches.testsSearch,
-  component: lazyRouteComponent(() => import("~/pages/tests/tests"), "Tests"),
+  component: lazyPage(() => import("~/pages/tests/tests"), "Tests"),
 });
 const test = createRoute({
   getParentRoute: () => ns,
   path: "/tests/$test",
   validateSearch: searches.testSearch,
-  component: lazyRouteComponent(() => import("~/pages/test/test"), "Test"),
+  component: lazyPage(() => import("~/pages/test/test"), "Test"),
 });
 const runs = createRoute({
   getParentRoute: () => ns,
   path: "/runs",
   validateSearch: searches.runsSearch,
-  component: lazyRouteComponent(() => import("~/pages/runs/runs"), "Runs"),
+  component: lazyPage(() => import("~/pages/runs/runs"), "Runs"),
 });
 const run = createRoute({
   getParentRoute: () => ns,
   path: "/runs/$run",
   validateSearch: searches.runSearch,
-  component: lazyRouteComponent(() => import("~/pages/run/run"), "Run"),
+  component: lazyPage(() => import("~/pages/run/run"), "Run"),
 });
 const compare = createRoute({
   getParentRoute: () => ns,
   path: "/compare",
   validateSearch: searches.compareSearch,
-  component: lazyRouteComponent(() => import("~/pages/compare/compare"), "Compare"),
+  component: lazyPage(() => import("~/pages/compare/compare"), "Compare"),
 });
 const queue = createRoute({
   getParentRoute: () => ns,
   path: "/queue",
-  component: lazyRouteComponent(() => import("~/pages/queue/queue"), "Queue"),
+  component: lazyPage(() => import("~/pages/queue/queue"), "Queue"),
 });
 const runners = createRoute({
   getParentRoute: () => ns,
   path: "/runners",
   validateSearch: searches.runnersSearch,
-  component: lazyRouteComponent(() => import("~/pages/runners/runners"), "Runners"),
+  component: lazyPage(() => import("~/pages/runners/runners"), "Runners"),
 });
 const runner = createRoute({
   getParentRoute: () => ns,
   path: "/runners/$runner",
-  component: lazyRouteComponent(() => import("~/pages/runners/runner"), "Runner"),
+  component: lazyPage(() => import("~/pages/runners/runner"), "Runner"),
 });
 const schedules = createRoute({
   getParentRoute: () => ns,
   path: "/schedules",
   validateSearch: searches.schedulesSearch,
-  component: lazyRouteComponent(() => import("~/pages/schedules/schedules"), "Schedules"),
+  component: lazyPage(() => import("~/pages/schedules/schedules"), "Schedules"),
 });
 const admin = createRoute({
   getParentRoute: () => ns,
   path: "/admin",
   validateSearch: searches.adminSearch,
-  component: lazyRouteComponent(() => import("~/pages/admin/admin"), "Admin"),
+  component: lazyPage(() => import("~/pages/admin/admin"), "Admin"),
 });
 
 const tree = root.addChildren([
