@@ -31,7 +31,7 @@ const LAST_RETRY_MS = 60_000;
 /**
  * Opens a stream of server-sent events and keeps it open. The browser itself comes back after a broken connection, with
  * `Last-Event-ID`; after an answer that is no stream (404, 401, 503) it gives up, and then this tries again, later and
- * later. As what was missed is not known then, it tells of a `reset`. Returns how to close it.
+ * later. What was missed meanwhile is not known, so after each break it tells of a `reset`. Returns how to close it.
  */
 export function openStream(url: string, tell: (message: StreamMessage) => void): () => void {
   let source: EventSource | undefined;
@@ -49,11 +49,12 @@ export function openStream(url: string, tell: (message: StreamMessage) => void):
       missed = false;
     };
     current.onerror = () => {
+      // What has an id is told again after a break; «look again» has none, so it may have been missed in any case.
+      missed = true;
       if (current.readyState !== EventSource.CLOSED) {
         tell({ kind: "status", status: "connecting" });
         return;
       }
-      missed = true;
       tell({ kind: "status", status: "refused" });
       timer = setTimeout(open, wait);
       wait = Math.min(wait * 2, LAST_RETRY_MS);

@@ -33,6 +33,7 @@ export function Chart({
   times,
   series,
   height = 190,
+  marks = [],
   onPick,
 }: {
   label: string;
@@ -40,6 +41,8 @@ export function Chart({
   times: number[];
   series: Series[];
   height?: number;
+  /** Instants at which something changed, with a word for it. */
+  marks?: { at: number; text: string }[];
   onPick?: (index: number) => void;
 }) {
   const box = useRef<HTMLDivElement>(null);
@@ -133,6 +136,16 @@ export function Chart({
                   : clock(new Date(time), zone).slice(0, 5)}
               </text>
             ))}
+            {marks
+              .filter((mark) => mark.at >= from && mark.at <= to)
+              .map((mark) => (
+                <g key={mark.at}>
+                  <path d={`M${x(mark.at)} ${TOP}V${floor}`} className="stroke-muted" strokeDasharray="2 3" />
+                  <text x={x(mark.at) + 3} y={TOP + 8} className="fill-muted text-[10px]">
+                    {mark.text}
+                  </text>
+                </g>
+              ))}
             {chosen === undefined ? null : <path d={`M${x(at)} ${TOP}V${floor}`} className="stroke-edge" />}
             {series.map((each) =>
               each.look === "line" ? (

@@ -42,6 +42,7 @@ test("whoever is not signed in is sent to sign in, and comes back with the token
     ...frame.slice(1),
     get("/identity", () => (isIn ? identity("data") : problem(401, "unauthenticated", "No token"))),
     get("/namespaces/default/tests", { items: [] }),
+    get("/namespaces/default/summary", () => problem(500, "internal", "The server failed")),
     http.post("http://tstr.test/api/v1/session", async ({ request }) => {
       expect(await request.json()).toEqual({ token: "tstr_pat_1" });
       isIn = true;
@@ -78,6 +79,7 @@ test("tests are listed with the failing ones first, and the strip is moved by ke
     } satisfies Schema["TestStatePage"]),
     get("/namespaces/default/tests", { items: [testDef("good"), testDef("bad")] }),
     get("/namespaces/default/runs", { items: [] }),
+    get("/namespaces/default/summary", () => problem(500, "internal", "The server failed")),
   );
   // Only rows in sight are drawn, and in jsdom nothing has a size.
   Object.defineProperty(window, "innerHeight", { value: 800, configurable: true });

@@ -158,6 +158,15 @@ function Durations({ test }: { test: Schema["TestDef"] }) {
       },
     }),
   );
+  const { data: versions } = useQuery(
+    api.queryOptions("get", "/api/v1/namespaces/{namespace}/tests/{test}/versions", {
+      params: { path: { namespace: ns, test: test.name }, query: { page_size: 100 } },
+    }),
+  );
+  const marks = versions?.items.map((each) => ({
+    at: Date.parse(each.changed_at),
+    text: `v${each.version}`,
+  }));
   const drawn = useMemo(() => {
     const runs = (query.data?.items ?? [])
       .filter((run) => run.started_at && run.finished_at)
@@ -199,6 +208,7 @@ function Durations({ test }: { test: Schema["TestDef"] }) {
               label={`Durations of the latest ${plural(drawn.runs.length, "run")} of ${test.name}`}
               times={drawn.times}
               series={drawn.series}
+              marks={marks}
               onPick={(index) => {
                 const run = drawn.runs[index];
                 if (run) void navigate({ to: "/ns/$ns/runs/$run", params: { ns, run: run.id } });
@@ -207,7 +217,7 @@ function Durations({ test }: { test: Schema["TestDef"] }) {
             <p className="mt-2 text-sm text-muted">
               {drawn.runs.length < MIN_RUNS
                 ? `${plural(drawn.runs.length, "run")} are too few for a median.`
-                : `The latest ${plural(drawn.runs.length, "run")}; a click opens one.`}
+                : `The latest ${plural(drawn.runs.length, "run")}; a click opens one. Dashed: changes of the configuration.`}
             </p>
           </div>
         )

@@ -1,14 +1,23 @@
 import { Link } from "@tanstack/react-router";
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef, useState } from "react";
+import type { Schema } from "~/api/client";
 import { percent, plural } from "~/lib/numbers";
 import type { TestRow } from "~/lib/test-rows";
+import { duration } from "~/lib/time";
 import { cellText, Labels } from "~/parts/basics";
 import { Badge, StateIcon } from "~/parts/state";
 import { Strip } from "~/parts/strip";
 import { Time } from "~/parts/time";
 
-const GRID = "md:grid md:grid-cols-[28px_minmax(180px,1fr)_260px_84px_92px_92px] md:items-center md:gap-x-4";
+const GRID =
+  "md:grid md:grid-cols-[28px_minmax(140px,1fr)_240px_72px_84px] xl:grid-cols-[28px_minmax(180px,1fr)_240px_72px_84px_84px_84px] md:items-center md:gap-x-4";
+
+/** How long tests took, by their ids. */
+export type Took = Map<string, Schema["Spread"] | undefined>;
+
+/** With fewer runs than this a percentile says nothing. */
+const MIN_RUNS = 5;
 
 /** The rows of the tests, of which only those in sight are in the page: thousands cost as little as thirty. */
 export function TestTable({
@@ -17,12 +26,14 @@ export function TestTable({
   picked,
   onPick,
   at,
+  took,
 }: {
   ns: string;
   rows: TestRow[];
   picked: ReadonlySet<string>;
   onPick: (name: string) => void;
   at: number;
+  took: Took | undefined;
 }) {
   const box = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
@@ -56,8 +67,17 @@ export function TestTable({
           <span role="columnheader" className="text-right">
             Passed
           </span>
+          <span
+            role="columnheader"
+            className="text-right max-xl:hidden"
+            title="The median of 7 days, and the 95th percentile"
+          >
+            {took ? "Took" : ""}
+          </span>
           <span role="columnheader">Latest</span>
-          <span role="columnheader">Next</span>
+          <span role="columnheader" className="max-xl:hidden">
+            Next
+          </span>
         </div>
       </div>
       <div role="rowgroup" ref={box} className="relative" style={{ height: virtual.getTotalSize() }}>
@@ -74,7 +94,13 @@ export function TestTable({
               className={`absolute inset-x-0 top-0 border-b px-3.5 py-2 hover:z-10 focus-within:z-10 ${GRID} ${at === item.index ? "bg-accent-soft" : "hover:bg-sunken/60"}`}
               style={{ transform: `translateY(${item.start - virtual.options.scrollMargin}px)` }}
             >
-              <Row ns={ns} row={row} picked={picked.has(row.test.name)} onPick={onPick} />
+              <Row
+                ns={ns}
+                row={row}
+                picked={picked.has(row.test.name)}
+                onPick={onPick}
+                took={took?.get(row.test.id)}
+              />
             </div>
           );
         })}
@@ -88,11 +114,13 @@ function Row({
   row,
   picked,
   onPick,
+  took,
 }: {
   ns: string;
   row: TestRow;
   picked: boolean;
   onPick: (name: string) => void;
+  took: Schema["Spread"] | undefined;
 }) {
   const { test, cell } = row;
   const owner = test.annotations.owner;
@@ -170,10 +198,18 @@ function Row({
           <span className="text-muted">–</span>
         )}
       </span>
+      <span role="cell" className="text-right text-sm whitespace-nowrap max-xl:hidden">
+        {took && took.count >= MIN_RUNS ? (
+          <>
+            {duration(took.p50_ms)}{" "}
+            <span className="block text-xs text-muted">p95 {duration(took.p95_ms)}</span>
+          </>
+        ) : null}
+      </span>
       <span role="cell" className="text-sm max-md:hidden">
         <Time at={row.lastAt} />
       </span>
-      <span role="cell" className="text-sm max-md:hidden">
+      <span role="cell" className="text-sm max-xl:hidden">
         <Time at={test.next_run_at} />
       </span>
     </>

@@ -1,7 +1,7 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
-import { client } from "~/api/client";
+import { api, client } from "~/api/client";
 import { statesQuery } from "~/api/queries";
 import { useKeys } from "~/app/keys";
 import { useNs } from "~/app/namespace";
@@ -66,6 +66,16 @@ export function Tests() {
     getNextPageParam: (page) => page.next_page_token,
   });
   const states = useQuery(statesQuery(ns));
+  // The summary tells of a hundred tests at most. With more of them a column with gaps would mislead, so there is none.
+  const { data: took } = useQuery({
+    ...api.queryOptions("get", "/api/v1/namespaces/{namespace}/summary", {
+      params: { path: { namespace: ns }, query: { interval: "day" } },
+    }),
+    select: (summary) =>
+      summary.tests_more > 0
+        ? undefined
+        : new Map(summary.tests.map((test) => [test.test_id, test.figures.duration])),
+  });
 
   // The order is over all tests, so all pages are fetched; the first rows stand there meanwhile.
   const { hasNextPage, isFetchingNextPage, fetchNextPage, isError } = tests;
@@ -165,7 +175,7 @@ export function Tests() {
                     How the tests are could not be loaded, so they are shown without their runs.
                   </p>
                 ) : null}
-                <TestTable ns={ns} rows={rows} picked={picked} onPick={pick} at={at} />
+                <TestTable ns={ns} rows={rows} picked={picked} onPick={pick} at={at} took={took} />
               </>
             ) : filtered ? (
               <Empty title="No test is like that">
