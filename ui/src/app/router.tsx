@@ -46,6 +46,7 @@ const ns = createRoute({
   path: "/ns/$ns",
   beforeLoad: ({ context, location }) => signedIn(context.queries, location.href).then(() => {}),
   component: Frame,
+  notFoundComponent: NoPage,
 });
 
 /** Who is signed in; a visitor who is not goes to the sign-in page, and comes back here afterwards. */

@@ -6,11 +6,15 @@ export function SearchField({
   value,
   onSearch,
   label,
+  suggest,
 }: {
   value: string | undefined;
   onSearch: (text: string | undefined) => void;
   label: string;
+  /** What could be meant by what is typed, for a field that wants something whole. */
+  suggest?: (typed: string) => string[];
 }) {
+  const listId = useId();
   const [typed, setTyped] = useState(value ?? "");
   const sent = useRef(value ?? "");
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
@@ -43,6 +47,7 @@ export function SearchField({
         aria-label={label}
         placeholder={label}
         value={typed}
+        list={suggest ? listId : undefined}
         onChange={(event) => {
           const text = event.target.value;
           setTyped(text);
@@ -50,6 +55,13 @@ export function SearchField({
           timer.current = setTimeout(() => send(text), 250);
         }}
       />
+      {suggest ? (
+        <datalist id={listId}>
+          {suggest(typed).map((each) => (
+            <option key={each} value={each} />
+          ))}
+        </datalist>
+      ) : null}
     </form>
   );
 }

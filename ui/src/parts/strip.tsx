@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
-import { type KeyboardEvent, type PointerEvent, useState } from "react";
+import { type KeyboardEvent, type PointerEvent, type ReactNode, useState } from "react";
 import { api } from "~/api/client";
 import { barAt, barText, type End, ends, runBehind, STRIP_RUNS, stripPaths } from "~/lib/strip";
 import { duration } from "~/lib/time";
@@ -14,6 +14,31 @@ const FILL: Record<End, string> = {
   t: "fill-warn",
   c: "fill-idle opacity-60",
 };
+
+/** The bars of a strip, the newest at the right, without anything to do with them. */
+export function StripBars({
+  list,
+  step = 4,
+  height = 20,
+  children,
+}: {
+  list: End[];
+  step?: number;
+  height?: number;
+  /** Drawn over the bars. */
+  children?: ReactNode;
+}) {
+  const width = STRIP_RUNS * step;
+  return (
+    <svg width={width} height={height} className="block max-w-full" aria-hidden="true">
+      <path d={`M0 ${height - 0.5}h${width}`} className="stroke-line" />
+      {stripPaths(list, { step, gap: 1, height }).map(({ end, d }) => (
+        <path key={end} d={d} className={FILL[end]} />
+      ))}
+      {children}
+    </svg>
+  );
+}
 
 /**
  * How the latest runs of a test in a cell ended, the newest at the right. One slider for all bars: arrows move, Enter
@@ -38,7 +63,6 @@ export function Strip({
   const [chosen, setChosen] = useState<number>();
   const [isOpen, setOpen] = useState(false);
   const navigate = useNavigate();
-  const width = STRIP_RUNS * step;
   const last = list.length - 1;
   const index = chosen === undefined ? last : Math.min(chosen, last);
   const { data: run } = useQuery({
@@ -109,11 +133,7 @@ export function Strip({
         onPointerMove={onPointerMove}
         onClick={open}
       >
-        <svg width={width} height={height} className="block max-w-full" aria-hidden="true">
-          <path d={`M0 ${height - 0.5}h${width}`} className="stroke-line" />
-          {stripPaths(list, { step, gap: 1, height }).map(({ end, d }) => (
-            <path key={end} d={d} className={FILL[end]} />
-          ))}
+        <StripBars list={list} step={step} height={height}>
           {isOpen ? (
             <rect
               x={(STRIP_RUNS - list.length + index) * step - 0.5}
@@ -123,7 +143,7 @@ export function Strip({
               className="fill-none stroke-ink"
             />
           ) : null}
-        </svg>
+        </StripBars>
       </div>
       {isOpen ? (
         <div className="panel absolute top-full right-0 z-20 flex min-h-8 items-center gap-2 px-2.5 text-sm whitespace-nowrap shadow-(--shadow)">

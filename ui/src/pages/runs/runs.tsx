@@ -1,6 +1,7 @@
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
+import { statesQuery } from "~/api/queries";
 import { runPages } from "~/api/runs";
 import { useKeys } from "~/app/keys";
 import { useNs } from "~/app/namespace";
@@ -40,6 +41,8 @@ export function Runs() {
       scheduled_before: search.before,
     }),
   );
+  const { data: states } = useQuery(statesQuery(ns));
+  const names = states?.items.map((test) => test.name) ?? [];
   const runs = query.data?.pages.flatMap((page) => page.items) ?? [];
   const isFiltered = Object.values(search).some((value) => value !== undefined);
   useKeys([
@@ -61,6 +64,7 @@ export function Runs() {
           value={search.test}
           onSearch={(test) => set({ test }, true)}
           label="Test, by its whole name"
+          suggest={(typed) => names.filter((name) => name.includes(typed.trim())).slice(0, 20)}
         />
         <Toggles
           label="State"
@@ -117,7 +121,13 @@ export function Runs() {
                 <More query={query} shown={runs.length} what="run" />
               </>
             ) : isFiltered ? (
-              <Empty title="No run is like that">
+              <Empty
+                title={
+                  search.test && names.length > 0 && !names.includes(search.test)
+                    ? `No test is called «${search.test}»`
+                    : "No run is like that"
+                }
+              >
                 <button type="button" className="btn" onClick={() => void navigate({ search: {} })}>
                   Take all filters away
                 </button>

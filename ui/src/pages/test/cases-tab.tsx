@@ -11,6 +11,7 @@ import { SearchField, Toggles } from "~/parts/filters";
 import { Loaded, Skeleton } from "~/parts/loaded";
 import { More } from "~/parts/more";
 import { Badge, State, StateIcon, type StateWord, type Tone } from "~/parts/state";
+import { StripBars } from "~/parts/strip";
 import { Time, Took } from "~/parts/time";
 import { MuteButton } from "./quarantine";
 
@@ -174,6 +175,16 @@ function CaseRow({ each }: { each: Schema["CaseState"] }) {
   );
 }
 
+const ENDS = { pass: "p", fail: "f", error: "e", skip: "c" } as const;
+
+/** The latest runs of a case as bars; the list below says the same, and has the links. */
+function CaseStrip({ runs }: { runs: Schema["CaseRun"][] }) {
+  const list = [...runs]
+    .reverse()
+    .map((run) => (run.flaky && run.status === "pass" ? "r" : ENDS[run.status]));
+  return <StripBars list={list} />;
+}
+
 /** One case: its cells, its latest runs, and what can be done about it. */
 function CaseDialog({ test, id, onClose }: { test: Schema["TestDef"]; id: string; onClose: () => void }) {
   const ns = useNs();
@@ -204,6 +215,9 @@ function CaseDialog({ test, id, onClose }: { test: Schema["TestDef"]; id: string
             <p className="text-sm text-muted">No run that is still kept had it.</p>
           ) : (
             <ul className="text-sm">
+              <li className="pb-2">
+                <CaseStrip runs={page.items} />
+              </li>
               {page.items.map((run) => (
                 <li key={`${run.run_id} ${run.attempt}`} className="border-b py-1.5 last:border-b-0">
                   <div className="flex flex-wrap items-center gap-x-3">
