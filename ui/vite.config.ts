@@ -36,6 +36,7 @@ export default defineConfig({
     environment: "jsdom",
     environmentOptions: { jsdom: { url: "http://tstr.test/" } },
     setupFiles: ["src/test/setup.ts"],
+    testTimeout: 15_000,
     include: ["src/**/*.test.{ts,tsx}"],
   },
 });

@@ -101,6 +101,27 @@ test("a server without a stream is asked every 15 s, and the stream is tried aga
   stop();
 });
 
+test("a large list is fetched again only when it is old enough, and then it is", async () => {
+  const queries = new QueryClient();
+  let asked = 0;
+  const queryFn = () => ++asked;
+  const query = queries
+    .getQueryCache()
+    .build(queries, { queryKey: ["get", "/tests"], queryFn, meta: { minAgeMs: 20_000 } });
+  query.addObserver({ options: {}, onQueryUpdate() {}, isDisabled: () => false } as never);
+  await query.fetch();
+  const stop = new Follower(queries).follow("shop");
+  latest().onopen();
+  for (let second = 0; second < 19; second++) {
+    latest().say("test.state_changed");
+    await vi.advanceTimersByTimeAsync(1_000);
+  }
+  expect(asked).toBe(1);
+  await vi.advanceTimersByTimeAsync(6_000);
+  expect(asked).toBe(2);
+  stop();
+});
+
 test("what a break may have missed is asked for again", async () => {
   const queries = new QueryClient();
   const asked = shown(queries, "/api/v1/namespaces/{namespace}/queue");

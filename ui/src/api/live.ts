@@ -44,6 +44,12 @@ function isLive(query: Query): boolean {
   return query.meta?.live !== false;
 }
 
+/** How old an answer must be before an event has it fetched again: `meta.minAgeMs`. */
+function minAgeMs(query: Query): number {
+  const age = query.meta?.minAgeMs;
+  return typeof age === "number" ? age : 0;
+}
+
 function pathOf(query: Query): string {
   const path = query.queryKey[1];
   return typeof path === "string" ? path : "";
@@ -108,8 +114,18 @@ export class Follower {
   }
 
   private refetch(parts: string[]): void {
+    const now = Date.now();
     void this.queries.invalidateQueries({
-      predicate: (query) => isLive(query) && parts.some((part) => pathOf(query).includes(part)),
+      predicate: (query) => {
+        const found = isLive(query) ? parts.filter((part) => pathOf(query).includes(part)) : [];
+        if (found.length === 0) return false;
+        // A list of thousands takes many requests; a busy namespace would have it fetched without an end.
+        if (query.isActive() && now - query.state.dataUpdatedAt < minAgeMs(query)) {
+          for (const part of found) this.later.add(part);
+          return false;
+        }
+        return true;
+      },
     });
   }
 }

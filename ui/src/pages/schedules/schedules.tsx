@@ -39,6 +39,7 @@ export function Schedules() {
     },
     initialPageParam: "",
     getNextPageParam: (page) => page.next_page_token,
+    meta: { minAgeMs: 20_000 },
   });
   const { hasNextPage, isFetchingNextPage, isError, fetchNextPage } = query;
   useEffect(() => {

@@ -64,6 +64,8 @@ export function Tests() {
     },
     initialPageParam: "",
     getNextPageParam: (page) => page.next_page_token,
+    // What tests are changes seldom; how they are is another query.
+    meta: { minAgeMs: 20_000 },
   });
   const states = useQuery(statesQuery(ns));
   // The summary tells of a hundred tests at most. With more of them a column with gaps would mislead, so there is none.
