@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { useId } from "react";
+import { useId, useState } from "react";
 import { identityQuery, signOut } from "~/api/session";
 import { useStore } from "~/lib/store";
 import { zoneName } from "~/lib/time";
@@ -30,6 +30,7 @@ export function UserMenu({ onHelp }: { onHelp: () => void }) {
   const theme = useStore(themeChoice);
   const zone = useStore(zoneChoice);
   const keys = useStore(keysChoice);
+  const [isOpen, setOpen] = useState(false);
 
   const leave = async () => {
     try {
@@ -55,6 +56,8 @@ export function UserMenu({ onHelp }: { onHelp: () => void }) {
       <div
         id={id}
         popover="auto"
+        // Four hundred zones are in the page only while somebody may choose one.
+        onBeforeToggle={(event) => setOpen(event.newState === "open")}
         className="panel fixed inset-auto top-12 right-2 m-0 w-72 p-0 text-ink shadow-(--shadow)"
       >
         {identity ? (
@@ -91,7 +94,7 @@ export function UserMenu({ onHelp }: { onHelp: () => void }) {
             <select className="input" value={zone} onChange={(event) => zoneChoice.set(event.target.value)}>
               <option value="utc">UTC</option>
               <option value="local">Local: {zoneName("local")}</option>
-              {zones(zone).map((name) => (
+              {(isOpen ? zones(zone) : zone === "utc" || zone === "local" ? [] : [zone]).map((name) => (
                 <option key={name}>{name}</option>
               ))}
             </select>

@@ -15,6 +15,7 @@ import { Badge, runWord, State, StateIcon, stateLabel } from "~/parts/state";
 import { Time, Took } from "~/parts/time";
 import { RunActions } from "./actions";
 import { Attempts } from "./attempts";
+import { CellHistory } from "./cell-history";
 import { Siblings } from "./siblings";
 import { Timeline } from "./timeline";
 import { Verdict } from "./verdict";
@@ -225,6 +226,7 @@ function Shown({ run }: { run: Schema["Run"] }) {
         </div>
         <aside className="flex min-w-0 flex-col gap-4" aria-label="Attempts and the other cells">
           <Attempts run={run} shown={attempt} />
+          <CellHistory run={run} />
           <Siblings run={run} />
         </aside>
       </div>
