@@ -37,7 +37,7 @@ export function Time({
     );
   }
   return (
-    <time dateTime={at} title={exact} className="whitespace-nowrap">
+    <time dateTime={at} title={exact} className={how === "both" ? "" : "whitespace-nowrap"}>
       {how === "both" ? `${exact}, ` : ""}
       <Relative instant={instant} />
     </time>
