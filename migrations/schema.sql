@@ -955,6 +955,13 @@ CREATE TABLE public.schedule (
     next_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE public.session_code (
+    hash bytea NOT NULL,
+    token_id uuid NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT session_code_hash_check CHECK ((octet_length(hash) = 32))
+);
+
 CREATE TABLE public.signing_key (
     kid text NOT NULL,
     public_key bytea NOT NULL,
@@ -1184,6 +1191,9 @@ ALTER TABLE ONLY public.runs_removed
 ALTER TABLE ONLY public.schedule
     ADD CONSTRAINT schedule_pkey PRIMARY KEY (test_id);
 
+ALTER TABLE ONLY public.session_code
+    ADD CONSTRAINT session_code_pkey PRIMARY KEY (hash);
+
 ALTER TABLE ONLY public.signing_key
     ADD CONSTRAINT signing_key_pkey PRIMARY KEY (kid);
 
@@ -1267,6 +1277,8 @@ CREATE INDEX runner_name_idx ON public.runner USING btree (name);
 
 CREATE INDEX schedule_next_idx ON public.schedule USING btree (next_at);
 
+CREATE INDEX session_code_token_idx ON public.session_code USING btree (token_id);
+
 CREATE UNIQUE INDEX test_ns_name_key ON public.test USING btree (ns_id, name) WHERE (deleted_at IS NULL);
 
 CREATE INDEX token_revoked_idx ON public.token USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
@@ -1290,6 +1302,9 @@ ALTER TABLE ONLY public.paused_schedule
 
 ALTER TABLE ONLY public.schedule
     ADD CONSTRAINT schedule_test_fkey FOREIGN KEY (test_id) REFERENCES public.test(id);
+
+ALTER TABLE ONLY public.session_code
+    ADD CONSTRAINT session_code_token_fkey FOREIGN KEY (token_id) REFERENCES public.token(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.test
     ADD CONSTRAINT test_namespace_fkey FOREIGN KEY (ns_id) REFERENCES public.namespace(id);

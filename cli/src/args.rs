@@ -195,6 +195,7 @@ mod tests {
             "tstr ctl namespace update x --runs-days 30 --logs-days 7",
             "tstr ctl identity",
             "tstr ctl whoami --server http://h --token-file f --context c",
+            "tstr ctl sign-in --ui http://h",
             "tstr ctl validate a.yaml",
             "tstr ctl login --token-stdin",
             "tstr ctl logout",

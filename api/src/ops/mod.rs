@@ -45,6 +45,7 @@ pub mod runners;
 pub mod runs;
 pub mod scheduling;
 mod seals;
+pub mod sessions;
 pub mod skips;
 pub mod storage;
 mod summary;
@@ -149,6 +150,8 @@ struct Inner {
     intakes: Semaphore,
     /// How far the contents were looked at.
     blob_walk: Mutex<Uuid>,
+    /// Where the web UI is.
+    ui_url: OnceLock<String>,
     /// Wakes the loop that carries out ordered cancels.
     orders: tokio::sync::Notify,
 }
@@ -213,6 +216,7 @@ impl Ops {
             untold: memory::Failures::default(),
             intakes: Semaphore::new(elsewhere::INTAKES_AT_ONCE),
             blob_walk: Mutex::default(),
+            ui_url: OnceLock::new(),
             orders: tokio::sync::Notify::new(),
         }))
     }
@@ -220,10 +224,14 @@ impl Ops {
     /// Turns a bearer into a caller.
     pub async fn authenticate(&self, bearer: &str) -> Result<Caller> {
         let caller = self.0.tokens.verify(bearer, self.0.clock.now())?;
+        self.note_used(&caller);
+        Ok(caller)
+    }
+
+    fn note_used(&self, caller: &Caller) {
         if let Ok(mut seen) = self.0.seen.lock() {
             seen.tokens.insert(caller.token_id());
         }
-        Ok(caller)
     }
 
     /// Refuses a caller whose token was revoked or has expired since its request began. For requests that last.

@@ -45,6 +45,7 @@ pub mod rollups;
 pub mod runners;
 pub mod runs;
 pub mod schedules;
+pub mod sessions;
 pub mod testdefs;
 pub mod tokens;
 pub mod versions;

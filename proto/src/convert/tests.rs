@@ -62,6 +62,7 @@ mod round_trip {
         token: Token;
         issued: IssueTokenResponse;
         identity: GetIdentityResponse;
+        session_code: SessionCode;
         quotas: Quotas;
         new_namespace: CreateNamespaceRequest;
         namespace_info: Namespace;

@@ -97,6 +97,8 @@ pub fn table() -> Vec<Row> {
     use Reach::{Fenced, Global, Listed, Named, Object, Wished};
     vec![
         row(("get_identity", "GetIdentity"), "identity:read", Global, Nothing, nothing, |_| page::<pb::GetIdentityRequest>()),
+        row(("create_session_code", "CreateSessionCode"), "sessions:open", Global, Nothing, nothing,
+            |_| page::<pb::CreateSessionCodeRequest>()),
         row(("get_metrics", ""), "metrics:read", Global, Nothing, nothing, |_| Vec::new()),
 
         row(("list_namespaces", "ListNamespaces"), "namespaces:read", Listed, Nothing, nothing,

@@ -18,6 +18,7 @@ mod runner;
 mod said;
 mod schedule;
 mod show;
+mod sign_in;
 mod summary;
 mod test;
 mod token;
@@ -101,6 +102,8 @@ enum Command {
     /// Who am I, and which namespaces do I see
     #[command(visible_alias = "whoami")]
     Identity,
+    /// Print a link that signs a browser in to the web UI, once
+    SignIn(sign_in::SignInArgs),
     /// Check tests without a server
     Validate(validate::ValidateArgs),
     /// Keep a token for a server
@@ -268,6 +271,7 @@ async fn dispatch(args: CtlArgs, out: Door, files: Files, interrupt: Arc<Interru
         Command::Token(command) => token::run(&ctl, command).await,
         Command::Namespace(command) => namespace::run(&ctl, command).await,
         Command::Identity => identity::run(&ctl).await,
+        Command::SignIn(args) => sign_in::run(&ctl, args).await,
         Command::Validate(_) | Command::Login(_) | Command::Logout | Command::Context(_) => Ok(Exit::Done),
     }
 }
