@@ -175,6 +175,22 @@ BEGIN
     RETURN made;
 END $$;
 
+CREATE FUNCTION public.events_between(since xid8, since_id bigint, before xid8, most integer) RETURNS TABLE(txid xid8, id bigint, run_id uuid, at timestamp with time zone, state_to text, attempt smallint, result text)
+    LANGUAGE plpgsql STABLE
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT e.txid, e.id, e.run_id, e.at, e.state_to, e.attempt, e.result
+    FROM run_event e
+    WHERE e.txid >= since AND e.txid < before AND (e.txid > since OR e.id > since_id)
+      -- A dump that was restored brings events of transactions that this server has yet to come to.
+      AND e.at > clock_timestamp() - interval '25 hours'
+    ORDER BY e.txid, e.id
+    LIMIT most;
+END $$;
+
 CREATE FUNCTION public.fold_usage(wait boolean) RETURNS bigint
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
@@ -215,6 +231,15 @@ CREATE FUNCTION public.has_collected(run uuid, nth smallint) RETURNS boolean
     AS $$
 BEGIN
     RETURN EXISTS (SELECT FROM collected c WHERE c.run_id = run AND c.attempt = nth);
+END $$;
+
+CREATE FUNCTION public.has_events_from(since xid8) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM run_event e WHERE e.txid >= since AND e.at > clock_timestamp() - interval '25 hours');
 END $$;
 
 CREATE FUNCTION public.id_day(id uuid) RETURNS date
@@ -1268,6 +1293,8 @@ CREATE INDEX report_case_failed_idx ON ONLY public.report_case USING btree (run_
 CREATE INDEX report_case_history_idx ON ONLY public.report_case USING btree (case_id, cell_id, run_id);
 
 CREATE INDEX run_end_test_idx ON ONLY public.run_end USING btree (test_id, finished_at);
+
+CREATE INDEX run_event_txid_idx ON ONLY public.run_event USING btree (txid);
 
 CREATE INDEX run_ns_idx ON ONLY public.run USING btree (ns_id, id);
 

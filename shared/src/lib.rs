@@ -38,6 +38,7 @@ pub mod compare;
 pub mod concurrency;
 pub mod duration;
 pub mod error;
+pub mod event;
 pub mod explain;
 pub mod health;
 pub mod ids;

@@ -183,6 +183,9 @@ async fn by_json(
     ] {
         path = path.replace(&format!("{{{name}}}"), value);
     }
+    if row.operation == Some("watch_events") {
+        path = format!("{path}?namespace={}", target.namespace);
+    }
     let person = world.admin.with_token(caller.token.clone());
     // Through a proxy, so that metrics are not given away to this host.
     let request = person.request(operation.method.clone(), &path).header("Forwarded", "for=192.0.2.1");

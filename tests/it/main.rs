@@ -11,6 +11,7 @@ mod concurrency;
 mod ctl;
 mod desk;
 mod docs;
+mod events;
 mod explain;
 mod fairness;
 mod grpc;

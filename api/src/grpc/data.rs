@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use futures_util::{Stream, StreamExt, stream};
 use tonic::{Request, Status, async_trait};
-use tstr_proto::convert::{document, labels, narrow, number, page, required, text, time, word};
+use tstr_proto::convert::{document, labels, narrow, number, page, required, text, time, topics, word};
 use tstr_proto::v1 as pb;
 use tstr_proto::v1::data_service_server::DataService;
 use tstr_shared::artifacts::ArtifactPath;
@@ -19,6 +19,7 @@ use tstr_shared::summary::SummaryFilter;
 use tstr_shared::testdef::check_name;
 
 use super::{Answer, Service, address, answer, case, namespace, run, runner, status, test, trace_id, wait};
+use crate::ops::events::Subscription;
 use crate::ops::logs::{LogPiece, LogQuery};
 use crate::ops::testdefs::TestFilter;
 
@@ -129,6 +130,18 @@ impl DataService for Service {
         answer(request, async |caller, req| {
             let events = self.ops.run_events(&caller, run(&req.run_id)?).await?;
             Ok(pb::ListRunEventsResponse { events: events.into_iter().map(Into::into).collect() })
+        })
+        .await
+    }
+
+    type WatchEventsStream = Pin<Box<dyn Stream<Item = Result<pb::Event, Status>> + Send>>;
+
+    async fn watch_events(&self, request: Request<pb::WatchEventsRequest>) -> Answer<Self::WatchEventsStream> {
+        answer(request, async |caller, req| {
+            let (topics, last) = (topics(&req.topics)?, text(req.last_event_id));
+            let wanted = Subscription { namespace: namespace(&req.namespace)?, topics, last };
+            let events = self.ops.subscribe(&caller, wanted).await?;
+            Ok(Box::pin(events.map(|event| Ok(event.into()))) as Self::WatchEventsStream)
         })
         .await
     }

@@ -21,6 +21,7 @@ mod cases;
 mod causes;
 mod compare;
 mod error;
+mod events;
 mod explain;
 mod extract;
 mod health;
@@ -45,7 +46,7 @@ mod tokens;
 mod uploads;
 mod versions;
 
-pub use serve::serve;
+pub use serve::{Patience, serve};
 
 /// What stands before the path of every versioned operation.
 pub const PREFIX: &str = "/api/v1";
@@ -103,6 +104,7 @@ fn routes() -> ApiRouter<App> {
         .merge(testdefs::routes())
         .merge(versions::routes())
         .merge(runs::routes())
+        .merge(events::routes())
         .merge(explain::routes())
         .merge(logs::routes())
         .merge(artifacts::routes())

@@ -21,6 +21,7 @@ mod desk;
 pub mod digest;
 mod elsewhere;
 mod enqueue;
+pub mod events;
 mod explain;
 pub mod gates;
 mod idempotency;
@@ -150,6 +151,8 @@ struct Inner {
     intakes: Semaphore,
     /// How far the contents were looked at.
     blob_walk: Mutex<Uuid>,
+    /// Where news for streams of events comes together.
+    events: events::hub::Hub,
     /// Where the web UI is.
     ui_url: OnceLock<String>,
     /// Wakes the loop that carries out ordered cancels.
@@ -216,6 +219,7 @@ impl Ops {
             untold: memory::Failures::default(),
             intakes: Semaphore::new(elsewhere::INTAKES_AT_ONCE),
             blob_walk: Mutex::default(),
+            events: events::hub::Hub::default(),
             ui_url: OnceLock::new(),
             orders: tokio::sync::Notify::new(),
         }))

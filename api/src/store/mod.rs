@@ -21,6 +21,7 @@ pub mod digest;
 pub mod elsewhere;
 pub mod ends;
 pub mod error;
+pub mod events;
 pub mod explain;
 pub mod gates;
 pub mod housekeeping;

@@ -35,7 +35,7 @@ use tstr_shared::testdef::{NewTestDef, Priority, RunConfig, TestDef, TestVersion
 use tstr_shared::token::{Identity, IssuedToken, NewToken, Token};
 use uuid::Uuid;
 
-pub(super) use self::news::session_code;
+pub(super) use self::news::{news, session_code};
 pub(super) use self::said::{attempt_output, comparison};
 use self::said::{data, output_note};
 use super::SECONDS;

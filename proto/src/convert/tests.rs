@@ -47,6 +47,7 @@ mod round_trip {
         run: Run;
         attempt: Attempt;
         event: RunEvent;
+        news: Event;
         ledger_entry: LedgerEntry;
         outcome: Outcome;
         fence: Fence;

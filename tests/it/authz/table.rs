@@ -99,6 +99,8 @@ pub fn table() -> Vec<Row> {
         row(("get_identity", "GetIdentity"), "identity:read", Global, Nothing, nothing, |_| page::<pb::GetIdentityRequest>()),
         row(("create_session_code", "CreateSessionCode"), "sessions:open", Global, Nothing, nothing,
             |_| page::<pb::CreateSessionCodeRequest>()),
+        row(("watch_events", "WatchEvents"), "runs:read", Named, Nothing, nothing,
+            |t| pb::WatchEventsRequest { namespace: t.namespace.clone(), ..Default::default() }.encode_to_vec()),
         row(("get_metrics", ""), "metrics:read", Global, Nothing, nothing, |_| Vec::new()),
 
         row(("list_namespaces", "ListNamespaces"), "namespaces:read", Listed, Nothing, nothing,
