@@ -32,6 +32,9 @@ pub enum Command {
     /// Serve the API (JSON and gRPC) with its scheduler
     #[cfg(feature = "server")]
     Api(Box<cmd::api::ApiArgs>),
+    /// Serve the web UI, and pass its calls on to an API
+    #[cfg(feature = "server")]
+    Ui(Box<cmd::ui::UiArgs>),
     /// Run a worker: register as a runner and execute runs
     #[cfg(feature = "runner")]
     Run(Box<cmd::run::RunArgs>),

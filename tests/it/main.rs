@@ -42,6 +42,7 @@ mod standby;
 mod summary;
 mod timeline;
 mod transitions;
+mod ui;
 mod up;
 mod uploads;
 mod vitals;
