@@ -179,6 +179,7 @@ CREATE FUNCTION public.events_between(since xid8, since_id bigint, before xid8, 
     LANGUAGE plpgsql STABLE
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
     AS $$
 BEGIN
     RETURN QUERY

@@ -4,6 +4,7 @@ mod artifact;
 mod causes;
 mod compare;
 mod context;
+mod events;
 mod explain;
 mod health;
 mod identity;
@@ -83,6 +84,8 @@ enum Command {
     /// Cases whose failure does not count for a while: list, add, remove
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// What changes in the namespace, as it happens
+    Events(events::EventsArgs),
     /// What waits, and who could take it
     Queue(explain::QueueArgs),
     /// How the runs went: over time, and by test, runner and label
@@ -264,6 +267,7 @@ async fn dispatch(args: CtlArgs, out: Door, files: Files, interrupt: Arc<Interru
         Command::Results(args) => results::results(&ctl, &args).await,
         Command::Case(command) => results::case(&ctl, command).await,
         Command::Quarantine(command) => quarantine::run(&ctl, command).await,
+        Command::Events(args) => events::run(&ctl, args).await,
         Command::Queue(args) => explain::queue(&ctl, &args).await,
         Command::Summary(args) => summary::run(&ctl, args).await,
         Command::Runner(command) => runner::run(&ctl, command).await,
