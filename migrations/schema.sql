@@ -976,6 +976,16 @@ CREATE TABLE public.runs_removed (
     before date NOT NULL
 );
 
+CREATE TABLE public.saved_view (
+    ns_id integer NOT NULL,
+    owner uuid,
+    name text NOT NULL,
+    page text NOT NULL,
+    query text NOT NULL,
+    saved_by text NOT NULL,
+    saved_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 CREATE TABLE public.schedule (
     test_id uuid NOT NULL,
     next_at timestamp with time zone NOT NULL
@@ -1303,6 +1313,10 @@ CREATE INDEX run_test_idx ON ONLY public.run USING btree (test_id, id);
 
 CREATE INDEX runner_name_idx ON public.runner USING btree (name);
 
+CREATE UNIQUE INDEX saved_view_own_key ON public.saved_view USING btree (ns_id, owner, name) WHERE (owner IS NOT NULL);
+
+CREATE UNIQUE INDEX saved_view_shared_key ON public.saved_view USING btree (ns_id, name) WHERE (owner IS NULL);
+
 CREATE INDEX schedule_next_idx ON public.schedule USING btree (next_at);
 
 CREATE INDEX session_code_token_idx ON public.session_code USING btree (token_id);
@@ -1327,6 +1341,12 @@ ALTER TABLE ONLY public.gate
 
 ALTER TABLE ONLY public.paused_schedule
     ADD CONSTRAINT paused_schedule_test_fkey FOREIGN KEY (test_id) REFERENCES public.test(id);
+
+ALTER TABLE ONLY public.saved_view
+    ADD CONSTRAINT saved_view_namespace_fkey FOREIGN KEY (ns_id) REFERENCES public.namespace(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.saved_view
+    ADD CONSTRAINT saved_view_owner_fkey FOREIGN KEY (owner) REFERENCES public.token(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.schedule
     ADD CONSTRAINT schedule_test_fkey FOREIGN KEY (test_id) REFERENCES public.test(id);

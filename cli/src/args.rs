@@ -155,6 +155,7 @@ mod tests {
             "tstr ctl run compare ID ID",
             "tstr ctl run output ID",
             "tstr ctl run output ID --summary --attempt 1",
+            "tstr ctl dashboard",
             "tstr ctl events --topics runs,queue --after 1-2-3 --limit 5",
             "tstr ctl queue --all -o wide",
             "tstr ctl queue --why ID",

@@ -78,6 +78,8 @@ permissions! {
     TestsRead = "tests:read": Admin | Control | Data;
     /// Register, change and delete tests.
     TestsWrite = "tests:write": Admin | Control;
+    /// Save views of one's own; shared ones need `tests:write` as well.
+    ViewsWrite = "views:write": Admin | Control | Data;
     /// Read runs and their logs.
     RunsRead = "runs:read": Admin | Control | Data;
     /// Trigger, cancel and retry runs.
@@ -114,7 +116,8 @@ mod tests {
     #[test]
     fn data_only_reads() {
         let granted = TABLE.iter().filter(|(_, s)| s.contains(&Scope::Data)).map(|(n, _)| *n);
-        // Whoever signs in does so to read.
-        assert!(granted.filter(|n| *n != "sessions:open").all(|n| n.ends_with(":read")));
+        // Whoever signs in does so to read, and views are how one reads.
+        let own = ["sessions:open", "views:write"];
+        assert!(granted.filter(|n| !own.contains(n)).all(|n| n.ends_with(":read")));
     }
 }

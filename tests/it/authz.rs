@@ -178,6 +178,7 @@ async fn by_json(
         ("artifact", &ARTIFACT.to_owned()),
         ("case", &target.case),
         ("version", &"1".to_owned()),
+        ("view", &target.fresh),
         ("other", &target.run),
         ("matrix_id", &target.matrix),
     ] {

@@ -5,6 +5,7 @@ mod architecture;
 mod artifacts;
 mod authz;
 mod beats;
+mod boards;
 mod causes;
 mod checker;
 mod concurrency;

@@ -4,7 +4,9 @@ use std::pin::Pin;
 
 use futures_util::{Stream, StreamExt, stream};
 use tonic::{Request, Status, async_trait};
-use tstr_proto::convert::{document, labels, narrow, number, page, required, text, time, topics, word};
+use tstr_proto::convert::{
+    document, labels, narrow, number, optional_instant, page, required, text, time, topics, word,
+};
 use tstr_proto::v1 as pb;
 use tstr_proto::v1::data_service_server::DataService;
 use tstr_shared::artifacts::ArtifactPath;
@@ -130,6 +132,41 @@ impl DataService for Service {
         answer(request, async |caller, req| {
             let events = self.ops.run_events(&caller, run(&req.run_id)?).await?;
             Ok(pb::ListRunEventsResponse { events: events.into_iter().map(Into::into).collect() })
+        })
+        .await
+    }
+
+    async fn get_dashboard(&self, request: Request<pb::GetDashboardRequest>) -> Answer<pb::GetDashboardResponse> {
+        answer(request, async |caller, req| {
+            let dashboard = self.ops.dashboard(&caller, &namespace(&req.namespace)?).await?;
+            Ok(pb::GetDashboardResponse { dashboard: Some(document(&dashboard)) })
+        })
+        .await
+    }
+
+    async fn get_timetable(&self, request: Request<pb::GetTimetableRequest>) -> Answer<pb::GetTimetableResponse> {
+        answer(request, async |caller, req| {
+            let (from, to) = (optional_instant("/from", req.from)?, optional_instant("/to", req.to)?);
+            let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, req.page_token)?);
+            let timetable = self.ops.timetable(&caller, &ns, from, to, page).await?;
+            Ok(pb::GetTimetableResponse { timetable: Some(document(&timetable)) })
+        })
+        .await
+    }
+
+    async fn get_test_series(&self, request: Request<pb::GetTestSeriesRequest>) -> Answer<pb::GetTestSeriesResponse> {
+        answer(request, async |caller, req| {
+            let (ns, cell) = (namespace(&req.namespace)?, cell(req.cell)?);
+            let series = self.ops.test_series(&caller, &ns, test(&req.test)?, cell, req.runs).await?;
+            Ok(pb::GetTestSeriesResponse { series: Some(document(&series)) })
+        })
+        .await
+    }
+
+    async fn list_views(&self, request: Request<pb::ListViewsRequest>) -> Answer<pb::ListViewsResponse> {
+        answer(request, async |caller, req| {
+            let views = self.ops.list_views(&caller, &namespace(&req.namespace)?).await?;
+            Ok(pb::ListViewsResponse { views: views.items.iter().map(document).collect() })
         })
         .await
     }

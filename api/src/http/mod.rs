@@ -16,6 +16,7 @@ use crate::ops::Ops;
 
 mod answer;
 mod artifacts;
+mod boards;
 mod body;
 mod cases;
 mod causes;
@@ -103,6 +104,7 @@ fn routes() -> ApiRouter<App> {
         .merge(namespaces::routes())
         .merge(testdefs::routes())
         .merge(versions::routes())
+        .merge(boards::routes())
         .merge(runs::routes())
         .merge(events::routes())
         .merge(explain::routes())

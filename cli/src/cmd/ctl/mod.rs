@@ -4,6 +4,7 @@ mod artifact;
 mod causes;
 mod compare;
 mod context;
+mod dashboard;
 mod events;
 mod explain;
 mod health;
@@ -84,6 +85,9 @@ enum Command {
     /// Cases whose failure does not count for a while: list, add, remove
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// How a namespace is, at one look
+    #[command(before_help = "Examples:\n  tstr ctl dashboard\n  tstr ctl dashboard -n shop -o json")]
+    Dashboard,
     /// What changes in the namespace, as it happens
     Events(events::EventsArgs),
     /// What waits, and who could take it
@@ -267,6 +271,7 @@ async fn dispatch(args: CtlArgs, out: Door, files: Files, interrupt: Arc<Interru
         Command::Results(args) => results::results(&ctl, &args).await,
         Command::Case(command) => results::case(&ctl, command).await,
         Command::Quarantine(command) => quarantine::run(&ctl, command).await,
+        Command::Dashboard => dashboard::run(&ctl).await,
         Command::Events(args) => events::run(&ctl, args).await,
         Command::Queue(args) => explain::queue(&ctl, &args).await,
         Command::Summary(args) => summary::run(&ctl, args).await,
