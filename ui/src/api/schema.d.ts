@@ -18,6 +18,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Signs a browser in, with a token or with a code that works once
+         * @description The answer sets a cookie that every operation takes where it takes a bearer, for 12 hours or until the token ends or is revoked. Over https at the root of a host it is called `__Host-tstr`, elsewhere `tstr_session`.
+         */
+        post: operations["create_session"];
+        /** Signs the browser out: the answer takes the cookie away */
+        delete: operations["delete_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes a code that signs somebody in once as this token, within 10 minutes
+         * @description A session cannot make one: it would outlast itself.
+         */
+        post: operations["create_session_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/namespaces": {
         parameters: {
             query?: never;
@@ -215,6 +256,104 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/namespaces/{namespace}/tests/{test}/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns the numbers that the latest runs of a test handed over, run by run: result data and metrics
+         * @description Text that is a number counts as one.
+         */
+        get: operations["get_test_series"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/namespaces/{namespace}/views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the saved views that are shared in a namespace, and those of the token */
+        get: operations["list_views"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/namespaces/{namespace}/views/{view}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Saves a view under a name: a page of the web UI with its query. One of that name is replaced
+         * @description A shared one needs a token that may write tests. A namespace shares at most 100, and a token has at most 100 of its own there.
+         */
+        put: operations["put_view"];
+        post?: never;
+        /** Removes a view of the token, or a shared one, if there is one of that name */
+        delete: operations["delete_view"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/namespaces/{namespace}/dashboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Says how a namespace is: what fails, what is flaky or slower, what waits, and who executes
+         * @description It is read from what is kept up to date with each run that ends, so it costs the same whatever the number of runs.
+         */
+        get: operations["get_dashboard"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/namespaces/{namespace}/timetable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Says when the tests of a namespace run by themselves, for up to eight days: each test with its instants, and how many begin in each hour and in each minute of the hour
+         * @description A page ends early where its tests have very many instants; counts of pages add up.
+         */
+        get: operations["get_timetable"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/namespaces/{namespace}/tests/{test}/runs": {
         parameters: {
             query?: never;
@@ -378,6 +517,26 @@ export interface paths {
         };
         /** Returns the changes of a run's state: who, when, from and to what */
         get: operations["list_run_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tells what changes in a namespace, as it happens
+         * @description Server-sent events; `event:` is the kind, `data:` one JSON object that names what changed and does not say what it is now. `run.…` come each once and in order, and have an id: with `Last-Event-ID` a stream goes on from there, for 24 hours, on any server. `ready` stands at the beginning; `reset` says that something was missed and everything is to be read again; `run.many` that more runs changed than are told one by one. `test.state_changed`, `runner.state_changed` and `queue.changed` say «look again» and have no id. The stream ends with the token.
+         */
+        get: operations["watch_events"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2020,6 +2179,26 @@ export interface components {
              */
             ambiguous: number;
         };
+        /** @description How a namespace is. */
+        Dashboard: {
+            /**
+             * Format: date-time
+             * @description When it was looked.
+             */
+            as_of: string;
+            /** @description How many tests are how. */
+            tests: components["schemas"]["TestVerdicts"];
+            /** @description Those that began to fail within the last 24 hours, the latest first; at most 10. */
+            newly_failing: components["schemas"]["FailingTest"][];
+            /** @description Those that are flaky, the latest first; at most 10. */
+            flaky: components["schemas"]["FlakyTest"][];
+            /** @description Those that became slower, the worst first; at most 10. */
+            slower: components["schemas"]["SlowerTest"][];
+            /** @description What waits. */
+            queue: components["schemas"]["QueueVerdict"];
+            /** @description Who executes. */
+            runners: components["schemas"]["FleetVerdict"];
+        };
         /** @description A value of result data that differs. */
         DataChange: {
             /** @description Where it stands: a JSON pointer (RFC 6901). */
@@ -2122,6 +2301,45 @@ export interface components {
         };
         /** @description Tells what a client may do about a failed request. */
         ErrorCode: "malformed" | "invalid" | "unauthenticated" | "forbidden" | "not_found" | "expired" | "conflict" | "concurrency_forbidden" | "lease_lost" | "precondition_failed" | "too_large" | "idempotency_mismatch" | "idempotency_in_progress" | "quota_exceeded" | "method_not_allowed" | "unsupported_media_type" | "unavailable" | "storage_full" | "internal";
+        /** @description An event. */
+        Event: {
+            /** @description From where on a stream can go on; only of what is numbered. */
+            id?: string;
+            /** @description What it says. */
+            event: components["schemas"]["EventKind"];
+            /** @description The namespace. */
+            namespace: components["schemas"]["Namespace"];
+            /**
+             * Format: date-time
+             * @description When it happened.
+             */
+            at: string;
+            /** @description The run. */
+            run?: components["schemas"]["RunId"];
+            /** @description The test, or that of the run. */
+            test?: components["schemas"]["TestId"];
+            /** @description Its name. */
+            test_name?: string;
+            /** @description The state that the run is in since. */
+            state?: components["schemas"]["RunState"];
+            /** @description The result of the run, if it has ended. */
+            result?: components["schemas"]["RunResult"];
+            /**
+             * Format: uint16
+             * @description The attempt of the run; absent before the first.
+             */
+            attempt?: number;
+            /** @description The runner. */
+            runner?: components["schemas"]["RunnerId"];
+            /** @description Its name. */
+            runner_name?: string;
+            /** @description The state that the runner is in since. */
+            runner_state?: components["schemas"]["RunnerState"];
+            /** @description Why the stream begins anew. */
+            reason?: components["schemas"]["ResetReason"];
+        };
+        /** @description What an event says. */
+        EventKind: "ready" | "reset" | "run.queued" | "run.leased" | "run.started" | "run.finished" | "run.cancelled" | "run.many" | "test.state_changed" | "runner.state_changed" | "queue.changed";
         /** @description The beginning of a text. */
         Excerpt: {
             /** @description What is kept. */
@@ -2172,6 +2390,27 @@ export interface components {
             case_id: components["schemas"]["CaseId"];
             /** @description The parts of its identity. */
             key: components["schemas"]["CaseKey"];
+        };
+        /** @description A test that fails. */
+        FailingTest: {
+            /** @description The test. */
+            test_id: components["schemas"]["TestId"];
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: date-time
+             * @description Since when it fails: the end of the first run of those that failed one after another.
+             */
+            since: string;
+            /** @description The latest run that failed. */
+            run: components["schemas"]["RunId"];
+            /** @description How that ended. */
+            result: components["schemas"]["RunResult"];
+            /**
+             * Format: uint64
+             * @description In how many cells it fails.
+             */
+            cells: number;
         };
         /** @description Failures that are the same. */
         FailureGroup: {
@@ -2272,6 +2511,51 @@ export interface components {
             kind?: string;
             /** @description The text, such as a stack trace. */
             text?: components["schemas"]["Excerpt"];
+        };
+        /** @description A test that is flaky. */
+        FlakyTest: {
+            /** @description The test. */
+            test_id: components["schemas"]["TestId"];
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            since?: string;
+            /**
+             * Format: uint64
+             * @description In how many cells.
+             */
+            cells: number;
+        };
+        /** @description Who executes. */
+        FleetVerdict: {
+            /**
+             * Format: uint64
+             * @description How many runners serve the namespace.
+             */
+            total: number;
+            /**
+             * Format: uint64
+             * @description How many of them are there, also those that drain.
+             */
+            online: number;
+            /**
+             * Format: uint64
+             * @description How many of these take nothing new.
+             */
+            draining: number;
+            /**
+             * Format: uint64
+             * @description How many runs those that are there can execute at once.
+             */
+            slots: number;
+            /**
+             * Format: uint64
+             * @description How many they execute.
+             */
+            slots_used: number;
         };
         /** @description A format of test reports. */
         Format: "junit" | "ctrf" | "tap" | "json_lines";
@@ -3075,6 +3359,21 @@ export interface components {
              */
             ratio?: number;
         };
+        /** @description A number over the runs. */
+        NumberSeries: {
+            /** @description Where its numbers come from. */
+            source: components["schemas"]["SeriesSource"];
+            /** @description The key of the result data, or the measurement. */
+            name: string;
+            /** @description Which number of the measurement. */
+            field?: string;
+            /** @description Which of them. */
+            tags?: {
+                [key: string]: string;
+            };
+            /** @description One for each run, in their order; null where the run has none. */
+            values: (number | null)[];
+        };
         /** @description Something about result data that the one who wrote the test should know. */
         OutputNote: {
             /** @description What it is about; absent while only one source is looked at. */
@@ -3160,6 +3459,21 @@ export interface components {
              */
             days?: number | null;
         };
+        /** @description What a view shows. */
+        PutView: {
+            /** @description The page below the namespace, for instance `tests`; at most 64 letters, digits, `-` and `/`. */
+            page: string;
+            /**
+             * @description The query of its address, without the question mark; at most 2048 bytes.
+             * @default
+             */
+            query?: string;
+            /**
+             * @description Everybody who sees the namespace has it; else only the token that saves it.
+             * @default false
+             */
+            shared?: boolean;
+        };
         /** @description A case in quarantine, or one that was. */
         QuarantineEntry: {
             /** @description The case. */
@@ -3241,6 +3555,26 @@ export interface components {
             items: components["schemas"]["QueueClass"][];
             /** @description Pass it as `page_token` to get the next page; absent at the end. */
             next_page_token?: string;
+        };
+        /** @description What waits. */
+        QueueVerdict: {
+            /** @description How many runs could be taken now. */
+            depth: components["schemas"]["Counted"];
+            /**
+             * Format: date-time
+             * @description Since when the first of them could be.
+             */
+            oldest?: string;
+            /**
+             * Format: uint64
+             * @description How many runs are held by runners.
+             */
+            held: number;
+            /**
+             * Format: uint64
+             * @description How many placement classes have runs that no runner takes.
+             */
+            stranded: number;
         };
         /** @description What a namespace may use. */
         Quotas: {
@@ -3480,6 +3814,8 @@ export interface components {
         Repeat: "first" | "retry" | "ambiguous";
         /** @description Whether a test report is looked for among the files of a run. */
         ReportMode: "auto" | "required" | "none";
+        /** @description Why a stream begins anew: everything that is shown has to be read again. */
+        ResetReason: "unknown" | "too_old" | "too_many" | "too_slow" | "restored";
         /** @description Why a monitor resolved. */
         Resolution: "below" | "recovered" | "stale";
         /** @description What a container may use of its host. Where the engine cannot enforce one of these, the runner says so. */
@@ -4171,6 +4507,29 @@ export interface components {
              */
             last_seen_at: string;
         };
+        /** @description A saved view. */
+        SavedView: {
+            /** @description Its name: one among those that are shared, and one among those of the token. */
+            name: string;
+            /** @description The page below the namespace. */
+            page: string;
+            /** @description The query of its address. */
+            query: string;
+            /** @description Everybody who sees the namespace has it. */
+            shared: boolean;
+            /** @description Who saved it last. */
+            saved_by: string;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            saved_at: string;
+        };
+        /** @description The views that somebody has in a namespace: the shared ones and their own, by name. */
+        SavedViews: {
+            /** @description The views. */
+            items: components["schemas"]["SavedView"][];
+        };
         /** @description What a token may be used for. */
         Scope: "admin" | "control" | "data" | "runner";
         /** @description A stretch of the series in which nothing changed. */
@@ -4185,6 +4544,46 @@ export interface components {
              * @description Their median, in milliseconds.
              */
             median_ms: number;
+        };
+        /** @description A run in a series. */
+        SeriesRun: {
+            /** @description The run. */
+            run_id: components["schemas"]["RunId"];
+            /** @description Its cell. */
+            cell?: components["schemas"]["Labels"];
+            /**
+             * Format: date-time
+             * @description When it ended.
+             */
+            finished_at: string;
+            /** @description How it ended. */
+            result: components["schemas"]["RunResult"];
+            /**
+             * Format: uint64
+             * @description How long its container ran, in milliseconds; absent where none was started.
+             */
+            duration_ms?: number;
+        };
+        /** @description Where the numbers of a series come from. */
+        SeriesSource: "result_data" | "metric";
+        /** @description A code that signs somebody in once, as the token that asked for it. It is shown this once. */
+        SessionCode: {
+            /** @description The code. */
+            code: string;
+            /**
+             * Format: date-time
+             * @description Until when it can be used.
+             */
+            expires_at: string;
+            /** @description The link that signs in with it; absent where the server does not know where its web UI is. */
+            link?: string;
+        };
+        /** @description With what somebody signs in: one of the two. */
+        SignIn: {
+            /** @description A token. */
+            token?: string | null;
+            /** @description A code from a sign-in link, which works once. */
+            code?: string | null;
         };
         /** @description Since when something holds. */
         Since: {
@@ -4201,6 +4600,28 @@ export interface components {
          * @example 64MiB
          */
         Size: string;
+        /** @description A test that takes longer than it did. */
+        SlowerTest: {
+            /** @description The test. */
+            test_id: components["schemas"]["TestId"];
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: uint64
+             * @description What a run took on average in the last two days, in milliseconds.
+             */
+            mean_ms: number;
+            /**
+             * Format: uint64
+             * @description And in the two weeks before.
+             */
+            before_ms: number;
+            /**
+             * Format: uint64
+             * @description Of how many runs in the last two days.
+             */
+            runs: number;
+        };
         /** @description How durations are spread. Quantiles are off by at most 1/64, and exact below 64 ms. */
         Spread: {
             /**
@@ -4493,6 +4914,20 @@ export interface components {
             /** @description The next instants. */
             upcoming: components["schemas"]["Upcoming"][];
         };
+        /** @description The numbers of the latest runs of a test. */
+        TestSeries: {
+            /** @description The test. */
+            test_id: components["schemas"]["TestId"];
+            /** @description Its latest runs that have ended, the earliest first. */
+            runs: components["schemas"]["SeriesRun"][];
+            /** @description The numbers, by their names; at most 100. */
+            series: components["schemas"]["NumberSeries"][];
+            /**
+             * Format: uint64
+             * @description How many more there are.
+             */
+            more: number;
+        };
         /** @description A test as it was registered. */
         TestSpec: {
             /** @description Unique within the namespace: 1 to 128 letters, digits, `.`, `_`, `-`. */
@@ -4595,6 +5030,34 @@ export interface components {
             /** @description Pass it as `page_token` to get the next page; absent at the end. */
             next_page_token?: string;
         };
+        /** @description How many tests are how. */
+        TestVerdicts: {
+            /**
+             * Format: uint64
+             * @description How many tests there are.
+             */
+            total: number;
+            /**
+             * Format: uint64
+             * @description In how many the latest run of a cell failed, errored or timed out.
+             */
+            failing: number;
+            /**
+             * Format: uint64
+             * @description How many of these began to fail within the last 24 hours.
+             */
+            newly_failing: number;
+            /**
+             * Format: uint64
+             * @description How many are flaky in a cell.
+             */
+            flaky: number;
+            /**
+             * Format: uint64
+             * @description How many took longer in the last two days than in the two weeks before: half as long again, and by a second.
+             */
+            slower: number;
+        };
         /** @description A test as it was from one change to the next. */
         TestVersion: {
             /**
@@ -4618,6 +5081,49 @@ export interface components {
             items: components["schemas"]["TestVersion"][];
             /** @description Pass it as `page_token` to get the next page; absent at the end. */
             next_page_token?: string;
+        };
+        /** @description When the tests of a namespace run by themselves. */
+        Timetable: {
+            /**
+             * Format: date-time
+             * @description From when on it is told: the beginning of an hour.
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description Until when, exclusively.
+             */
+            to: string;
+            /** @description The tests with a schedule, by their names. */
+            items: components["schemas"]["TimetableTest"][];
+            /** @description How many instants of these tests lie in each hour; those that are paused left out. */
+            by_hour: number[];
+            /** @description How many lie in each minute of any hour, from 0 to 59: where many begin at once. */
+            by_minute: number[];
+            /** @description What to ask for to read on; absent at the end. Counts of pages add up. */
+            next_page_token?: string;
+        };
+        /** @description A test that runs by itself. */
+        TimetableTest: {
+            /** @description The test. */
+            test_id: components["schemas"]["TestId"];
+            /** @description Its name. */
+            name: string;
+            /** @description Its line. */
+            cron_schedule: string;
+            /** @description The same in words. */
+            description: string;
+            /** @description The time zone it is read in. */
+            time_zone: string;
+            /** @description The schedule makes no runs while the test is paused; the instants are those that it would have. */
+            paused: boolean;
+            /**
+             * Format: uint64
+             * @description How many instants it has in this time.
+             */
+            count: number;
+            /** @description The first of them, at most 100. */
+            instants: string[];
         };
         /** @description What is known of a token; never the token itself. */
         Token: {
@@ -4843,6 +5349,73 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Identity"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    create_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignIn"];
+            };
+        };
+        responses: {
+            /** @description Who a caller is. */
+            200: {
+                headers: {
+                    /** @description The session's cookie: HttpOnly, SameSite=Lax, over https Secure. */
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Identity"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    delete_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The cookie is taken away. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    create_session_code: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A code that signs somebody in once, as the token that asked for it. It is shown this once. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionCode"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -5360,6 +5933,175 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    get_test_series: {
+        parameters: {
+            query?: {
+                /** @description Runs of this cell: `key=value`. Repeated for each label of the cell. */
+                cell?: string[];
+                /** @description How many of the latest runs: 50 unless said, 200 at most; a larger wish is lowered. */
+                runs?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The name of the namespace. */
+                namespace: components["schemas"]["Namespace"];
+                /** @description The test: its id or its name. */
+                test: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The numbers of the latest runs of a test. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestSeries"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    list_views: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the namespace. */
+                namespace: components["schemas"]["Namespace"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The views that somebody has in a namespace: the shared ones and their own, by name. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedViews"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    put_view: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the namespace. */
+                namespace: components["schemas"]["Namespace"];
+                /** @description The name of the view. */
+                view: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PutView"];
+            };
+        };
+        responses: {
+            /** @description A saved view. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedView"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    delete_view: {
+        parameters: {
+            query?: {
+                /** @description The one that is shared. */
+                shared?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The name of the namespace. */
+                namespace: components["schemas"]["Namespace"];
+                /** @description The name of the view. */
+                view: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description no content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_dashboard: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the namespace. */
+                namespace: components["schemas"]["Namespace"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How a namespace is. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dashboard"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_timetable: {
+        parameters: {
+            query?: {
+                /** @description From the hour of this instant on; now unless it is given. */
+                from?: string;
+                /** @description Until this instant, at most eight days later; seven days later unless it is given. */
+                to?: string;
+                /** @description How many tests the page holds at most: 50 unless said, 1000 at most; a larger wish is lowered. */
+                page_size?: number;
+                /** @description The `next_page_token` of the page before. */
+                page_token?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The name of the namespace. */
+                namespace: components["schemas"]["Namespace"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description When the tests of a namespace run by themselves. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Timetable"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     trigger_run: {
         parameters: {
             query?: never;
@@ -5654,6 +6396,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunEventPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    watch_events: {
+        parameters: {
+            query: {
+                /** @description The namespace. */
+                namespace: components["schemas"]["Namespace"];
+                /** @description About what, with commas between: `runs`, `tests`, `runners`, `queue`; everything unless said. */
+                topics?: string;
+            };
+            header?: {
+                /**
+                 * @description The `id` of the last event that was heard: the stream goes on behind it.
+                 * @example 7421-118-1767225600
+                 */
+                "Last-Event-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The events. The schema is that of the data of one. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["Event"];
                 };
             };
             default: components["responses"]["Problem"];
