@@ -25,7 +25,17 @@ const LARGE = new Set(["/states", "/summary", "/dashboard"]);
 export const live = makeStore<Live>({ mode: "reconnecting", waiting: 0 });
 
 /** Which queries an event makes stale: those whose path has one of these parts. */
-const ENDED = ["/runs", "/queue", "/runners", "/states", "/summary", "/dashboard", "/cells", "/changed"];
+const ENDED = [
+  "/runs",
+  "/queue",
+  "/runners",
+  "/states",
+  "/summary",
+  "/dashboard",
+  "/cells",
+  "/changed",
+  "/series",
+];
 const STALE: Record<Exclude<EventName, "reset">, string[]> = {
   "run.queued": ["/runs", "/queue", "/dashboard"],
   "run.leased": ["/runs", "/queue", "/runners", "/dashboard"],

@@ -32,3 +32,7 @@ export const testQuery = (namespace: string, test: string) =>
 /** A run with its attempts. */
 export const runQuery = (run: string) =>
   api.queryOptions("get", "/api/v1/runs/{run}", { params: { path: { run } } });
+
+/** How a namespace is at one look: what fails, what waits, who executes. It costs the same however large it is. */
+export const dashboardQuery = (namespace: string) =>
+  api.queryOptions("get", "/api/v1/namespaces/{namespace}/dashboard", { params: { path: { namespace } } });

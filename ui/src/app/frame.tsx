@@ -2,10 +2,9 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useMatchRoute, useNavigate, useRouter } from "@tanstack/react-router";
 import { lazy, type ReactNode, Suspense, useEffect, useMemo, useState } from "react";
 import { Follower } from "~/api/live";
-import { queueQuery, statesQuery } from "~/api/queries";
+import { dashboardQuery } from "~/api/queries";
 import { identityQuery, mayAdmin } from "~/api/session";
-import { count } from "~/lib/numbers";
-import { ends, isBad } from "~/lib/strip";
+import { count, counted } from "~/lib/numbers";
 import { Empty } from "~/parts/basics";
 import { Icon, type IconName } from "~/parts/icons";
 import { Toasts } from "~/parts/toast";
@@ -237,18 +236,9 @@ function Nav({ shown }: { shown: boolean }) {
 
 /** How many tests fail and how many runs wait, for the navigation. */
 function useCounts(ns: string): { failing: number; queued: string } {
-  const { data: failing = 0 } = useQuery({
-    ...statesQuery(ns),
-    select: (page) =>
-      page.items.filter((test) => test.cells.some((cell) => isBad(ends(cell.strip).at(-1)))).length,
-  });
-  const { data: queued = "" } = useQuery({
-    ...queueQuery(ns),
-    select: (page) => {
-      const all = page.items.flatMap((each) => [each.depth, each.gated]);
-      const sum = all.reduce((total, each) => total + each.count, 0);
-      return sum ? `${count(sum)}${all.some((each) => each.more) || page.next_page_token ? "+" : ""}` : "";
-    },
-  });
-  return { failing, queued };
+  const { data } = useQuery(dashboardQuery(ns));
+  return {
+    failing: data?.tests.failing ?? 0,
+    queued: data && data.queue.depth.count > 0 ? counted(data.queue.depth) : "",
+  };
 }

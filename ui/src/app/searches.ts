@@ -46,6 +46,7 @@ export const TEST_TABS = [
   "cases",
   "failures",
   "analysis",
+  "metrics",
   "config",
   "schedule",
   "quarantine",

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
 import type { Schema } from "~/api/client";
-import { density, herd } from "./density";
+import { addUp, herd } from "./density";
 import { activeFindings, findingText } from "./findings";
 import { badness, weeks } from "./heatmap";
 import { axes, sameCell } from "./matrix";
-import { isNewlyFailing, overview, sentence, slower } from "./overview";
+import { sentence } from "./overview";
 import { parsePairs } from "./pairs";
 import { sortRows, testRow } from "./test-rows";
 
@@ -51,42 +51,19 @@ test("the worst come first, and what is equal by name", () => {
 });
 
 test("the sentence says what there is", () => {
-  const now = new Date("2026-01-01T00:00:12Z");
-  const queue = [
-    { depth: { count: 4, more: false }, gated: { count: 0, more: false }, oldest: "2026-01-01T00:00:00Z" },
-  ] as Schema["QueueClass"][];
-  const runners = [{ state: "live" }, { state: "offline" }] as Schema["Runner"][];
-  const states = [
-    state("a", "healthy", cell("pf")),
-    state("b", "healthy", cell("ff")),
-    state("c", "healthy", cell("pp")),
-  ];
-  expect(sentence(overview(states, queue, runners, now))).toBe(
-    "2 of 3 tests failing, 1 since their latest run; queue 4, oldest 12 s; 1 of 2 runners online.",
+  const said = {
+    as_of: "2026-01-01T00:00:12Z",
+    tests: { total: 214, failing: 3, newly_failing: 2, flaky: 0, slower: 0 },
+    queue: { depth: { count: 4, more: false }, oldest: "2026-01-01T00:00:00Z", held: 0, stranded: 0 },
+    runners: { total: 7, online: 6, draining: 0, slots: 12, slots_used: 4 },
+  } as Schema["Dashboard"];
+  expect(sentence(said)).toBe(
+    "3 of 214 tests failing, 2 newly since yesterday; queue 4, oldest 12 s; 6 of 7 runners online.",
   );
-  expect(sentence(overview([], [], [], now))).toBe(
-    "0 of 0 tests failing; nothing waits; 0 of 0 runners online.",
+  const calm = { ...said, tests: { ...said.tests, failing: 0, newly_failing: 0 } };
+  expect(sentence({ ...calm, queue: { ...said.queue, depth: { count: 0, more: false } } })).toBe(
+    "0 of 214 tests failing; nothing waits; 6 of 7 runners online.",
   );
-});
-
-test("a failure is new when the run before it passed; cancelled runs say nothing", () => {
-  const is = (strip: string) => isNewlyFailing(state("a", "healthy", cell(strip)));
-  expect([is("pf"), is("pcf"), is("ff"), is("f"), is("fp"), is("")]).toEqual([
-    true,
-    true,
-    false,
-    true,
-    false,
-    false,
-  ]);
-});
-
-test("a test is slower by a fifth and half a second, and with runs enough", () => {
-  const figures = (name: string, p50_ms: number, count = 10) =>
-    ({ test_id: name, test_name: name, figures: { duration: { count, p50_ms } } }) as Schema["SummaryTest"];
-  const before = [figures("a", 1_000), figures("b", 1_000), figures("c", 10_000), figures("d", 1_000, 2)];
-  const after = [figures("a", 2_000), figures("b", 1_300), figures("c", 11_000), figures("d", 9_000)];
-  expect(slower(before, after).map((test) => test.name)).toEqual(["a"]);
 });
 
 test("weeks begin on Monday, and days have a badness", () => {
@@ -106,12 +83,17 @@ test("weeks begin on Monday, and days have a badness", () => {
 });
 
 test("a herd at one minute is seen", () => {
-  const at = (minute: number) => `2026-01-01T00:${String(minute).padStart(2, "0")}:00Z`;
-  expect(herd(density([...Array.from({ length: 6 }, () => at(0)), at(7), undefined]))).toEqual({
-    minute: 0,
-    tests: 6,
-  });
-  expect(herd(density([at(0), at(0)]))).toBeUndefined();
+  const at = (...places: [minute: number, n: number][]) => {
+    const list = Array.from({ length: 60 }, () => 0);
+    for (const [minute, n] of places) list[minute] = n;
+    return list;
+  };
+  expect(herd(addUp([at([0, 4]), at([0, 2], [7, 1])]))).toEqual({ minute: 0, starts: 6 });
+  expect([herd(at([0, 2])), herd(at([0, 6], [1, 6], [2, 6], [3, 6])), herd([])]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
 });
 
 test("findings are said in words, the broken ones first", () => {

@@ -7,7 +7,7 @@ import { clock, dateTime, duration, zoneLabel } from "~/lib/time";
 export interface Series {
   name: string;
   tone: "accent" | "pass" | "fail" | "warn";
-  /** Milliseconds at each time; `null` where there is none. */
+  /** A value at each time; `null` where there is none. */
   values: (number | null)[];
   look: "line" | "points";
 }
@@ -34,6 +34,8 @@ export function Chart({
   series,
   height = 190,
   marks = [],
+  format = duration,
+  ticks = durationTicks,
   onPick,
 }: {
   label: string;
@@ -43,6 +45,10 @@ export function Chart({
   height?: number;
   /** Instants at which something changed, with a word for it. */
   marks?: { at: number; text: string }[];
+  /** Writes a value; durations in milliseconds unless said. */
+  format?: (value: number) => string;
+  /** Chooses the marks of the value axis. */
+  ticks?: (max: number) => number[];
   onPick?: (index: number) => void;
 }) {
   const box = useRef<HTMLDivElement>(null);
@@ -60,14 +66,18 @@ export function Chart({
   const from = times[0] ?? 0;
   const to = times.at(-1) ?? 0;
   const max = useMemo(
-    () => Math.max(1, ...series.flatMap((each) => each.values.map((value) => value ?? 0))) * 1.06,
+    () => Math.max(1e-9, ...series.flatMap((each) => each.values.map((value) => value ?? 0))) * 1.06,
     [series],
   );
   const right = Math.max(LEFT + 1, width - 8);
   const floor = height - BOTTOM;
   const x = (time: number) =>
     to > from ? LEFT + ((time - from) / (to - from)) * (right - LEFT) : (LEFT + right) / 2;
-  const y = (value: number) => floor - (value / max) * (floor - TOP);
+  const min = useMemo(
+    () => Math.min(0, ...series.flatMap((each) => each.values.map((value) => value ?? 0))),
+    [series],
+  );
+  const y = (value: number) => floor - ((value - min) / (max - min)) * (floor - TOP);
   const last = times.length - 1;
   const index = Math.min(chosen ?? last, last);
 
@@ -91,7 +101,7 @@ export function Chart({
   const when = `${dateTime(new Date(at), zone).slice(0, 16)} ${zoneLabel(new Date(at), zone)}`;
   const said = series.flatMap((each) => {
     const value = each.values[index];
-    return value === null || value === undefined ? [] : [{ name: each.name, text: duration(value) }];
+    return value === null || value === undefined ? [] : [{ name: each.name, text: format(value) }];
   });
   return (
     <div>
@@ -115,11 +125,11 @@ export function Chart({
       >
         {width > 0 ? (
           <svg width={width} height={height} className="block" aria-hidden="true">
-            {durationTicks(max).map((value) => (
+            {ticks(max).map((value) => (
               <g key={value}>
                 <path d={`M${LEFT} ${y(value) + 0.5}H${right}`} className="stroke-line" />
                 <text x={LEFT - 8} y={y(value) + 4} textAnchor="end" className="fill-muted text-[11px]">
-                  {value === 0 ? "0" : duration(value)}
+                  {value === 0 ? "0" : format(value)}
                 </text>
               </g>
             ))}

@@ -75,6 +75,5 @@ export function testDef(name: string, more: Partial<Schema["TestDef"]> = {}): Sc
 /** What the frame asks for on every page. */
 export const frame = [
   get("/identity", identity("admin")),
-  get("/namespaces/default/states", { items: [] }),
-  get("/namespaces/default/queue", { items: [] }),
+  get("/namespaces/default/dashboard", () => problem(500, "internal", "The server failed")),
 ];

@@ -2,16 +2,17 @@ import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
 import { useMemo } from "react";
 import { api, type Schema } from "~/api/client";
-import { queueQuery, runnersQuery, statesQuery } from "~/api/queries";
+import { dashboardQuery } from "~/api/queries";
 import { useNs } from "~/app/namespace";
 import { RANGES, type Range } from "~/app/searches";
 import { count, percent, plural, ratio } from "~/lib/numbers";
-import { isFailing, isNewlyFailing, overview, sentence, slower } from "~/lib/overview";
+import { sentence } from "~/lib/overview";
 import { duration } from "~/lib/time";
 import { Copy, Figure, Meter, Panel } from "~/parts/basics";
 import { Chart } from "~/parts/chart";
 import { Loaded, Skeleton } from "~/parts/loaded";
 import { PageHead } from "~/parts/page-head";
+import { Time } from "~/parts/time";
 import { Bars } from "./bars";
 import { Sentence } from "./sentence";
 import { Setup } from "./setup";
@@ -35,44 +36,15 @@ export function Dashboard() {
   // By the hour, so that the address of the request, and with it the cached answer, stays the same for a while.
   const hour = Math.floor(Date.now() / HOUR) * HOUR;
   const since = new Date(hour - (span.hours - 1) * HOUR).toISOString();
-  const before = new Date(hour - (2 * span.hours - 1) * HOUR).toISOString();
 
-  const states = useQuery(statesQuery(ns));
-  const queue = useQuery(queueQuery(ns));
-  const runners = useQuery(runnersQuery(ns));
+  const dashboard = useQuery(dashboardQuery(ns));
   const summary = useQuery(
     api.queryOptions("get", "/api/v1/namespaces/{namespace}/summary", {
       params: { path: { namespace: ns }, query: { scheduled_after: since, interval: span.interval } },
     }),
   );
-  const previous = useQuery({
-    ...api.queryOptions("get", "/api/v1/namespaces/{namespace}/summary", {
-      params: {
-        path: { namespace: ns },
-        query: { scheduled_after: before, scheduled_before: since, interval: "week" },
-      },
-    }),
-    staleTime: 10 * 60_000,
-    meta: { live: false },
-  });
-
-  const said = useMemo(
-    () =>
-      states.data && queue.data && runners.data
-        ? overview(states.data.items, queue.data.items, runners.data.items, new Date())
-        : undefined,
-    [states.data, queue.data, runners.data],
-  );
-  const slow = useMemo(
-    () =>
-      summary.data && previous.data
-        ? slower(previous.data.tests, summary.data.tests).slice(0, 10)
-        : undefined,
-    [summary.data, previous.data],
-  );
-  const failing = states.data?.items.filter(isFailing) ?? [];
-  const newly = failing.filter(isNewlyFailing);
-  const isNew = states.data?.items.length === 0 && summary.data?.totals.counts.runs === 0;
+  const said = dashboard.data;
+  const isNew = said?.tests.total === 0;
 
   return (
     <>
@@ -104,7 +76,7 @@ export function Dashboard() {
           </>
         }
       />
-      {isNew ? <Setup runners={runners.data?.items.length ?? 0} /> : null}
+      {said && isNew ? <Setup runners={said.runners.total} /> : null}
       <div className="grid items-start gap-4 lg:grid-cols-3">
         <Panel title="Runs" note={`${span.name}, by result`} className="lg:col-span-2">
           <Loaded query={summary} what="The summary" skeleton={<Skeleton rows={6} />}>
@@ -117,27 +89,40 @@ export function Dashboard() {
           </Loaded>
         </Panel>
         <Panel
-          title="Failing"
-          note={said ? plural(said.failing, "test") : undefined}
+          title="Newly failing"
+          note="since yesterday"
           actions={
-            failing.length > 0 ? (
+            said && said.tests.failing > 0 ? (
               <Link
                 className="link text-sm"
                 to="/ns/$ns/tests"
                 params={{ ns }}
                 search={{ state: ["broken", "failing"] }}
               >
-                all
+                all {count(said.tests.failing)} failing
               </Link>
             ) : null
           }
         >
-          <Loaded query={states} what="The tests" skeleton={<Skeleton rows={6} />}>
-            {() => (
+          <Loaded query={dashboard} what="The tests" skeleton={<Skeleton rows={6} />}>
+            {({ newly_failing }) => (
               <TestList
-                tests={[...newly, ...failing.filter((test) => !newly.includes(test))].slice(0, 10)}
-                mark={(test) => (newly.includes(test) ? "new" : undefined)}
-                none="Nothing fails."
+                tests={newly_failing.map((test) => ({
+                  id: test.test_id,
+                  name: test.name,
+                  state: test.result,
+                  note: (
+                    <>
+                      {test.cells > 1 ? `${test.cells} cells, ` : ""}
+                      <Link className="link" to="/ns/$ns/runs/$run" params={{ ns, run: test.run }}>
+                        <Time at={test.since} />
+                      </Link>
+                    </>
+                  ),
+                }))}
+                none={
+                  said && said.tests.failing > 0 ? "Nothing began to fail since yesterday." : "Nothing fails."
+                }
               />
             )}
           </Loaded>
@@ -155,10 +140,20 @@ export function Dashboard() {
             </Link>
           }
         >
-          <Loaded query={states} what="The tests" skeleton={<Skeleton rows={5} />}>
-            {(page) => (
+          <Loaded query={dashboard} what="The tests" skeleton={<Skeleton rows={5} />}>
+            {({ flaky }) => (
               <TestList
-                tests={page.items.filter((test) => test.status === "flaky").slice(0, 10)}
+                tests={flaky.map((test) => ({
+                  id: test.test_id,
+                  name: test.name,
+                  state: "flaky",
+                  note: (
+                    <>
+                      {test.cells > 1 ? `${test.cells} cells, ` : ""}
+                      {test.since ? <Time at={test.since} /> : null}
+                    </>
+                  ),
+                }))}
                 none="No test is flaky."
               />
             )}
@@ -169,38 +164,24 @@ export function Dashboard() {
             {(data) => <Utilisation summary={data} />}
           </Loaded>
         </Panel>
-        <Panel title="Slower than before" note={`than the ${span.name} before`}>
-          {slow === undefined ? (
-            summary.error || previous.error ? (
-              <Loaded query={previous.error ? previous : summary} what="The durations">
-                {() => null}
-              </Loaded>
-            ) : (
-              <Skeleton rows={4} />
-            )
-          ) : slow.length === 0 ? (
-            <p className="px-3.5 py-4 text-sm text-muted">No test takes notably longer.</p>
-          ) : (
-            <ul className="py-1 text-sm">
-              {slow.map((test) => (
-                <li key={test.name} className="flex min-h-8 items-center gap-3 px-3.5">
-                  <Link
-                    className="link min-w-0 flex-1 truncate text-ink"
-                    to="/ns/$ns/tests/$test"
-                    params={{ ns, test: test.name }}
-                  >
-                    {test.name}
-                  </Link>
-                  <span className="whitespace-nowrap text-muted">
-                    {duration(test.beforeMs)} → {duration(test.afterMs)}
-                  </span>
-                  <span className="font-medium whitespace-nowrap text-warn">
-                    {ratio(test.afterMs / test.beforeMs)}
-                  </span>
-                </li>
-              ))}
-            </ul>
-          )}
+        <Panel title="Slower" note="the last two days against two weeks">
+          <Loaded query={dashboard} what="The durations" skeleton={<Skeleton rows={4} />}>
+            {({ slower }) => (
+              <TestList
+                tests={slower.map((test) => ({
+                  id: test.test_id,
+                  name: test.name,
+                  note: (
+                    <>
+                      {duration(test.before_ms)} → {duration(test.mean_ms)}{" "}
+                      <span className="font-medium text-warn">{ratio(test.mean_ms / test.before_ms)}</span>
+                    </>
+                  ),
+                }))}
+                none="No test takes notably longer."
+              />
+            )}
+          </Loaded>
         </Panel>
       </div>
     </>

@@ -6,6 +6,7 @@ import { runPages } from "~/api/runs";
 import { useKeys } from "~/app/keys";
 import { useNs } from "~/app/namespace";
 import { RESULTS, STATES } from "~/app/searches";
+import { Views } from "~/app/views";
 import { Empty } from "~/parts/basics";
 import { LabelFilter, SearchField, Toggles } from "~/parts/filters";
 import { Icon } from "~/parts/icons";
@@ -58,7 +59,11 @@ export function Runs() {
 
   return (
     <>
-      <PageHead title="Runs" note="The latest first, by the time for which they were scheduled." />
+      <PageHead
+        title="Runs"
+        note="The latest first, by the time for which they were scheduled."
+        actions={<Views page="runs" search={search} />}
+      />
       <div className="flex flex-wrap items-center gap-2">
         <SearchField
           value={search.test}

@@ -2,12 +2,14 @@ import { useQuery } from "@tanstack/react-query";
 import { client, type Schema } from "~/api/client";
 import { identityQuery, mayControl } from "~/api/session";
 import { useAction } from "~/app/action";
+import { useNs } from "~/app/namespace";
 import { Button } from "~/parts/basics";
 
 /** Stops the schedule of a test, or lets it go on. */
-export function PauseButton({ test }: { test: Schema["TestDef"] }) {
+export function PauseButton({ test }: { test: Pick<Schema["TimetableTest"], "name" | "paused"> }) {
+  const ns = useNs();
   const { data: identity } = useQuery(identityQuery);
-  const params = { path: { namespace: test.namespace, test: test.name } };
+  const params = { path: { namespace: ns, test: test.name } };
   const act = useAction({
     act: async () => {
       if (test.paused) await client.POST("/api/v1/namespaces/{namespace}/tests/{test}/resume", { params });

@@ -4,8 +4,8 @@ import { useEffect, useMemo } from "react";
 import { client, type Schema } from "~/api/client";
 import { useNs } from "~/app/namespace";
 import { useZone } from "~/app/settings";
-import { density, herd } from "~/lib/density";
-import { plural } from "~/lib/numbers";
+import { addUp, herd } from "~/lib/density";
+import { count, plural } from "~/lib/numbers";
 import { zoneLabel } from "~/lib/time";
 import { Empty, Panel } from "~/parts/basics";
 import { SearchField, Toggles } from "~/parts/filters";
@@ -17,7 +17,6 @@ import { PauseButton } from "./pause";
 import { Week } from "./week";
 
 const route = getRouteApi("/ns/$ns/schedules");
-type Test = Schema["TestDef"];
 
 /** When the tests of a namespace run. */
 export function Schedules() {
@@ -26,13 +25,10 @@ export function Schedules() {
   const search = route.useSearch();
   const navigate = useNavigate({ from: "/ns/$ns/schedules" });
   const query = useInfiniteQuery({
-    queryKey: ["get", "/api/v1/namespaces/{namespace}/tests", { ns, q: search.q }, "schedules"],
+    queryKey: ["get", "/api/v1/namespaces/{namespace}/timetable", { ns }, "pages"],
     queryFn: async ({ pageParam, signal }) => {
-      const { data } = await client.GET("/api/v1/namespaces/{namespace}/tests", {
-        params: {
-          path: { namespace: ns },
-          query: { q: search.q, page_size: 500, page_token: pageParam || undefined },
-        },
+      const { data } = await client.GET("/api/v1/namespaces/{namespace}/timetable", {
+        params: { path: { namespace: ns }, query: { page_size: 1000, page_token: pageParam || undefined } },
         signal,
       });
       return data!;
@@ -41,28 +37,23 @@ export function Schedules() {
     getNextPageParam: (page) => page.next_page_token,
     meta: { minAgeMs: 20_000 },
   });
+  // The counts are over all tests, so all pages are fetched.
   const { hasNextPage, isFetchingNextPage, isError, fetchNextPage } = query;
   useEffect(() => {
     if (hasNextPage && !isFetchingNextPage && !isError) void fetchNextPage();
   }, [hasNextPage, isFetchingNextPage, isError, fetchNextPage]);
-  const tests = useMemo(
-    () =>
-      (query.data?.pages.flatMap((page) => page.items) ?? [])
-        .filter((test) => test.cron_schedule)
-        .sort(
-          (a, b) =>
-            (a.next_run_at ?? "9").localeCompare(b.next_run_at ?? "9") || a.name.localeCompare(b.name),
-        ),
-    [query.data],
-  );
-  const paused = tests.filter((test) => test.paused).length;
+  const all = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
+  const q = search.q?.toLowerCase();
+  const tests = all.filter((test) => !q || test.name.toLowerCase().includes(q)).sort(byNext);
+  const paused = all.filter((test) => test.paused).length;
+  const from = query.data?.pages[0]?.from;
   return (
     <>
       <PageHead
         title="Schedules"
         note={
           query.data
-            ? `${plural(tests.length, "test")} with a schedule${paused > 0 ? `, ${paused} of them paused` : ""}`
+            ? `${plural(all.length, "test")} with a schedule${paused > 0 ? `, ${paused} of them paused` : ""}`
             : " "
         }
       />
@@ -70,7 +61,7 @@ export function Schedules() {
         <SearchField
           value={search.q}
           label="Search tests by name"
-          onSearch={(q) => void navigate({ search: (before) => ({ ...before, q }), replace: true })}
+          onSearch={(text) => void navigate({ search: (before) => ({ ...before, q: text }), replace: true })}
         />
         <Toggles
           label="View"
@@ -97,10 +88,10 @@ export function Schedules() {
           </div>
         }
       >
-        {() =>
+        {(data) =>
           tests.length === 0 ? (
             <Panel>
-              {search.q ? (
+              {all.length > 0 ? (
                 <Empty title="No test with a schedule is called like that" />
               ) : (
                 <Empty
@@ -114,8 +105,17 @@ export function Schedules() {
             </Panel>
           ) : (
             <>
-              <Density tests={tests} />
-              {search.view === "week" ? <Week tests={tests} /> : <Agenda tests={tests} zone={zone} />}
+              <Density byMinute={addUp(data.pages.map((page) => page.by_minute))} />
+              {search.view === "week" && from ? (
+                <Week
+                  tests={tests}
+                  from={from}
+                  byHour={addUp(data.pages.map((page) => page.by_hour))}
+                  isAll={!q}
+                />
+              ) : (
+                <Agenda tests={tests} zone={zone} />
+              )}
             </>
           )
         }
@@ -124,37 +124,44 @@ export function Schedules() {
   );
 }
 
-/** At which minute of the hour tests start. */
-function Density({ tests }: { tests: Test[] }) {
-  const counts = density(tests.map((test) => test.next_run_at));
-  const most = Math.max(1, ...counts);
-  const crowd = herd(counts);
-  const active = tests.filter((test) => test.next_run_at).length;
-  if (active === 0) return null;
+type Test = Schema["TimetableTest"];
+
+function byNext(a: Test, b: Test): number {
+  const next = (test: Test) => (test.paused ? "~" : (test.instants[0] ?? "}"));
+  return next(a).localeCompare(next(b)) || a.name.localeCompare(b.name);
+}
+
+/** At which minute of the hour tests start, over the week to come. */
+function Density({ byMinute }: { byMinute: number[] }) {
+  const most = Math.max(1, ...byMinute);
+  const crowd = herd(byMinute);
+  const all = byMinute.reduce((sum, each) => sum + each, 0);
+  const mark = (minute: number) => `:${String(minute).padStart(2, "0")}`;
+  if (all === 0) return null;
   return (
-    <Panel title="Starts by the minute of the hour" pad>
+    <Panel title="Starts by the minute of the hour" note={`${count(all)} in the next seven days`} pad>
       <div
         role="img"
-        aria-label={`Starts by minute; most, ${most}, at :${String(counts.indexOf(most)).padStart(2, "0")}`}
+        aria-label={`Starts by minute; most, ${most}, at ${mark(byMinute.indexOf(most))}`}
         className="flex h-10 items-end gap-px border-b"
       >
-        {counts.map((n, minute) => (
+        {byMinute.map((n, minute) => (
           <span
             key={minute}
-            title={`:${String(minute).padStart(2, "0")}, ${plural(n, "test")}`}
+            title={`${mark(minute)}, ${plural(n, "start")}`}
             className={`flex-1 ${n === 0 ? "" : crowd?.minute === minute ? "bg-warn" : "bg-accent"}`}
             style={{ height: n === 0 ? 0 : Math.max(3, (n / most) * 38) }}
           />
         ))}
       </div>
       <div className="mt-1 flex justify-between text-xs text-muted" aria-hidden="true">
-        {[":00", ":15", ":30", ":45", ":59"].map((mark) => (
-          <span key={mark}>{mark}</span>
+        {[0, 15, 30, 45, 59].map((minute) => (
+          <span key={minute}>{mark(minute)}</span>
         ))}
       </div>
       {crowd ? (
         <p className="mt-1.5 text-sm">
-          {crowd.tests} of {active} start at :{String(crowd.minute).padStart(2, "0")}.{" "}
+          {count(crowd.starts)} of {count(all)} are at {mark(crowd.minute)}.{" "}
           <span className="text-muted">
             With <code className="code">H</code> instead of the minute each test gets one of its own.
           </span>
@@ -176,7 +183,7 @@ function Agenda({ tests, zone }: { tests: Test[]; zone: string }) {
               <th />
               <th className="w-full">Test</th>
               <th>Schedule</th>
-              <th className="max-md:hidden">Zone</th>
+              <th className="num max-md:hidden">A week</th>
               <th>
                 <span className="visually-hidden">Pause or resume</span>
               </th>
@@ -184,15 +191,15 @@ function Agenda({ tests, zone }: { tests: Test[]; zone: string }) {
           </thead>
           <tbody>
             {tests.map((test) => (
-              <tr key={test.id}>
+              <tr key={test.test_id}>
                 <td>
                   {test.paused ? (
                     <Badge tone="idle">paused</Badge>
                   ) : (
-                    <Time at={test.next_run_at} how="absolute" />
+                    <Time at={test.instants[0]} how="absolute" />
                   )}
                 </td>
-                <td className="text-muted">{test.paused ? null : <Time at={test.next_run_at} />}</td>
+                <td className="text-muted">{test.paused ? null : <Time at={test.instants[0]} />}</td>
                 <td className="min-w-40">
                   <Link
                     className="link font-medium text-ink"
@@ -203,10 +210,13 @@ function Agenda({ tests, zone }: { tests: Test[]; zone: string }) {
                     {test.name}
                   </Link>
                 </td>
-                <td className="whitespace-nowrap">
-                  <code className="code">{test.cron_schedule}</code>
+                <td className="min-w-64">
+                  {test.description}
+                  <span className="block text-muted">
+                    <code className="code">{test.cron_schedule}</code> {test.time_zone}
+                  </span>
                 </td>
-                <td className="text-muted max-md:hidden">{test.time_zone ?? "UTC"}</td>
+                <td className="num max-md:hidden">{count(test.count)}</td>
                 <td className="py-1">
                   <PauseButton test={test} />
                 </td>

@@ -20,6 +20,7 @@ const RunsTab = lazy(() => import("./runs-tab").then((m) => ({ default: m.RunsTa
 const CasesTab = lazy(() => import("./cases-tab").then((m) => ({ default: m.CasesTab })));
 const Failures = lazy(() => import("./failures").then((m) => ({ default: m.Failures })));
 const Analysis = lazy(() => import("./analysis").then((m) => ({ default: m.Analysis })));
+const Metrics = lazy(() => import("./metrics").then((m) => ({ default: m.Metrics })));
 const Config = lazy(() => import("./config").then((m) => ({ default: m.Config })));
 const ScheduleTab = lazy(() => import("./schedule-tab").then((m) => ({ default: m.ScheduleTab })));
 const Quarantine = lazy(() => import("./quarantine").then((m) => ({ default: m.Quarantine })));
@@ -32,6 +33,7 @@ const NAMES: Record<(typeof TEST_TABS)[number], string> = {
   cases: "Cases",
   failures: "Failures",
   analysis: "Analysis",
+  metrics: "Metrics",
   config: "Configuration",
   schedule: "Schedule",
   quarantine: "Quarantine",
@@ -164,6 +166,8 @@ function Shown({ test }: { test: Schema["TestDef"] }) {
               <Failures test={test} />
             ) : tab === "analysis" ? (
               <Analysis test={test} />
+            ) : tab === "metrics" ? (
+              <Metrics test={test} />
             ) : tab === "config" ? (
               <Config test={test} />
             ) : tab === "schedule" ? (

@@ -1,11 +1,12 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
-import { useEffect, useMemo, useState } from "react";
+import { lazy, Suspense, useEffect, useMemo, useState } from "react";
 import { api, client } from "~/api/client";
 import { statesQuery } from "~/api/queries";
 import { useKeys } from "~/app/keys";
 import { useNs } from "~/app/namespace";
 import { TEST_SORTS, TEST_STATES } from "~/app/searches";
+import { Views } from "~/app/views";
 import { plural } from "~/lib/numbers";
 import { sortRows, testRow } from "~/lib/test-rows";
 import { Empty } from "~/parts/basics";
@@ -13,8 +14,9 @@ import { LabelFilter, SearchField, Toggles } from "~/parts/filters";
 import { Loaded, Skeleton } from "~/parts/loaded";
 import { PageHead } from "~/parts/page-head";
 import { StateIcon } from "~/parts/state";
-import { Bulk } from "./bulk";
 import { TestTable } from "./table";
+
+const Bulk = lazy(() => import("./bulk").then((module) => ({ default: module.Bulk })));
 
 const route = getRouteApi("/ns/$ns/tests");
 const PAGE = 500;
@@ -119,6 +121,7 @@ export function Tests() {
     <>
       <PageHead
         title="Tests"
+        actions={<Views page="tests" search={search} />}
         note={
           tests.data
             ? `${filtered ? `${plural(rows.length, "test")} of ${hasNextPage ? "at least " : ""}${all.length}` : plural(rows.length, "test")}${isFetchingNextPage ? ", loading more…" : ""}`
@@ -166,7 +169,9 @@ export function Tests() {
           ))}
         </select>
       </div>
-      {picked.size > 0 ? <Bulk ns={ns} names={[...picked]} onDone={() => setPicked(new Set())} /> : null}
+      <Suspense>
+        {picked.size > 0 ? <Bulk ns={ns} names={[...picked]} onDone={() => setPicked(new Set())} /> : null}
+      </Suspense>
       <section className="panel" aria-label="Tests">
         <Loaded query={tests} what="The tests" skeleton={<Skeleton rows={10} height={24} />}>
           {() =>
