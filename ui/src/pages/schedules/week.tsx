@@ -46,7 +46,7 @@ export function Week({
   const counts = new Map(byHour.map((n, index) => [key(new Date(begin + index * HOUR)), n]));
   return (
     <Panel title="The next seven days" note={zoneLabel(new Date(), zone)}>
-      <div className="overflow-x-auto">
+      <div className="overflow-x-auto" tabIndex={0} role="region" aria-label="The next seven days">
         <table className="w-full min-w-[640px] table-fixed border-collapse text-xs">
           <thead>
             <tr>
