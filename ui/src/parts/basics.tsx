@@ -160,13 +160,22 @@ export function Empty({
 }
 
 /** Labels as `key=value` chips. */
-export function Labels({ labels, none = "no labels" }: { labels: Record<string, string>; none?: string }) {
+export function Labels({
+  labels,
+  none = "no labels",
+  oneLine = false,
+}: {
+  labels: Record<string, string>;
+  none?: string;
+  /** On one line, cut off at its end. */
+  oneLine?: boolean;
+}) {
   const list = Object.entries(labels);
   if (list.length === 0) return none ? <span className="text-sm text-muted">{none}</span> : null;
   return (
-    <span className="inline-flex flex-wrap gap-1">
+    <span className={oneLine ? "flex min-w-0 gap-1 overflow-hidden" : "inline-flex flex-wrap gap-1"}>
       {list.map(([key, value]) => (
-        <span key={key} className="chip">
+        <span key={key} className={oneLine ? "chip shrink-0" : "chip"}>
           <span>
             <span className="text-muted">{key}=</span>
             {value}

@@ -13,3 +13,12 @@ globalThis.Request = class extends NodeRequest {
     super(input, init && { ...init, signal: undefined });
   }
 };
+
+// jsdom has no widths of windows; every test sees a wide one.
+window.matchMedia ??= (query: string) =>
+  ({
+    matches: true,
+    media: query,
+    addEventListener() {},
+    removeEventListener() {},
+  }) as unknown as MediaQueryList;

@@ -1,6 +1,5 @@
 import { Link } from "@tanstack/react-router";
-import { useWindowVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useRef, useSyncExternalStore } from "react";
 import type { Schema } from "~/api/client";
 import { percent, plural } from "~/lib/numbers";
 import type { TestRow } from "~/lib/test-rows";
@@ -9,9 +8,18 @@ import { cellText, Labels } from "~/parts/basics";
 import { Badge, StateIcon } from "~/parts/state";
 import { Strip } from "~/parts/strip";
 import { Time } from "~/parts/time";
+import { useWindowRows } from "~/parts/window-rows";
 
 const GRID =
   "md:grid md:grid-cols-[28px_minmax(140px,1fr)_240px_72px_84px] xl:grid-cols-[28px_minmax(180px,1fr)_240px_72px_84px_84px_84px] md:items-center md:gap-x-4";
+
+/** Where rows are one line of cells, and not stacked. Rows of each kind are equally high, so labels do not wrap. */
+const WIDE = matchMedia("(min-width: 48rem)");
+
+function onWidth(listener: () => void): () => void {
+  WIDE.addEventListener("change", listener);
+  return () => WIDE.removeEventListener("change", listener);
+}
 
 /** How long tests took, by their ids. */
 export type Took = Map<string, Schema["Spread"] | undefined>;
@@ -36,20 +44,11 @@ export function TestTable({
   took: Took | undefined;
 }) {
   const box = useRef<HTMLDivElement>(null);
-  const [top, setTop] = useState(0);
+  const height = useSyncExternalStore(onWidth, () => (WIDE.matches ? 65 : 118));
+  const { from, to, reveal } = useWindowRows(box, rows.length, height);
   useEffect(() => {
-    if (box.current) setTop(box.current.getBoundingClientRect().top + scrollY);
-  }, []);
-  const virtual = useWindowVirtualizer({
-    count: rows.length,
-    estimateSize: () => 53,
-    overscan: 8,
-    scrollMargin: top,
-    getItemKey: (index) => rows[index]?.test.id ?? index,
-  });
-  useEffect(() => {
-    if (at >= 0) virtual.scrollToIndex(at, { align: "auto" });
-  }, [at, virtual]);
+    if (at >= 0) reveal(at);
+  }, [at, reveal]);
 
   return (
     <div role="table" aria-label="Tests" aria-rowcount={rows.length + 1}>
@@ -80,19 +79,16 @@ export function TestTable({
           </span>
         </div>
       </div>
-      <div role="rowgroup" ref={box} className="relative" style={{ height: virtual.getTotalSize() }}>
-        {virtual.getVirtualItems().map((item) => {
-          const row = rows[item.index];
-          if (!row) return null;
+      <div role="rowgroup" ref={box} className="relative" style={{ height: rows.length * height }}>
+        {rows.slice(from, to).map((row, index) => {
+          const place = from + index;
           return (
             <div
-              key={item.key}
+              key={row.test.id}
               role="row"
-              aria-rowindex={item.index + 2}
-              data-index={item.index}
-              ref={virtual.measureElement}
-              className={`absolute inset-x-0 top-0 border-b px-3.5 py-2 hover:z-10 focus-within:z-10 ${GRID} ${at === item.index ? "bg-accent-soft" : "hover:bg-sunken/60"}`}
-              style={{ transform: `translateY(${item.start - virtual.options.scrollMargin}px)` }}
+              aria-rowindex={place + 2}
+              className={`absolute inset-x-0 top-0 border-b px-3.5 py-2 hover:z-10 focus-within:z-10 ${GRID} ${at === place ? "bg-accent-soft" : "hover:bg-sunken/60"}`}
+              style={{ height, transform: `translateY(${place * height}px)` }}
             >
               <Row
                 ns={ns}
@@ -157,8 +153,7 @@ function Row({
           ) : null}
           {test.paused ? <Badge tone="idle">paused</Badge> : null}
         </div>
-        <div className="flex flex-wrap items-center gap-x-2 gap-y-1 pl-[22px] text-xs text-muted empty:hidden">
-          <Labels labels={test.labels} none="" />
+        <div className="flex items-center gap-x-2 h-6 overflow-hidden pl-[22px] text-xs whitespace-nowrap text-muted empty:hidden">
           {row.cells > 1 ? (
             <span>
               {row.failingCells > 0
@@ -177,6 +172,7 @@ function Row({
               {owner}
             </Link>
           ) : null}
+          <Labels labels={test.labels} none="" oneLine />
         </div>
       </div>
       <div role="cell" className="max-md:mt-1.5 max-md:pl-[22px]">
