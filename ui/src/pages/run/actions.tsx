@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { api, client, type Schema } from "~/api/client";
 import { runQuery } from "~/api/queries";
 import { identityQuery, mayControl } from "~/api/session";
@@ -9,9 +9,9 @@ import { useNs } from "~/app/namespace";
 import { newKey } from "~/lib/key";
 import { endWords } from "~/lib/verdict";
 import { Button, Copy, cellText } from "~/parts/basics";
-import { Dialog, Field } from "~/parts/dialog";
-import { Icon } from "~/parts/icons";
 import { runWord, stateLabel } from "~/parts/state";
+
+const KeepDialog = lazy(() => import("./keep-dialog").then((m) => ({ default: m.KeepDialog })));
 
 /** What can be done with a run. */
 export function RunActions({ run }: { run: Schema["Run"] }) {
@@ -89,7 +89,7 @@ export function RunActions({ run }: { run: Schema["Run"] }) {
         </Button>
       )}
       <Copy text={markdown(run)} label="Copy as Markdown" />
-      {keeping ? <KeepDialog run={run} onClose={() => setKeeping(false)} /> : null}
+      <Suspense>{keeping ? <KeepDialog run={run} onClose={() => setKeeping(false)} /> : null}</Suspense>
     </>
   );
 }
@@ -137,54 +137,5 @@ function CompareWithPass({ run }: { run: Schema["Run"] }) {
     >
       Compare with last pass
     </Button>
-  );
-}
-
-function KeepDialog({ run, onClose }: { run: Schema["Run"]; onClose: () => void }) {
-  const [note, setNote] = useState("");
-  const keep = useAction({
-    act: async (text: string) =>
-      (
-        await client.POST("/api/v1/runs/{run}/keep", {
-          params: { path: { run: run.id } },
-          body: { note: text || null },
-        })
-      ).data!,
-    says: "Retention leaves it alone",
-    fails: "Not kept",
-    after: onClose,
-  });
-  return (
-    <Dialog title="Keep this run" onClose={onClose}>
-      <form
-        className="flex flex-col gap-4"
-        onSubmit={(event) => {
-          event.preventDefault();
-          keep.mutate(note.trim());
-        }}
-      >
-        <Field
-          label="Why (may be left out)"
-          hint="Retention leaves the run, its log and its artifacts alone until it is unkept."
-        >
-          {(id, about) => (
-            <input
-              id={id}
-              aria-describedby={about}
-              className="input"
-              maxLength={200}
-              value={note}
-              onChange={(event) => setNote(event.target.value)}
-            />
-          )}
-        </Field>
-        <div className="flex justify-end gap-2">
-          <Button onClick={onClose}>Back</Button>
-          <Button type="submit" kind="primary" busy={keep.isPending}>
-            <Icon name="pin" size={14} /> Keep
-          </Button>
-        </div>
-      </form>
-    </Dialog>
   );
 }

@@ -19,8 +19,8 @@ import { CellHistory } from "./cell-history";
 import { Siblings } from "./siblings";
 import { Timeline } from "./timeline";
 import { Verdict } from "./verdict";
-import { Waiting } from "./waiting";
 
+const Waiting = lazy(() => import("./waiting").then((m) => ({ default: m.Waiting })));
 const LogTab = lazy(() => import("./log-tab").then((m) => ({ default: m.LogTab })));
 const Cases = lazy(() => import("./cases").then((m) => ({ default: m.Cases })));
 const DataTab = lazy(() => import("./data").then((m) => ({ default: m.DataTab })));
@@ -175,7 +175,7 @@ function Shown({ run }: { run: Schema["Run"] }) {
           />
         </div>
       </section>
-      {run.state === "queued" ? <Waiting run={run} /> : null}
+      <Suspense>{run.state === "queued" ? <Waiting run={run} /> : null}</Suspense>
       <div className="grid items-start gap-4 xl:grid-cols-[1fr_300px]">
         <div className="flex min-w-0 flex-col">
           <Tabs
