@@ -175,6 +175,23 @@ BEGIN
     RETURN made;
 END $$;
 
+CREATE FUNCTION public.events_between(since xid8, since_id bigint, before xid8, most integer) RETURNS TABLE(txid xid8, id bigint, run_id uuid, at timestamp with time zone, state_to text, attempt smallint, result text)
+    LANGUAGE plpgsql STABLE
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT e.txid, e.id, e.run_id, e.at, e.state_to, e.attempt, e.result
+    FROM run_event e
+    WHERE e.txid >= since AND e.txid < before AND (e.txid > since OR e.id > since_id)
+      -- A dump that was restored brings events of transactions that this server has yet to come to.
+      AND e.at > clock_timestamp() - interval '25 hours'
+    ORDER BY e.txid, e.id
+    LIMIT most;
+END $$;
+
 CREATE FUNCTION public.fold_usage(wait boolean) RETURNS bigint
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
@@ -215,6 +232,15 @@ CREATE FUNCTION public.has_collected(run uuid, nth smallint) RETURNS boolean
     AS $$
 BEGIN
     RETURN EXISTS (SELECT FROM collected c WHERE c.run_id = run AND c.attempt = nth);
+END $$;
+
+CREATE FUNCTION public.has_events_from(since xid8) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM run_event e WHERE e.txid >= since AND e.at > clock_timestamp() - interval '25 hours');
 END $$;
 
 CREATE FUNCTION public.id_day(id uuid) RETURNS date
@@ -984,9 +1010,26 @@ CREATE TABLE public.runs_removed (
     before date NOT NULL
 );
 
+CREATE TABLE public.saved_view (
+    ns_id integer NOT NULL,
+    owner uuid,
+    name text NOT NULL,
+    page text NOT NULL,
+    query text NOT NULL,
+    saved_by text NOT NULL,
+    saved_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 CREATE TABLE public.schedule (
     test_id uuid NOT NULL,
     next_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.session_code (
+    hash bytea NOT NULL,
+    token_id uuid NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT session_code_hash_check CHECK ((octet_length(hash) = 32))
 );
 
 CREATE TABLE public.signing_key (
@@ -1221,6 +1264,9 @@ ALTER TABLE ONLY public.runs_removed
 ALTER TABLE ONLY public.schedule
     ADD CONSTRAINT schedule_pkey PRIMARY KEY (test_id);
 
+ALTER TABLE ONLY public.session_code
+    ADD CONSTRAINT session_code_pkey PRIMARY KEY (hash);
+
 ALTER TABLE ONLY public.signing_key
     ADD CONSTRAINT signing_key_pkey PRIMARY KEY (kid);
 
@@ -1296,13 +1342,21 @@ CREATE INDEX report_case_history_idx ON ONLY public.report_case USING btree (cas
 
 CREATE INDEX run_end_test_idx ON ONLY public.run_end USING btree (test_id, finished_at);
 
+CREATE INDEX run_event_txid_idx ON ONLY public.run_event USING btree (txid);
+
 CREATE INDEX run_ns_idx ON ONLY public.run USING btree (ns_id, id);
 
 CREATE INDEX run_test_idx ON ONLY public.run USING btree (test_id, id);
 
 CREATE INDEX runner_name_idx ON public.runner USING btree (name);
 
+CREATE UNIQUE INDEX saved_view_own_key ON public.saved_view USING btree (ns_id, owner, name) WHERE (owner IS NOT NULL);
+
+CREATE UNIQUE INDEX saved_view_shared_key ON public.saved_view USING btree (ns_id, name) WHERE (owner IS NULL);
+
 CREATE INDEX schedule_next_idx ON public.schedule USING btree (next_at);
+
+CREATE INDEX session_code_token_idx ON public.session_code USING btree (token_id);
 
 CREATE UNIQUE INDEX test_ns_name_key ON public.test USING btree (ns_id, name) WHERE (deleted_at IS NULL);
 
@@ -1325,8 +1379,17 @@ ALTER TABLE ONLY public.gate
 ALTER TABLE ONLY public.paused_schedule
     ADD CONSTRAINT paused_schedule_test_fkey FOREIGN KEY (test_id) REFERENCES public.test(id);
 
+ALTER TABLE ONLY public.saved_view
+    ADD CONSTRAINT saved_view_namespace_fkey FOREIGN KEY (ns_id) REFERENCES public.namespace(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.saved_view
+    ADD CONSTRAINT saved_view_owner_fkey FOREIGN KEY (owner) REFERENCES public.token(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.schedule
     ADD CONSTRAINT schedule_test_fkey FOREIGN KEY (test_id) REFERENCES public.test(id);
+
+ALTER TABLE ONLY public.session_code
+    ADD CONSTRAINT session_code_token_fkey FOREIGN KEY (token_id) REFERENCES public.token(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.test
     ADD CONSTRAINT test_namespace_fkey FOREIGN KEY (ns_id) REFERENCES public.namespace(id);

@@ -73,13 +73,19 @@ ensure_postgres() {
   return "$status"
 }
 
-# Node.js of version 18 or newer, with npm: only the benchmark beside graphile-worker needs it.
+# ensure_node [VERSION]: Node.js of that version (18 unless said) or newer, with npm. The web UI and the benchmark beside
+# graphile-worker need it.
 ensure_node() {
+  local floor=${1:-18}
+  if [ "$(node_version)" -lt "$floor" ] || ! command -v npm >/dev/null; then
+    need_packages nodejs npm
+    [ "$(node_version)" -ge "$floor" ] || die "Node.js $floor or newer is needed, this is $(node --version 2>&1 | head -n1)"
+  fi
+}
+node_version() {
   local have
   have=$(node --version 2>/dev/null | sed -n 's/^v\([0-9]*\)\..*/\1/p')
-  if [ "${have:-0}" -lt 18 ] || ! command -v npm >/dev/null; then
-    need_packages nodejs npm
-  fi
+  echo "${have:-0}"
 }
 
 # The least pgbouncer that keeps prepared statements for its clients.

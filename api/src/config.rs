@@ -69,6 +69,10 @@ pub struct Config {
     #[arg(long, env = "TSTR_ARTIFACTS_URL", value_name = "URL")]
     pub artifacts_url: Option<String>,
 
+    /// Where people find the web UI, for the links that sign them in, for instance https://tstr.example
+    #[arg(long, env = "TSTR_UI_URL", value_name = "URL")]
+    pub ui_url: Option<String>,
+
     /// A folder of this machine's disk that the database lies on, and what is to stay free there; `tstr up` sets it
     #[arg(skip)]
     pub database_disk: Option<(PathBuf, Option<Bytes>)>,
@@ -127,6 +131,7 @@ impl Config {
             pg_replica_lag_secs: 10,
             max_database_size: None,
             artifacts_url: None,
+            ui_url: None,
             database_disk: None,
             lease_times: LeaseProfile::Default,
             insecure_plaintext: false,
@@ -171,6 +176,12 @@ impl Config {
             && !url.starts_with("s3://")
         {
             faults.push(format!("--artifacts-url {url} is neither file:///… nor s3://…"));
+        }
+        if let Some(url) = &self.ui_url
+            && !url.starts_with("http://")
+            && !url.starts_with("https://")
+        {
+            faults.push(format!("--ui-url {url} is neither http://… nor https://…"));
         }
         match (self.pg_pooled, &self.pg_direct_dsn) {
             (false, Some(_)) => faults.push("--pg-direct-dsn is of no use without --pg-pooled".to_owned()),

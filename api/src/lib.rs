@@ -8,7 +8,7 @@
 //!           store/ + migrations/    the only SQL
 //! ```
 //! `auth` proves who may do what; `error` says what went wrong on either transport; `objects` holds the bytes of
-//! artifacts; `pools` opens the connections; `server` puts it all together.
+//! artifacts; `ui` serves the web UI and knows nothing of the rest but how to listen; `pools` opens the connections; `server` puts it all together.
 
 pub mod auth;
 mod background;
@@ -22,6 +22,7 @@ mod pools;
 pub mod server;
 pub mod store;
 pub mod telemetry;
+pub mod ui;
 
 #[cfg(feature = "test-support")]
 pub use background::turns;

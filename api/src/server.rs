@@ -109,6 +109,9 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         Some(url) => ops.keep_artifacts_in(Objects::open(url).context("--artifacts-url")?),
         None => tracing::warn!("no artifacts are kept: --artifacts-url is not given"),
     }
+    if let Some(url) = &config.ui_url {
+        ops.show_ui_at(url.clone());
+    }
     ops.limit_storage(StorageLimits { max_database_size: config.max_database_size, disk });
     ops.refresh_revoked(&Access::system("bootstrap")).await?;
     ops.keep_house(&Access::system("bootstrap")).await?;

@@ -32,6 +32,9 @@ pub enum Command {
     /// Serve the API (JSON and gRPC) with its scheduler
     #[cfg(feature = "server")]
     Api(Box<cmd::api::ApiArgs>),
+    /// Serve the web UI, and pass its calls on to an API
+    #[cfg(feature = "server")]
+    Ui(Box<cmd::ui::UiArgs>),
     /// Run a worker: register as a runner and execute runs
     #[cfg(feature = "runner")]
     Run(Box<cmd::run::RunArgs>),
@@ -152,6 +155,8 @@ mod tests {
             "tstr ctl run compare ID ID",
             "tstr ctl run output ID",
             "tstr ctl run output ID --summary --attempt 1",
+            "tstr ctl dashboard",
+            "tstr ctl events --topics runs,queue --after 1-2-3 --limit 5",
             "tstr ctl queue --all -o wide",
             "tstr ctl queue --why ID",
             "tstr ctl summary",
@@ -195,6 +200,7 @@ mod tests {
             "tstr ctl namespace update x --runs-days 30 --logs-days 7",
             "tstr ctl identity",
             "tstr ctl whoami --server http://h --token-file f --context c",
+            "tstr ctl sign-in --ui http://h",
             "tstr ctl validate a.yaml",
             "tstr ctl login --token-stdin",
             "tstr ctl logout",

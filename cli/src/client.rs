@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, Response, StatusCode, Url, redirect};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tstr_shared::error::{ErrorCode, Problem};
@@ -205,8 +205,21 @@ impl Client {
         self.open(call, "*/*").await
     }
 
+    /// Opens a stream of events, behind the one of an id. One try.
+    pub async fn events(&self, call: &Call, last: Option<&str>) -> Outcome<Response> {
+        let request = self.http.request(call.method.clone(), self.url(call)).header(ACCEPT, "text/event-stream");
+        self.opened(match last {
+            Some(last) => request.header("last-event-id", last),
+            None => request,
+        })
+        .await
+    }
+
     async fn open(&self, call: &Call, accept: &'static str) -> Outcome<Response> {
-        let request = self.http.request(call.method.clone(), self.url(call)).header(ACCEPT, accept);
+        self.opened(self.http.request(call.method.clone(), self.url(call)).header(ACCEPT, accept)).await
+    }
+
+    async fn opened(&self, request: RequestBuilder) -> Outcome<Response> {
         let response = tokio::time::timeout(TIMEOUT, request.send()).await;
         let response = response.map_err(|_| self.silent())?.map_err(|error| self.unreachable(&error))?;
         if response.status().is_success() { Ok(response) } else { Err(self.refused(response).await.0) }

@@ -1,9 +1,9 @@
-//! `--config FILE`: a TOML file with the flags of the servers, for `tstr api`, `tstr run` and `tstr up`.
+//! `--config FILE`: a TOML file with the flags of the servers, for `tstr api`, `tstr ui`, `tstr run` and `tstr up`.
 //!
 //! A flag outranks the environment, which outranks the file, which outranks the default. The file's values become the
 //! defaults of the flags before the command line is read, so that every flag is checked and shown in one way only, and
 //! a new flag needs nothing here. A key is the name of a flag, with `-` or `_`; flags stand at the top level, or in a
-//! table named after the command (`[api]`, `[run]`, `[up]`), which outranks the top level.
+//! table named after the command (`[api]`, `[ui]`, `[run]`, `[up]`), which outranks the top level.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use clap::{ArgAction, Command};
 use toml::{Table, Value};
 
 /// The commands that take a file.
-const COMMANDS: [&str; 3] = ["api", "run", "up"];
+const COMMANDS: [&str; 4] = ["api", "ui", "run", "up"];
 /// The name of the flag, and of its variable.
 const FLAG: &str = "--config";
 const VARIABLE: &str = "TSTR_CONFIG";

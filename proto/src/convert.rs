@@ -10,6 +10,7 @@
 mod admin;
 mod artifacts;
 mod compare;
+mod event;
 mod explain;
 mod json;
 mod lease;
@@ -40,6 +41,7 @@ use tstr_shared::page::PageRequest;
 use uuid::Uuid;
 
 pub use artifacts::hash;
+pub use event::topics;
 pub use json::{json, structure};
 pub use results::{document, read_document};
 pub use runner::unfit;

@@ -24,6 +24,7 @@
 //! | **ledger** | what became of every instant of a schedule ([`ledger::LedgerEntry`]) |
 //! | **report**, **case** | what a test framework wrote about its tests; one of those tests ([`report`]) |
 //! | **summary** | how the runs of a namespace went, from sums by the hour and the day that are kept up to date ([`summary`]) |
+//! | **session** | the right of a token, kept by a browser for some hours; a **code** opens one, once ([`session`]) |
 //! | **result data** | values that a test hands over beside its result ([`output`]) |
 //! | **placement class** | the interned pair of namespace and labels; matching is done once per runner and class |
 #![deny(missing_docs)]
@@ -35,8 +36,10 @@ pub mod artifacts;
 pub mod causes;
 pub mod compare;
 pub mod concurrency;
+pub mod dashboard;
 pub mod duration;
 pub mod error;
+pub mod event;
 pub mod explain;
 pub mod health;
 pub mod ids;
@@ -56,7 +59,11 @@ pub mod run;
 pub mod runner;
 pub mod schedule;
 pub mod selector;
+pub mod series;
+pub mod session;
 pub mod size;
 pub mod summary;
 pub mod testdef;
+pub mod timetable;
 pub mod token;
+pub mod view;

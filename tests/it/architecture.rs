@@ -108,6 +108,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("telemetry", &[]),
     ("pools", &["ops", "store", "config"]),
+    // How to listen is the same for both.
+    ("ui", &["http"]),
     (
         "server",
         &["http", "grpc", "background", "ops", "store", "objects", "auth", "error", "config", "telemetry", "pools"],
@@ -196,6 +198,7 @@ const ONLY: &[Only] = &[
         below: "cli",
         places: &[
             ("cli/src/cmd/api.rs", "starts it"),
+            ("cli/src/cmd/ui.rs", "starts the UI"),
             ("cli/src/cmd/up/", "starts it beside a worker"),
             ("cli/src/cmd/migrate.rs", "migrates"),
             ("cli/src/cmd/openapi.rs", "prints its document"),
@@ -219,6 +222,7 @@ const ONLY: &[Only] = &[
         below: "api/src",
         places: &[
             ("api/src/http/", "the transport"),
+            ("api/src/ui/", "a server of pages"),
             ("api/src/grpc/mod.rs", "tonic's routes are axum's: the door in front of them is a layer"),
         ],
     },
@@ -233,6 +237,7 @@ const ONLY: &[Only] = &[
             ("cli/src/cmd/up/data_dir.rs", "where folders of a user are"),
             ("cli/src/cmd/up/postgres.rs", "where programs are"),
             ("proto/build.rs", "where the build writes"),
+            ("api/build.rs", "whether the UI is part of the build"),
             ("shared/src/schedule/tests/oracle/specs.rs", "the seed of an oracle's lines"),
             ("shared/tests/fuzz.rs", "how long it goes on, and its seed"),
             ("tests/", "what ./scripts/test says"),

@@ -79,7 +79,8 @@ fn every_operation_has_a_row() {
     // What is not secured is public, by name.
     let open: BTreeSet<_> =
         known.values().filter(|one| one.permission.is_none()).map(|one| one.path.as_str()).collect();
-    assert_eq!(open, tstr_api::http::PUBLIC.iter().copied().collect());
+    let named = tstr_api::http::PUBLIC.iter().copied();
+    assert_eq!(open, named.chain(tstr_api::http::PUBLIC_CALLS.iter().map(|(_, path)| *path)).collect());
     for service in calls().values() {
         let service = service[1..].split_once('/').unwrap().0;
         assert!(
@@ -177,10 +178,14 @@ async fn by_json(
         ("artifact", &ARTIFACT.to_owned()),
         ("case", &target.case),
         ("version", &"1".to_owned()),
+        ("view", &target.fresh),
         ("other", &target.run),
         ("matrix_id", &target.matrix),
     ] {
         path = path.replace(&format!("{{{name}}}"), value);
+    }
+    if row.operation == Some("watch_events") {
+        path = format!("{path}?namespace={}", target.namespace);
     }
     let person = world.admin.with_token(caller.token.clone());
     // Through a proxy, so that metrics are not given away to this host.

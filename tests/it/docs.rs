@@ -215,7 +215,7 @@ fn subcommands(help: &str) -> Vec<String> {
 #[test]
 fn every_flag_of_the_servers_and_every_command_is_explained() {
     let text = document("docs/operating.md");
-    for server in ["api", "run", "up"] {
+    for server in ["api", "ui", "run", "up"] {
         let help = help(&[server]);
         let flags = help.split_whitespace().filter(|word| word.starts_with("--") && word.len() > 2);
         let flags: BTreeSet<_> =

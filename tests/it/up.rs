@@ -57,7 +57,7 @@ async fn the_demo_runs_and_all_is_found_again_after_a_clean_stop() {
     let up = Instance::start(&dir, &ready_file, &["--demo"]).await;
 
     let fields: BTreeSet<&str> = up.ready.as_object().unwrap().keys().map(String::as_str).collect();
-    let expected = ["api", "data_dir", "grpc", "namespace", "pg_dsn", "pid", "token_file"];
+    let expected = ["api", "data_dir", "grpc", "namespace", "pg_dsn", "pid", "token_file", "ui"];
     assert_eq!(fields, BTreeSet::from(expected), "{}", up.ready);
     assert_eq!((up.text("namespace"), Path::new(up.text("data_dir"))), ("default", &*dir.canonicalize().unwrap()));
     let token = std::fs::metadata(up.text("token_file")).unwrap();

@@ -14,6 +14,7 @@ pub mod contract;
 pub mod ctl;
 pub mod db;
 pub mod driver;
+pub mod events;
 pub mod factory;
 pub mod forge;
 pub mod images;

@@ -58,12 +58,16 @@ impl Person {
         }
     }
 
-    /// Sends a request and reads the answer.
+    /// Sends a request and reads the answer; of a stream of events, which has no end, only its head.
     pub async fn send(&self, request: RequestBuilder) -> Answer {
         let request = request.build().expect("build the request");
         let asked = format!("{} {}", request.method(), request.url().path());
         let response = self.client.execute(request).await.unwrap_or_else(|error| panic!("{asked}: {error}"));
         let (status, headers) = (response.status(), response.headers().clone());
+        let kind = headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if kind.starts_with("text/event-stream") {
+            return Answer { status, headers, body: Vec::new(), asked };
+        }
         let body = response.bytes().await.unwrap_or_else(|error| panic!("{asked}: {error}")).to_vec();
         Answer { status, headers, body, asked }
     }

@@ -23,7 +23,8 @@ impl Instance {
     /// Starts it on free ports, and waits until it is ready.
     pub async fn start(data_dir: &Path, ready_file: &Path, flags: &[&str]) -> Self {
         let mut start = command(binary());
-        start.args(["up", "--json-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--slots", "2"]).args(flags);
+        start.args(["up", "--json-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0"]);
+        start.args(["--ui-addr", "127.0.0.1:0", "--slots", "2"]).args(flags);
         start.arg("--data-dir").arg(data_dir).arg("--ready-file").arg(ready_file).env("RUST_LOG", "info");
         let log = data_dir.with_extension(format!("{}.log", uuid::Uuid::new_v4().simple()));
         let mut process = Process::start(start, log);

@@ -23,6 +23,8 @@ struct Inner {
     scopes: Vec<Scope>,
     namespaces: NamespacePatterns,
     expires_at: chrono::DateTime<chrono::Utc>,
+    /// The end of the session that the caller signed in for, where it is one.
+    session_ends_at: Option<chrono::DateTime<chrono::Utc>>,
 }
 
 impl Caller {
@@ -44,6 +46,16 @@ impl Caller {
     /// Returns when the token ends.
     pub fn expires_at(&self) -> chrono::DateTime<chrono::Utc> {
         self.0.expires_at
+    }
+
+    /// Tells whether the caller is a browser that signed in, and not the holder of the token itself.
+    pub fn is_session(&self) -> bool {
+        self.0.session_ends_at.is_some()
+    }
+
+    /// Returns when the caller has to come again: the end of the session, or of the token.
+    fn ends_at(&self) -> chrono::DateTime<chrono::Utc> {
+        self.0.session_ends_at.unwrap_or(self.0.expires_at).min(self.0.expires_at)
     }
 
     /// Returns the word for the caller in events.

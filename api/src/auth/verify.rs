@@ -3,7 +3,9 @@
 //! A token is `tstr_<kind>_<JWT>`: the prefix is for secret scanners, the JWT is signed with Ed25519 so that every
 //! replica verifies it without a database read. Verification follows RFC 8725: the algorithm is fixed, the key is
 //! looked up in a local set only, and a header or a set of claims with anything that we do not know is refused.
-//! Revocation is a set of token ids that each replica refreshes every two seconds.
+//! Revocation is a set of token ids that each replica refreshes every two seconds. Sessions of browsers: `session`.
+
+mod session;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
@@ -146,7 +148,8 @@ impl Tokens {
         let namespaces = NamespacePatterns::parse(&claims.ns).map_err(|_| refused())?;
         let expires_at = DateTime::from_timestamp(claims.exp, 0).ok_or_else(refused)?;
         let from = claims.nbf.max(claims.iat);
-        let caller = Caller(Arc::new(Inner { token_id: claims.jti, scopes: claims.scopes, namespaces, expires_at }));
+        let (token_id, scopes) = (claims.jti, claims.scopes);
+        let caller = Caller(Arc::new(Inner { token_id, scopes, namespaces, expires_at, session_ends_at: None }));
         self.remember(digest, Known { caller: caller.clone(), from });
         Ok(caller)
     }
@@ -163,12 +166,7 @@ impl Tokens {
 
     fn claims(&self, bearer: &str, time: Time) -> Option<Claims> {
         let (kind_word, jwt) = bearer.strip_prefix("tstr_")?.split_once('_')?;
-        let header = URL_SAFE_NO_PAD.decode(jwt.split('.').next()?).ok()?;
-        let header: TokenHeader = serde_json::from_slice(&header).ok()?;
-        if header.alg != "EdDSA" || header.typ != TYPE {
-            return None;
-        }
-        let key = self.0.verifying.get(&header.kid)?;
+        let key = self.0.verifying.get(&header_of(jwt, TYPE)?.kid)?;
         let mut rules = Validation::new(Algorithm::EdDSA);
         rules.set_issuer(&[ISSUER]);
         rules.set_audience(&[ISSUER]);
@@ -189,7 +187,7 @@ impl Tokens {
     /// Tells whether a caller's token still holds: a request that lasts asks again and again.
     pub fn still_holds(&self, caller: &Caller, time: Time) -> Result<()> {
         let revoked = self.0.revoked.read().map_or(true, |set| set.contains(&caller.token_id()));
-        if revoked || caller.expires_at().timestamp().saturating_add(LEEWAY as i64) <= time.now.timestamp() {
+        if revoked || caller.ends_at().timestamp().saturating_add(LEEWAY as i64) <= time.now.timestamp() {
             return Err(refused());
         }
         Ok(())
@@ -209,6 +207,13 @@ impl Tokens {
             set.insert(id);
         }
     }
+}
+
+/// Reads the header of a JWT, if it is of this type and says nothing that we do not know.
+fn header_of(jwt: &str, kind: &str) -> Option<TokenHeader> {
+    let header = URL_SAFE_NO_PAD.decode(jwt.split('.').next()?).ok()?;
+    let header: TokenHeader = serde_json::from_slice(&header).ok()?;
+    (header.alg == "EdDSA" && header.typ == kind).then_some(header)
 }
 
 /// Returns the word after `tstr_`: `run` for a runner's token, `pat` for all others.
@@ -232,10 +237,11 @@ pub(crate) mod tests {
             scopes: scopes.to_vec(),
             namespaces: NamespacePatterns::parse(namespaces).unwrap(),
             expires_at: DateTime::default(),
+            session_ends_at: None,
         }))
     }
 
-    fn record() -> Token {
+    pub(super) fn record() -> Token {
         Token {
             id: TokenId(uuid::Uuid::now_v7()),
             name: "t".into(),
@@ -248,10 +254,10 @@ pub(crate) mod tests {
             last_used_at: None,
         }
     }
-    fn at(text: &str) -> DateTime<Utc> {
+    pub(super) fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
     }
-    fn now() -> DateTime<Utc> {
+    pub(super) fn now() -> DateTime<Utc> {
         at("2026-01-15T00:00:00Z")
     }
     fn forged(header: &str, token: &str) -> String {

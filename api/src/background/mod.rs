@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::access::Access;
 use crate::error::Result;
+use crate::ops::events::hub;
 use crate::ops::{Ops, memory, skips};
 
 /// How many batches of a schedule a replica makes at once: while PostgreSQL writes one, the next is thought out.
@@ -108,6 +109,10 @@ pub fn start(ops: &Ops, tracker: &TaskTracker, stop: &CancellationToken, no_sche
     spawn.every("digest", Duration::from_secs(1), async |ops| {
         let digested = ops.digest(&Access::system("digest")).await?;
         Ok(if digested.more { Next::Now } else { Next::Later })
+    });
+    spawn.every("events", hub::EVERY, async |ops| {
+        ops.tell_events(&Access::system("events")).await?;
+        Ok(Next::Later)
     });
     spawn.every("memory", Duration::from_secs(1), async |ops| {
         let told = ops.remember_run(&Access::system("memory"), memory::MOST_RUNS).await?;

@@ -114,3 +114,8 @@ pub async fn remember_run_over(ops: &Ops, most: i64) -> Result<bool> {
 pub async fn refresh_skips(ops: &Ops) -> Result<()> {
     ops.refresh_skips(&Access::system("skips")).await
 }
+
+/// Looks for what is new, and tells those who listen.
+pub async fn tell_events(ops: &Ops) -> Result<()> {
+    ops.tell_events(&Access::system("events")).await
+}

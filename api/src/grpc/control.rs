@@ -85,6 +85,23 @@ impl ControlService for Service {
         .await
     }
 
+    async fn put_view(&self, request: Request<pb::PutViewRequest>) -> Answer<pb::PutViewResponse> {
+        answer(request, async |caller, req| {
+            let view = read_document("/view", required("/view", req.view)?)?;
+            let saved = self.ops.put_view(&caller, &namespace(&req.namespace)?, &req.name, view).await?;
+            Ok(pb::PutViewResponse { view: Some(document(&saved)) })
+        })
+        .await
+    }
+
+    async fn delete_view(&self, request: Request<pb::DeleteViewRequest>) -> Answer<pb::DeleteViewResponse> {
+        answer(request, async |caller, req| {
+            self.ops.delete_view(&caller, &namespace(&req.namespace)?, &req.name, req.shared).await?;
+            Ok(pb::DeleteViewResponse {})
+        })
+        .await
+    }
+
     async fn trigger_run(&self, request: Request<pb::TriggerRunRequest>) -> Answer<pb::TriggerRunResponse> {
         answer(request, async |caller, mut req| {
             let (ns, key) = (namespace(&req.namespace)?, key(&req.idempotency_key)?);

@@ -4,7 +4,9 @@ use std::pin::Pin;
 
 use futures_util::{Stream, StreamExt, stream};
 use tonic::{Request, Status, async_trait};
-use tstr_proto::convert::{document, labels, narrow, number, page, required, text, time, word};
+use tstr_proto::convert::{
+    document, labels, narrow, number, optional_instant, page, required, text, time, topics, word,
+};
 use tstr_proto::v1 as pb;
 use tstr_proto::v1::data_service_server::DataService;
 use tstr_shared::artifacts::ArtifactPath;
@@ -20,6 +22,7 @@ use tstr_shared::summary::SummaryFilter;
 use tstr_shared::testdef::check_name;
 
 use super::{Answer, Service, address, answer, case, namespace, run, runner, status, test, trace_id, wait};
+use crate::ops::events::Subscription;
 use crate::ops::logs::{LogPiece, LogQuery};
 use crate::ops::testdefs::TestFilter;
 
@@ -130,6 +133,53 @@ impl DataService for Service {
         answer(request, async |caller, req| {
             let events = self.ops.run_events(&caller, run(&req.run_id)?).await?;
             Ok(pb::ListRunEventsResponse { events: events.into_iter().map(Into::into).collect() })
+        })
+        .await
+    }
+
+    async fn get_dashboard(&self, request: Request<pb::GetDashboardRequest>) -> Answer<pb::GetDashboardResponse> {
+        answer(request, async |caller, req| {
+            let dashboard = self.ops.dashboard(&caller, &namespace(&req.namespace)?).await?;
+            Ok(pb::GetDashboardResponse { dashboard: Some(document(&dashboard)) })
+        })
+        .await
+    }
+
+    async fn get_timetable(&self, request: Request<pb::GetTimetableRequest>) -> Answer<pb::GetTimetableResponse> {
+        answer(request, async |caller, req| {
+            let (from, to) = (optional_instant("/from", req.from)?, optional_instant("/to", req.to)?);
+            let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, req.page_token)?);
+            let timetable = self.ops.timetable(&caller, &ns, from, to, page).await?;
+            Ok(pb::GetTimetableResponse { timetable: Some(document(&timetable)) })
+        })
+        .await
+    }
+
+    async fn get_test_series(&self, request: Request<pb::GetTestSeriesRequest>) -> Answer<pb::GetTestSeriesResponse> {
+        answer(request, async |caller, req| {
+            let (ns, cell) = (namespace(&req.namespace)?, cell(req.cell)?);
+            let series = self.ops.test_series(&caller, &ns, test(&req.test)?, cell, req.runs).await?;
+            Ok(pb::GetTestSeriesResponse { series: Some(document(&series)) })
+        })
+        .await
+    }
+
+    async fn list_views(&self, request: Request<pb::ListViewsRequest>) -> Answer<pb::ListViewsResponse> {
+        answer(request, async |caller, req| {
+            let views = self.ops.list_views(&caller, &namespace(&req.namespace)?).await?;
+            Ok(pb::ListViewsResponse { views: views.items.iter().map(document).collect() })
+        })
+        .await
+    }
+
+    type WatchEventsStream = Pin<Box<dyn Stream<Item = Result<pb::Event, Status>> + Send>>;
+
+    async fn watch_events(&self, request: Request<pb::WatchEventsRequest>) -> Answer<Self::WatchEventsStream> {
+        answer(request, async |caller, req| {
+            let (topics, last) = (topics(&req.topics)?, text(req.last_event_id));
+            let wanted = Subscription { namespace: namespace(&req.namespace)?, topics, last };
+            let events = self.ops.subscribe(&caller, wanted).await?;
+            Ok(Box::pin(events.map(|event| Ok(event.into()))) as Self::WatchEventsStream)
         })
         .await
     }

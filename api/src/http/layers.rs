@@ -10,7 +10,7 @@ use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, FORWARDED};
 use axum::http::header::{HeaderName, REFERRER_POLICY, VIA, X_CONTENT_TYPE_OPTIONS};
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Version};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -19,7 +19,8 @@ use tracing::{Instrument, debug, field, info_span};
 use tstr_shared::error::{ErrorCode, Invalid};
 
 use super::openapi::WithoutParameters;
-use super::{App, MAX_ADDRESS, PREFIX, PUBLIC, error, extract, metrics, uploads};
+use super::{App, MAX_ADDRESS, PREFIX, PUBLIC, PUBLIC_CALLS, error, extract, metrics, sessions, uploads};
+use crate::auth::Caller;
 use crate::error::{Error, Result};
 
 /// How long a handler may work before its answer begins. A wait that the client asked for comes on top of it.
@@ -122,7 +123,7 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
     }
 }
 
-/// Lets only requests with a valid token pass, and those that [`PUBLIC`] names.
+/// Lets only requests with a valid token or session pass, and those that [`PUBLIC`] and [`PUBLIC_CALLS`] name.
 pub(super) async fn authenticate(State(app): State<App>, mut request: Request, next: Next) -> Response {
     if is_public(request.method(), request.uri().path()) {
         return next.run(request).await;
@@ -131,16 +132,27 @@ pub(super) async fn authenticate(State(app): State<App>, mut request: Request, n
         request.extensions_mut().insert(LocalPeer);
         return next.run(request).await;
     }
-    let caller = match bearer(request.headers()) {
-        Ok(token) => app.ops.authenticate(token).await,
-        Err(error) => Err(error),
-    };
-    match caller {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    match caller(&app, request.headers(), &method, &uri).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
         Err(error) => error.into_response(),
+    }
+}
+
+/// Finds out who asks. A bearer counts before a cookie, which browsers send by themselves.
+async fn caller(app: &App, headers: &HeaderMap, method: &Method, uri: &Uri) -> Result<Caller> {
+    match sessions::cookie(headers) {
+        Some(session) if !headers.contains_key(AUTHORIZATION) => {
+            let caller = app.ops.authenticate_session(session).await?;
+            if !method.is_safe() {
+                sessions::from_own_page(headers, uri)?;
+            }
+            Ok(caller)
+        }
+        _ => app.ops.authenticate(bearer(headers)?).await,
     }
 }
 
@@ -172,6 +184,7 @@ fn form_urlencoded(query: &str) -> Vec<(String, String)> {
 
 fn is_public(method: &Method, path: &str) -> bool {
     matches!(*method, Method::GET | Method::HEAD) && PUBLIC.contains(&path)
+        || PUBLIC_CALLS.contains(&(method.as_str(), path))
 }
 
 /// Tells whether a request without a token asks for metrics from this very host, and not through a proxy on it.
@@ -255,6 +268,7 @@ mod tests {
     #[test]
     fn only_reading_the_listed_addresses_is_public() {
         assert!(is_public(&Method::GET, "/livez") && is_public(&Method::HEAD, "/version"));
+        assert!(is_public(&Method::POST, "/api/v1/session") && is_public(&Method::DELETE, "/api/v1/session"));
         for (method, path) in [
             (Method::POST, "/livez"),
             (Method::GET, "/livez/"),
@@ -262,6 +276,8 @@ mod tests {
             (Method::GET, "/livez/../api/v1/tokens"),
             (Method::GET, "/metrics"),
             (Method::GET, "/api/v1/identity"),
+            (Method::GET, "/api/v1/session"),
+            (Method::POST, "/api/v1/session/codes"),
             (Method::OPTIONS, "/docs"),
         ] {
             assert!(!is_public(&method, path), "{method} {path}");

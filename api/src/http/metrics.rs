@@ -28,6 +28,7 @@ const DURATION: &str = "tstr_http_request_duration_seconds";
 
 /// Says what the metrics of HTTP mean.
 pub(super) fn describe() {
+    crate::ops::events::describe();
     describe_counter!(REQUESTS, Unit::Count, "Requests over HTTP by method, route and status.");
     describe_histogram!(DURATION, Unit::Seconds, "Time from a request over HTTP to the head of its answer.");
 }

@@ -1,6 +1,6 @@
 //! The JSON API over HTTP: it translates between requests and use cases, and decides nothing.
 //!
-//! Guarantees: every operation but those of [`PUBLIC`] needs a bearer token, also those that nobody has written yet;
+//! Guarantees: every operation but those of [`PUBLIC`] and [`PUBLIC_CALLS`] needs a bearer token, or the cookie of a session, also those that nobody has written yet;
 //! every answer of 400 and above is a problem document with the id under which the log knows the request.
 //! Left to others: what is allowed and what happens (`ops`), listening and draining (`server`).
 
@@ -16,11 +16,13 @@ use crate::ops::Ops;
 
 mod answer;
 mod artifacts;
+mod boards;
 mod body;
 mod cases;
 mod causes;
 mod compare;
 mod error;
+mod events;
 mod explain;
 mod extract;
 mod health;
@@ -38,13 +40,14 @@ mod runners;
 mod runs;
 mod schemas;
 mod serve;
+mod sessions;
 mod summary;
 mod testdefs;
 mod tokens;
 mod uploads;
 mod versions;
 
-pub use serve::serve;
+pub use serve::{Patience, serve};
 
 /// What stands before the path of every versioned operation.
 pub const PREFIX: &str = "/api/v1";
@@ -54,6 +57,9 @@ pub const PREFIX: &str = "/api/v1";
 /// `/metrics` is not among them: it needs a token too, except for a peer on the server's own host.
 pub const PUBLIC: &[&str] =
     &["/livez", "/readyz", "/version", "/docs", "/api/v1/openapi.json", "/api/v1/schemas/test.json"];
+
+/// Other calls that need no token: signing in brings its proof in the body, and signing out undoes only what the caller has.
+pub const PUBLIC_CALLS: &[(&str, &str)] = &[("POST", "/api/v1/session"), ("DELETE", "/api/v1/session")];
 
 /// The longest body of a request, in bytes.
 pub const MAX_BODY: usize = 1 << 20;
@@ -94,10 +100,13 @@ pub fn router(app: App) -> Router {
 fn routes() -> ApiRouter<App> {
     let versioned = ApiRouter::new()
         .merge(identity::routes())
+        .merge(sessions::routes())
         .merge(namespaces::routes())
         .merge(testdefs::routes())
         .merge(versions::routes())
+        .merge(boards::routes())
         .merge(runs::routes())
+        .merge(events::routes())
         .merge(explain::routes())
         .merge(logs::routes())
         .merge(artifacts::routes())

@@ -10,9 +10,9 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::get_with;
 use aide::generate::{GenContext, in_context};
 use aide::openapi::{
-    Components, Header, HeaderStyle, Info, License, MediaType, OpenApi, Operation, Parameter, ParameterData,
-    ParameterSchemaOrContent, ReferenceOr, Response as ResponseDoc, Responses, SchemaObject, SecurityScheme,
-    StatusCode, Tag,
+    ApiKeyLocation, Components, Header, HeaderStyle, Info, License, MediaType, OpenApi, Operation, Parameter,
+    ParameterData, ParameterSchemaOrContent, ReferenceOr, Response as ResponseDoc, Responses, SchemaObject,
+    SecurityScheme, StatusCode, Tag,
 };
 use aide::operation::add_parameters;
 use aide::scalar::Scalar;
@@ -32,8 +32,9 @@ use super::body::JSON;
 use super::error::PROBLEM_JSON;
 use super::{App, schemas};
 
-/// The name of the security scheme.
+/// The names of the security schemes.
 const BEARER: &str = "bearer";
+const SESSION: &str = "session";
 
 const DESCRIPTION: &str = "\
 Tests are container images that run on a schedule or on demand, on runners that their labels select; a test passes \
@@ -93,7 +94,10 @@ pub(super) fn build() -> (Router<App>, OpenApi) {
         },
         tags: TAGS.into_iter().map(tag).collect(),
         components: Some(Components {
-            security_schemes: [(BEARER.to_owned(), ReferenceOr::Item(bearer()))].into_iter().collect(),
+            security_schemes: [(BEARER, bearer()), (SESSION, session())]
+                .map(|(name, scheme)| (name.to_owned(), ReferenceOr::Item(scheme)))
+                .into_iter()
+                .collect(),
             responses: [("Problem".to_owned(), ReferenceOr::Item(problem()))].into_iter().collect(),
             ..Components::default()
         }),
@@ -121,6 +125,19 @@ fn bearer() -> SecurityScheme {
         scheme: BEARER.to_owned(),
         bearer_format: Some("JWT".to_owned()),
         description: Some("A token of tstr, in the header `Authorization: Bearer …` and nowhere else.".to_owned()),
+        extensions: Default::default(),
+    }
+}
+
+fn session() -> SecurityScheme {
+    SecurityScheme::ApiKey {
+        location: ApiKeyLocation::Cookie,
+        name: "tstr_session".to_owned(),
+        description: Some(
+            "The cookie of a browser that has signed in; over https at the root of a host it is called `__Host-tstr`. What \
+             changes something is taken only from this server's own pages."
+                .to_owned(),
+        ),
         extensions: Default::default(),
     }
 }
@@ -177,7 +194,8 @@ fn named<'t>(mut operation: TransformOperation<'t>, id: &str, text: &str) -> Tra
 
 /// Documents that an operation needs a token. The extractor of the caller does so by itself.
 pub(super) fn secured(mut operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.inner_mut().security = vec![[(BEARER.to_owned(), Vec::new())].into_iter().collect()];
+    let either = [BEARER, SESSION].map(|name| [(name.to_owned(), Vec::new())].into_iter().collect());
+    operation.inner_mut().security = either.into();
     operation
 }
 

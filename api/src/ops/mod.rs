@@ -17,10 +17,12 @@ mod combine;
 mod compare;
 mod configs;
 mod cursor;
+mod dashboard;
 mod desk;
 pub mod digest;
 mod elsewhere;
 mod enqueue;
+pub mod events;
 mod explain;
 pub mod gates;
 mod idempotency;
@@ -45,14 +47,18 @@ pub mod runners;
 pub mod runs;
 pub mod scheduling;
 mod seals;
+mod series;
+pub mod sessions;
 pub mod skips;
 pub mod storage;
 mod summary;
 pub mod testdefs;
 mod timeline;
+mod timetable;
 pub mod tokens;
 mod uploads;
 mod versions;
+mod views;
 pub mod vitals;
 pub mod wake;
 
@@ -150,6 +156,10 @@ struct Inner {
     intakes: Semaphore,
     /// How far the contents were looked at.
     blob_walk: Mutex<Uuid>,
+    /// Where news for streams of events comes together.
+    events: events::hub::Hub,
+    /// Where the web UI is.
+    ui_url: OnceLock<String>,
     /// Wakes the loop that carries out ordered cancels.
     orders: tokio::sync::Notify,
 }
@@ -215,6 +225,8 @@ impl Ops {
             untold: memory::Failures::default(),
             intakes: Semaphore::new(elsewhere::INTAKES_AT_ONCE),
             blob_walk: Mutex::default(),
+            events: events::hub::Hub::default(),
+            ui_url: OnceLock::new(),
             orders: tokio::sync::Notify::new(),
         }))
     }
@@ -222,10 +234,14 @@ impl Ops {
     /// Turns a bearer into a caller.
     pub async fn authenticate(&self, bearer: &str) -> Result<Caller> {
         let caller = self.0.tokens.verify(bearer, self.0.clock.now())?;
+        self.note_used(&caller);
+        Ok(caller)
+    }
+
+    fn note_used(&self, caller: &Caller) {
         if let Ok(mut seen) = self.0.seen.lock() {
             seen.tokens.insert(caller.token_id());
         }
-        Ok(caller)
     }
 
     /// Refuses a caller whose token was revoked or has expired since its request began. For requests that last.

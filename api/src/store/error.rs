@@ -9,6 +9,7 @@ fn conflict_of(constraint: &str) -> Option<&'static str> {
     match constraint {
         "test_ns_name_key" => Some("a test with this name exists in the namespace"),
         "namespace_name_key" => Some("a namespace with this name exists"),
+        "saved_view_own_key" | "saved_view_shared_key" => Some("a view with this name was saved at the same time"),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use tstr_shared::ids::TestId;
-use tstr_shared::permission::TestsWrite;
+use tstr_shared::permission::{TestsRead, TestsWrite};
 
 use super::Conn;
 use crate::auth::access::{Access, System};
@@ -134,4 +134,24 @@ pub async fn hold_day<P>(conn: &mut Conn, _: &Access<P>, day: NaiveDate) -> Resu
 pub async fn seconds_to_next(conn: &mut Conn, _: &Access<System>) -> Result<Option<f64>> {
     let wait = sqlx::query_scalar!("SELECT extract(epoch FROM min(next_at) - clock_timestamp())::float8 FROM schedule");
     Ok(wait.fetch_one(conn).await?)
+}
+
+/// Lists the tests of the namespace that have a schedule, by their names, behind one: id, name and document, unread.
+pub async fn scheduled(
+    conn: &mut Conn,
+    access: &Access<TestsRead>,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<(TestId, String, String)>> {
+    let rows = sqlx::query!(
+        r#"SELECT id AS "id: TestId", name, doc::text AS "doc!" FROM test
+           WHERE ns_id = $1 AND deleted_at IS NULL AND ($2::text IS NULL OR name > $2)
+             AND doc ->> 'cron_schedule' IS NOT NULL
+           ORDER BY name
+           LIMIT $3"#,
+        access.namespace(),
+        after,
+        limit
+    );
+    Ok(rows.fetch_all(conn).await?.into_iter().map(|row| (row.id, row.name, row.doc)).collect())
 }

@@ -12,20 +12,20 @@ use crate::auth::Caller;
 use crate::auth::access::{Access, System};
 use crate::error::{Error, Result};
 
-struct TokenRow {
-    id: TokenId,
-    name: String,
-    scopes: Vec<String>,
-    namespaces: Vec<String>,
-    issued_by: Option<TokenId>,
-    created_at: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
-    revoked_at: Option<DateTime<Utc>>,
-    last_used_at: Option<DateTime<Utc>>,
+pub(super) struct TokenRow {
+    pub(super) id: TokenId,
+    pub(super) name: String,
+    pub(super) scopes: Vec<String>,
+    pub(super) namespaces: Vec<String>,
+    pub(super) issued_by: Option<TokenId>,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) expires_at: DateTime<Utc>,
+    pub(super) revoked_at: Option<DateTime<Utc>>,
+    pub(super) last_used_at: Option<DateTime<Utc>>,
 }
 
 impl TokenRow {
-    fn into_token(self) -> Result<Token> {
+    pub(super) fn into_token(self) -> Result<Token> {
         let scopes = self.scopes.iter().map(|word| word.parse::<Scope>()).collect::<Result<_, _>>();
         Ok(Token {
             id: self.id,
@@ -53,6 +53,7 @@ macro_rules! token_query {
         )
     };
 }
+pub(super) use token_query;
 
 /// Inserts the record of a token; its times are whole seconds, as in the token.
 pub async fn insert(conn: &mut Conn, access: &Access<TokensWrite>, id: TokenId, new: &NewToken) -> Result<Token> {

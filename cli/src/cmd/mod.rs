@@ -17,6 +17,8 @@ pub mod podman;
 pub mod run;
 #[cfg(any(feature = "server", feature = "runner"))]
 mod serve;
+#[cfg(feature = "server")]
+pub mod ui;
 #[cfg(all(feature = "server", feature = "runner"))]
 mod up;
 
@@ -34,6 +36,8 @@ pub fn dispatch(command: Command) -> ExitCode {
     match command {
         #[cfg(feature = "server")]
         Command::Api(args) => serve::run(*args, api::run),
+        #[cfg(feature = "server")]
+        Command::Ui(args) => serve::run(*args, ui::run),
         #[cfg(feature = "runner")]
         Command::Run(args) => serve::run(*args, run::run),
         #[cfg(all(feature = "server", feature = "runner"))]

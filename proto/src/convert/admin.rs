@@ -1,9 +1,10 @@
-//! Tokens, namespaces, and who is calling.
+//! Tokens, namespaces, who is calling, and codes that sign in.
 
 use tstr_shared::duration::Seconds;
 use tstr_shared::error::Invalid;
 use tstr_shared::namespace::{NamespaceInfo, NewNamespace, Quotas, Retention, Usage};
 use tstr_shared::page::Page;
+use tstr_shared::session::SessionCode;
 use tstr_shared::token::{Identity, IssuedToken, NewToken, Token};
 
 use super::run::numbers;
@@ -199,5 +200,22 @@ impl TryFrom<pb::GetIdentityResponse> for Identity {
     type Error = Invalid;
     fn try_from(message: pb::GetIdentityResponse) -> Result<Self, Invalid> {
         Ok(Self { token: required_part("/token", message.token)?, namespaces: message.namespaces })
+    }
+}
+
+impl From<SessionCode> for pb::SessionCode {
+    fn from(made: SessionCode) -> Self {
+        Self { code: made.code, expires_at: Some(time(made.expires_at)), link: made.link.unwrap_or_default() }
+    }
+}
+
+impl TryFrom<pb::SessionCode> for SessionCode {
+    type Error = Invalid;
+    fn try_from(message: pb::SessionCode) -> Result<Self, Invalid> {
+        Ok(Self {
+            code: message.code,
+            expires_at: instant("/expires_at", message.expires_at)?,
+            link: Some(message.link).filter(|link| !link.is_empty()),
+        })
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! They leave out what the wire cannot tell apart: empty texts from absent ones, and the 0 that means a default.
 
+mod news;
 mod said;
 mod summaries;
 
@@ -34,6 +35,7 @@ use tstr_shared::testdef::{NewTestDef, Priority, RunConfig, TestDef, TestVersion
 use tstr_shared::token::{Identity, IssuedToken, NewToken, Token};
 use uuid::Uuid;
 
+pub(super) use self::news::{news, session_code};
 pub(super) use self::said::{attempt_output, comparison};
 use self::said::{data, output_note};
 use super::SECONDS;

@@ -47,6 +47,7 @@ mod round_trip {
         run: Run;
         attempt: Attempt;
         event: RunEvent;
+        news: Event;
         ledger_entry: LedgerEntry;
         outcome: Outcome;
         fence: Fence;
@@ -62,6 +63,7 @@ mod round_trip {
         token: Token;
         issued: IssueTokenResponse;
         identity: GetIdentityResponse;
+        session_code: SessionCode;
         quotas: Quotas;
         new_namespace: CreateNamespaceRequest;
         namespace_info: Namespace;

@@ -97,6 +97,10 @@ pub fn table() -> Vec<Row> {
     use Reach::{Fenced, Global, Listed, Named, Object, Wished};
     vec![
         row(("get_identity", "GetIdentity"), "identity:read", Global, Nothing, nothing, |_| page::<pb::GetIdentityRequest>()),
+        row(("create_session_code", "CreateSessionCode"), "sessions:open", Global, Nothing, nothing,
+            |_| page::<pb::CreateSessionCodeRequest>()),
+        row(("watch_events", "WatchEvents"), "runs:read", Named, Nothing, nothing,
+            |t| pb::WatchEventsRequest { namespace: t.namespace.clone(), ..Default::default() }.encode_to_vec()),
         row(("get_metrics", ""), "metrics:read", Global, Nothing, nothing, |_| Vec::new()),
 
         row(("list_namespaces", "ListNamespaces"), "namespaces:read", Listed, Nothing, nothing,
@@ -111,6 +115,22 @@ pub fn table() -> Vec<Row> {
             |t| pb::UpdateNamespaceRequest {
                 name: t.namespace.clone(), quotas: Some(pb::Quotas::default()), retention: None,
             }.encode_to_vec()),
+
+        row(("get_dashboard", "GetDashboard"), "tests:read", Named, Nothing, nothing,
+            |t| pb::GetDashboardRequest { namespace: t.namespace.clone() }.encode_to_vec()),
+        row(("get_timetable", "GetTimetable"), "tests:read", Named, Nothing, nothing,
+            |t| pb::GetTimetableRequest { namespace: t.namespace.clone(), ..Default::default() }.encode_to_vec()),
+        row(("get_test_series", "GetTestSeries"), "runs:read", Named, Nothing, nothing,
+            |t| pb::GetTestSeriesRequest { namespace: t.namespace.clone(), test: t.test.clone(), ..Default::default() }.encode_to_vec()),
+        row(("list_views", "ListViews"), "tests:read", Named, Nothing, nothing,
+            |t| pb::ListViewsRequest { namespace: t.namespace.clone() }.encode_to_vec()),
+        row(("put_view", "PutView"), "views:write", Named, Nothing, |_| Some(json!({"page": "tests"})),
+            |t| {
+                let view = Some(structure([("page".to_owned(), Value::from("tests"))].into_iter().collect()));
+                pb::PutViewRequest { namespace: t.namespace.clone(), name: t.fresh.clone(), view }.encode_to_vec()
+            }),
+        row(("delete_view", "DeleteView"), "views:write", Named, Nothing, nothing,
+            |t| pb::DeleteViewRequest { namespace: t.namespace.clone(), name: t.fresh.clone(), shared: false }.encode_to_vec()),
 
         row(("list_tests", "ListTests"), "tests:read", Named, Nothing, nothing,
             |t| pb::ListTestsRequest { namespace: t.namespace.clone(), ..Default::default() }.encode_to_vec()),

@@ -14,6 +14,7 @@ mod runs;
 mod runs_end;
 mod runs_filters;
 mod server;
+mod sessions;
 mod testdefs;
 mod testdefs_versions;
 mod tokens;

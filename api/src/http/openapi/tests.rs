@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tstr_shared::permission::scopes_of;
 
-use super::super::PUBLIC;
+use super::super::{PUBLIC, PUBLIC_CALLS};
 use super::*;
 
 /// Returns each operation with its method and path.
@@ -68,15 +68,16 @@ fn every_operation_is_public_or_names_its_permission_and_takes_a_token() {
         match operation["x-permission"].as_str() {
             Some(permission) => {
                 assert!(scopes_of(permission).is_some(), "{path}: {permission}");
-                assert_eq!(operation["security"], json!([{"bearer": []}]), "{method} {path}");
+                assert_eq!(operation["security"], json!([{"bearer": []}, {"session": []}]), "{method} {path}");
             }
             None => {
-                assert_eq!((method.as_str(), &operation["security"]), ("get", &json!([])), "{path}");
-                public.insert(path);
+                assert_eq!(&operation["security"], &json!([]), "{method} {path}");
+                public.insert((method.to_uppercase(), path));
             }
         }
     }
-    assert_eq!(public, PUBLIC.iter().map(|path| (*path).to_owned()).collect());
+    let named = PUBLIC.iter().map(|path| ("GET", *path)).chain(PUBLIC_CALLS.iter().copied());
+    assert_eq!(public, named.map(|(method, path)| (method.to_owned(), path.to_owned())).collect());
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod artifact;
 mod causes;
 mod compare;
 mod context;
+mod dashboard;
+mod events;
 mod explain;
 mod health;
 mod identity;
@@ -18,6 +20,7 @@ mod runner;
 mod said;
 mod schedule;
 mod show;
+mod sign_in;
 mod summary;
 mod test;
 mod token;
@@ -82,6 +85,11 @@ enum Command {
     /// Cases whose failure does not count for a while: list, add, remove
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// How a namespace is, at one look
+    #[command(before_help = "Examples:\n  tstr ctl dashboard\n  tstr ctl dashboard -n shop -o json")]
+    Dashboard,
+    /// What changes in the namespace, as it happens
+    Events(events::EventsArgs),
     /// What waits, and who could take it
     Queue(explain::QueueArgs),
     /// How the runs went: over time, and by test, runner and label
@@ -101,6 +109,8 @@ enum Command {
     /// Who am I, and which namespaces do I see
     #[command(visible_alias = "whoami")]
     Identity,
+    /// Print a link that signs a browser in to the web UI, once
+    SignIn(sign_in::SignInArgs),
     /// Check tests without a server
     Validate(validate::ValidateArgs),
     /// Keep a token for a server
@@ -261,6 +271,8 @@ async fn dispatch(args: CtlArgs, out: Door, files: Files, interrupt: Arc<Interru
         Command::Results(args) => results::results(&ctl, &args).await,
         Command::Case(command) => results::case(&ctl, command).await,
         Command::Quarantine(command) => quarantine::run(&ctl, command).await,
+        Command::Dashboard => dashboard::run(&ctl).await,
+        Command::Events(args) => events::run(&ctl, args).await,
         Command::Queue(args) => explain::queue(&ctl, &args).await,
         Command::Summary(args) => summary::run(&ctl, args).await,
         Command::Runner(command) => runner::run(&ctl, command).await,
@@ -268,6 +280,7 @@ async fn dispatch(args: CtlArgs, out: Door, files: Files, interrupt: Arc<Interru
         Command::Token(command) => token::run(&ctl, command).await,
         Command::Namespace(command) => namespace::run(&ctl, command).await,
         Command::Identity => identity::run(&ctl).await,
+        Command::SignIn(args) => sign_in::run(&ctl, args).await,
         Command::Validate(_) | Command::Login(_) | Command::Logout | Command::Context(_) => Ok(Exit::Done),
     }
 }

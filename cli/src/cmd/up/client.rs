@@ -58,6 +58,11 @@ impl Client {
         accepted(&format!("POST {path}"), self.send(Method::POST, path, Some(body), Some(idempotency_key)).await?)
     }
 
+    /// Asks `path` to do what needs nothing more said.
+    pub async fn ask(&self, path: &str) -> Result<Value> {
+        accepted(&format!("POST {path}"), self.send(Method::POST, path, None, None).await?)
+    }
+
     async fn send(
         &self,
         method: Method,

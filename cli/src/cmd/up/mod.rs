@@ -1,6 +1,6 @@
 //! `tstr up`: everything on one machine, in one process, with a PostgreSQL of its own.
 //!
-//! It starts PostgreSQL, the API with its scheduler, and the workers in this order, each only when the one before is
+//! It starts PostgreSQL, the API with its scheduler, the web UI, and the workers in this order, each only when the one before is
 //! ready, and stops them in the other order. Guarantees: when it has ended, by signal or by fault, no process and no
 //! container is left; all state is in the data dir, and a second start finds it. A second signal ends the runs that are
 //! still under way, a third one drops everything at once, and the next start cleans up.
@@ -25,7 +25,7 @@ use tstr_worker::LimitsMode;
 use data_dir::DataDir;
 use parts::Parts;
 
-/// Runs everything on this machine: a private PostgreSQL, the API, and workers on rootless Podman.
+/// Runs everything on this machine: a private PostgreSQL, the API, the web UI, and workers on rootless Podman.
 #[derive(Debug, Clone, clap::Args)]
 #[command(before_help = "Examples:
   tstr up --demo
@@ -47,6 +47,14 @@ pub struct UpArgs {
     /// Where the gRPC API listens; port 0 takes a free one
     #[arg(long, env = "TSTR_GRPC_ADDR", value_name = "ADDR", default_value = "127.0.0.1:9000")]
     pub grpc_addr: SocketAddr,
+
+    /// Where the web UI listens; port 0 takes a free one [default: 127.0.0.1:8000, or a free port where that is taken]
+    #[arg(long, env = "TSTR_UI_ADDR", value_name = "ADDR")]
+    pub ui_addr: Option<SocketAddr>,
+
+    /// Serve the web UI from this folder, as its build leaves it in ui/dist, instead of the one that is built in
+    #[arg(long, env = "TSTR_UI_FILES", value_name = "DIR")]
+    pub ui_files: Option<PathBuf>,
 
     /// Speak unencrypted HTTP and gRPC on addresses other than loopback
     #[arg(long, env = "TSTR_INSECURE_PLAINTEXT")]
@@ -170,6 +178,7 @@ async fn serve(args: &UpArgs, dir: &DataDir, ready_file: &Path, parts: &mut Part
     let mut ready = json!({
         "api": addresses.json,
         "grpc": addresses.grpc,
+        "ui": addresses.ui,
         "token_file": addresses.token_file,
         "namespace": "default",
         "data_dir": dir.path(),
@@ -180,7 +189,11 @@ async fn serve(args: &UpArgs, dir: &DataDir, ready_file: &Path, parts: &mut Part
     }
     let text = serde_json::to_string_pretty(&ready)? + "\n";
     data_dir::replace(ready_file, text.as_bytes(), 0o644).context("write the ready file")?;
-    announce(args, dir, &addresses);
+    let link = parts.sign_in_link().await.unwrap_or_else(|fault| {
+        warn!("there is no link to sign in with: {fault:#}");
+        None
+    });
+    announce(args, dir, &addresses, link.as_deref());
     Ok(())
 }
 
@@ -188,26 +201,34 @@ async fn serve(args: &UpArgs, dir: &DataDir, ready_file: &Path, parts: &mut Part
 pub struct Addresses {
     json: String,
     grpc: String,
+    ui: String,
     token_file: PathBuf,
     private_dsn: Option<String>,
 }
 
 /// Tells the person who typed `tstr up` where everything is.
-fn announce(args: &UpArgs, dir: &DataDir, addresses: &Addresses) {
-    let Addresses { json, grpc, token_file, private_dsn } = addresses;
+fn announce(args: &UpArgs, dir: &DataDir, addresses: &Addresses, link: Option<&str>) {
+    let Addresses { json, grpc, ui, token_file, private_dsn } = addresses;
     let command = args.command.as_deref().unwrap_or("tstr");
     let postgres = private_dsn.as_deref().unwrap_or("the one of --pg-dsn");
+    let sign_in = match link {
+        Some(link) => format!(
+            "Sign in to the web UI (once, within 10 minutes; `{command} ctl sign-in` makes another link):\n\n  {link}\n\n"
+        ),
+        None => String::new(),
+    };
     let text = format!(
         "
 tstr is up.
 
+  web UI      {ui}
   JSON API    {json}   (docs: {json}/docs)
   gRPC API    {grpc}
   PostgreSQL  {postgres}
   data        {data}
   token       {token}   (may do everything; keep it)
 
-In another terminal:
+{sign_in}In another terminal:
 
   export TSTR_SERVER={json} TSTR_TOKEN_FILE={quoted}
   {command} ctl run list

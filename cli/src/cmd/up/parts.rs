@@ -8,9 +8,10 @@ use anyhow::{Context, Result, anyhow};
 use chrono::{TimeDelta, Utc};
 use futures_util::future::{join_all, pending, select_all};
 use tokio::time::timeout;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use tstr_shared::duration::Seconds;
 use tstr_shared::permission::Scope;
+use tstr_shared::session::SessionCode;
 use tstr_shared::token::{IssuedToken, MAX_EXPIRY, NewToken};
 use tstr_worker::podman_home::{PodmanHome, PodmanService};
 
@@ -32,6 +33,7 @@ const RENEW_BEFORE: TimeDelta = TimeDelta::days(60);
 pub struct Parts {
     postgres: Option<Postgres>,
     api: Option<tstr_api::server::Running>,
+    ui: Option<tstr_api::ui::Running>,
     admin: Option<Client>,
     podman: Option<PodmanHome>,
     podman_service: Option<PodmanService>,
@@ -70,6 +72,11 @@ impl Parts {
         let grpc = format!("http://{}", reachable(api.grpc_addr()));
         info!("the API is ready: JSON at {json}, gRPC at {grpc}");
 
+        let ui = self.ui.insert(ui(args, &json).await?);
+        let ui = format!("http://{}", reachable(ui.addr()));
+        info!("the web UI is ready at {ui}");
+        api.ops().show_ui_at(ui.clone());
+
         let admin = admin(&json, &token_file).await?;
         if args.runners > 0 || args.demo {
             self.podman = Some(PodmanHome::prepare(dir.path()).context("prepare Podman")?);
@@ -103,7 +110,17 @@ impl Parts {
             info!("{} worker(s) ready", self.workers.len());
         }
         self.admin = Some(admin);
-        Ok(Addresses { json, grpc, token_file, private_dsn })
+        Ok(Addresses { json, grpc, ui, token_file, private_dsn })
+    }
+
+    /// Makes a link that signs a browser in once; everything has to be started.
+    ///
+    /// # Errors
+    /// The API refuses it.
+    pub async fn sign_in_link(&self) -> Result<Option<String>> {
+        let Some(admin) = &self.admin else { return Ok(None) };
+        let made = admin.ask("/api/v1/session/codes").await?;
+        Ok(serde_json::from_value::<SessionCode>(made)?.link)
     }
 
     /// Builds and registers the demo; everything has to be started.
@@ -173,6 +190,9 @@ impl Parts {
         if let Some(service) = self.podman_service.take() {
             note("Podman's service", within(STOP_LIMIT, service.stop()).await);
         }
+        if let Some(ui) = self.ui.take() {
+            ui.stop().await;
+        }
         if let Some(api) = self.api.take() {
             note("the API", within(STOP_LIMIT, api.stop()).await);
         }
@@ -205,6 +225,21 @@ impl RunsUnderWay {
     pub fn end(&self) {
         self.0.iter().for_each(tstr_worker::Stops::stop_now);
     }
+}
+
+/// Starts the web UI in front of the API at `json`. A second instance on one machine, which nobody told where to listen,
+/// takes a free port.
+async fn ui(args: &UpArgs, json: &str) -> Result<tstr_api::ui::Running> {
+    let mut config = tstr_api::ui::Config::new(json);
+    config.addr = args.ui_addr.unwrap_or(tstr_api::ui::Config::ADDR);
+    config.files = args.ui_files.clone();
+    config.insecure_plaintext = args.insecure_plaintext;
+    let is_taken = args.ui_addr.is_none() && std::net::TcpListener::bind(config.addr).is_err();
+    if is_taken {
+        warn!("{} is taken: the web UI takes a free port", config.addr);
+        config.addr.set_port(0);
+    }
+    tstr_api::ui::start(config).await.context("start the web UI")
 }
 
 /// A client with the administrator's token, which the API has written at its first start.

@@ -1,0 +1,71 @@
+/** The names of the events that the server sends. */
+export const EVENT_NAMES = [
+  "run.queued",
+  "run.leased",
+  "run.started",
+  "run.finished",
+  "run.cancelled",
+  "run.many",
+  "test.state_changed",
+  "test.flaky_changed",
+  "runner.state_changed",
+  "runner.lost",
+  "queue.changed",
+  "reset",
+] as const;
+
+/** The name of an event. */
+export type EventName = (typeof EVENT_NAMES)[number];
+
+/** How a stream stands. */
+export type StreamStatus = "open" | "connecting" | "refused";
+
+/** What a stream tells. `data` is the JSON text of the event. */
+export type StreamMessage =
+  | { kind: "event"; name: EventName; data: string }
+  | { kind: "status"; status: StreamStatus };
+
+const FIRST_RETRY_MS = 1_000;
+const LAST_RETRY_MS = 60_000;
+
+/**
+ * Opens a stream of server-sent events and keeps it open. The browser itself comes back after a broken connection, with
+ * `Last-Event-ID`; after an answer that is no stream (404, 401, 503) it gives up, and then this tries again, later and
+ * later. What was missed meanwhile is not known, so after each break it tells of a `reset`. Returns how to close it.
+ */
+export function openStream(url: string, tell: (message: StreamMessage) => void): () => void {
+  let source: EventSource | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let wait = FIRST_RETRY_MS;
+  let missed = false;
+
+  const open = () => {
+    const current = new EventSource(url);
+    source = current;
+    current.onopen = () => {
+      wait = FIRST_RETRY_MS;
+      tell({ kind: "status", status: "open" });
+      if (missed) tell({ kind: "event", name: "reset", data: "{}" });
+      missed = false;
+    };
+    current.onerror = () => {
+      // What has an id is told again after a break; «look again» has none, so it may have been missed in any case.
+      missed = true;
+      if (current.readyState !== EventSource.CLOSED) {
+        tell({ kind: "status", status: "connecting" });
+        return;
+      }
+      tell({ kind: "status", status: "refused" });
+      timer = setTimeout(open, wait);
+      wait = Math.min(wait * 2, LAST_RETRY_MS);
+    };
+    for (const name of EVENT_NAMES) {
+      current.addEventListener(name, (event) => tell({ kind: "event", name, data: String(event.data) }));
+    }
+  };
+  open();
+  return () => {
+    clearTimeout(timer);
+    source?.close();
+  };
+}

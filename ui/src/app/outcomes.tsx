@@ -1,0 +1,60 @@
+import type { ErrorComponentProps } from "@tanstack/react-router";
+import { useRouter } from "@tanstack/react-router";
+import { Problem } from "~/parts/loaded";
+
+/** What stands at an address that the app does not know. */
+export function NoPage() {
+  return (
+    <div className="mx-auto max-w-xl px-4 py-16 text-center">
+      <h1>There is no such page</h1>
+      <p className="mt-2 text-muted">
+        The address may have a typing error in it, or come from a newer version.
+      </p>
+      <a className="btn mt-4" href="./">
+        To the start
+      </a>
+    </div>
+  );
+}
+
+/** Whether a page could not be loaded because its file did not come. */
+function isMissingFile(error: unknown): boolean {
+  return (
+    error instanceof Error && /dynamically imported module|module script|preload CSS/i.test(error.message)
+  );
+}
+
+/** What stands in the place of a page that broke. */
+export function PageFailed({ error, reset }: ErrorComponentProps) {
+  const router = useRouter();
+  if (isMissingFile(error)) {
+    return (
+      <div role="alert" className="mx-auto max-w-xl px-4 py-16 text-center">
+        <h1>This page could not be loaded</h1>
+        <p className="mt-2 text-muted">
+          The server cannot be reached, or a new version was installed under the open page and the files of
+          the old one are gone.
+        </p>
+        <div className="mt-4 flex justify-center gap-2">
+          <button type="button" className="btn" onClick={reset}>
+            Try again
+          </button>
+          <button type="button" className="btn btn-primary" onClick={() => location.reload()}>
+            Load the new version
+          </button>
+        </div>
+      </div>
+    );
+  }
+  return (
+    <div className="panel mx-auto my-8 max-w-2xl">
+      <Problem
+        error={error}
+        onRetry={() => {
+          reset();
+          void router.invalidate();
+        }}
+      />
+    </div>
+  );
+}

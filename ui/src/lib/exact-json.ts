@@ -1,0 +1,42 @@
+const MARK = "\u0000exact:";
+
+/** A number whose digits JavaScript cannot hold; it is shown as it was written. */
+export class ExactNumber {
+  constructor(readonly digits: string) {}
+  toString(): string {
+    return this.digits;
+  }
+  /** Marked, so that `stringifyExact` can take the quotes away again. */
+  toJSON(): string {
+    return MARK + this.digits;
+  }
+}
+
+const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+
+/**
+ * Reads JSON without losing digits: an integer past 2^53 comes out as an `ExactNumber`, not rounded. Strings are skipped
+ * by the pattern, so digits within them stay what they are.
+ */
+export function parseExact(text: string): unknown {
+  const marked = text.replace(TOKEN, (token) => {
+    if (token.startsWith('"') || !/^-?\d+$/.test(token)) return token;
+    return Number.isSafeInteger(Number(token)) ? token : JSON.stringify(MARK + token);
+  });
+  return JSON.parse(marked, (_, value) =>
+    typeof value === "string" && value.startsWith(MARK) ? new ExactNumber(value.slice(MARK.length)) : value,
+  );
+}
+
+/** A value as text for a table: strings bare, everything else as JSON. */
+export function valueText(value: unknown): string {
+  if (value === undefined) return "–";
+  if (typeof value === "string") return value;
+  if (value instanceof ExactNumber) return value.digits;
+  return stringifyExact(value);
+}
+
+/** Writes JSON, with exact numbers as bare digits. */
+export function stringifyExact(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent)?.replace(/"\\u0000exact:(-?\d+)"/g, "$1") ?? "–";
+}

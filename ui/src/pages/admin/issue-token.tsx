@@ -1,0 +1,140 @@
+import { useState } from "react";
+import { client, type Schema } from "~/api/client";
+import { useAction } from "~/app/action";
+import { newKey } from "~/lib/key";
+import { Button, Copy } from "~/parts/basics";
+import { Dialog, Field } from "~/parts/dialog";
+import { Problem } from "~/parts/loaded";
+import { Time } from "~/parts/time";
+
+const KINDS: { scopes: Schema["Scope"][]; name: string }[] = [
+  { scopes: ["data"], name: "Read: tests, runs, logs" },
+  { scopes: ["control"], name: "Read and write tests and runs" },
+  { scopes: ["admin"], name: "Everything, tokens and namespaces included" },
+  { scopes: ["runner"], name: "A runner: executes runs, and nothing else" },
+];
+
+/** Issues a token. Its secret is shown here, once: nobody can ask for it again. */
+export function IssueToken({ onClose }: { onClose: () => void }) {
+  const [name, setName] = useState("");
+  const [kind, setKind] = useState(0);
+  const [namespaces, setNamespaces] = useState(".*");
+  const [days, setDays] = useState("90");
+  const [key] = useState(newKey);
+  const [issued, setIssued] = useState<Schema["IssuedToken"]>();
+  const issue = useAction({
+    act: async () =>
+      (
+        await client.POST("/api/v1/tokens", {
+          params: { header: { "Idempotency-Key": key } },
+          body: {
+            name: name.trim(),
+            scopes: KINDS[kind]?.scopes ?? [],
+            namespaces: namespaces.split(/\s+/).filter(Boolean),
+            expires_in: `${Math.round(Number(days) * 24)}h`,
+          },
+        })
+      ).data!,
+    says: (made) => `${made.record.name} is issued`,
+    fails: "Not issued",
+    after: (made, queries) => {
+      setIssued(made);
+      void queries.invalidateQueries({ queryKey: ["get", "/api/v1/tokens"] });
+    },
+  });
+  if (issued) {
+    return (
+      <Dialog title={`The secret of ${issued.record.name}`} onClose={onClose}>
+        <p className="text-sm">It is shown this once. Copy it now; who has lost it issues another one.</p>
+        <div className="mt-3 flex items-center gap-2 rounded-md border bg-sunken p-2">
+          <code className="code min-w-0 flex-1 wrap-anywhere">{issued.token}</code>
+          <Copy text={issued.token}>Copy</Copy>
+        </div>
+        <p className="mt-3 text-sm text-muted">
+          It expires <Time at={issued.record.expires_at} how="both" />.
+        </p>
+        <div className="mt-5 flex justify-end">
+          <Button kind="primary" onClick={onClose}>
+            I have it
+          </Button>
+        </div>
+      </Dialog>
+    );
+  }
+  const why = !name.trim()
+    ? "It needs a name"
+    : !(Number(days) >= 1 && Number(days) <= 365)
+      ? "It lives from 1 to 365 days"
+      : undefined;
+  return (
+    <Dialog title="Issue a token" onClose={onClose}>
+      <form
+        className="flex flex-col gap-4"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (!why) issue.mutate();
+        }}
+      >
+        <Field label="Name" hint="Who or what uses it: it stands in the events of runs.">
+          {(id, about) => (
+            <input
+              id={id}
+              aria-describedby={about}
+              required
+              maxLength={100}
+              className="input"
+              value={name}
+              onChange={(event) => setName(event.target.value)}
+            />
+          )}
+        </Field>
+        <fieldset className="flex flex-col gap-1">
+          <legend className="mb-1 text-sm font-medium">What it may do</legend>
+          {KINDS.map((each, index) => (
+            <label key={each.name} className="flex min-h-7 items-center gap-2 text-sm">
+              <input type="radio" name="kind" checked={kind === index} onChange={() => setKind(index)} />
+              {each.name} <span className="text-muted">({each.scopes.join(", ")})</span>
+            </label>
+          ))}
+        </fieldset>
+        <Field
+          label="Namespaces"
+          hint="Regular expressions over the whole name, with spaces between; .* is every namespace. It cannot see more than you do."
+        >
+          {(id, about) => (
+            <input
+              id={id}
+              aria-describedby={about}
+              required
+              className="input code"
+              value={namespaces}
+              onChange={(event) => setNamespaces(event.target.value)}
+            />
+          )}
+        </Field>
+        <Field label="Days until it expires" hint="At most 365, and not longer than your own.">
+          {(id, about) => (
+            <input
+              id={id}
+              aria-describedby={about}
+              type="number"
+              min={1}
+              max={365}
+              required
+              className="input w-28"
+              value={days}
+              onChange={(event) => setDays(event.target.value)}
+            />
+          )}
+        </Field>
+        {issue.error ? <Problem error={issue.error} /> : null}
+        <div className="flex justify-end gap-2">
+          <Button onClick={onClose}>Back</Button>
+          <Button type="submit" kind="primary" why={why} busy={issue.isPending}>
+            Issue
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}

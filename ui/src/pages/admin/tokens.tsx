@@ -1,0 +1,197 @@
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { getRouteApi, useNavigate } from "@tanstack/react-router";
+import { useState } from "react";
+import { client, type Schema } from "~/api/client";
+import { useAction } from "~/app/action";
+import { useNow } from "~/app/clock";
+import { Button, Panel } from "~/parts/basics";
+import { Dialog } from "~/parts/dialog";
+import { Loaded, Skeleton } from "~/parts/loaded";
+import { More } from "~/parts/more";
+import { Badge } from "~/parts/state";
+import { Time } from "~/parts/time";
+import { IssueToken } from "./issue-token";
+
+const route = getRouteApi("/ns/$ns/admin");
+type Token = Schema["Token"];
+
+/** A token is told of this long before it ends: replacing it takes somebody's time. */
+const WARN_MS = 14 * 86_400_000;
+
+const SCOPES: Record<Schema["Scope"], string> = {
+  admin: "may do everything",
+  control: "writes tests and runs",
+  data: "reads",
+  runner: "executes runs",
+};
+
+/** The tokens: who may do what, where, and until when. */
+export function Tokens() {
+  const { expired, revoked } = route.useSearch();
+  const navigate = useNavigate({ from: "/ns/$ns/admin" });
+  const [issuing, setIssuing] = useState(false);
+  const [revoking, setRevoking] = useState<Token>();
+  const filter = { include_expired: expired === "true", include_revoked: revoked === "true", page_size: 100 };
+  const query = useInfiniteQuery({
+    queryKey: ["get", "/api/v1/tokens", filter, "pages"],
+    queryFn: async ({ pageParam, signal }) => {
+      const { data } = await client.GET("/api/v1/tokens", {
+        params: { query: { ...filter, page_token: pageParam || undefined } },
+        signal,
+      });
+      return data!;
+    },
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next_page_token,
+    meta: { live: false },
+  });
+  const tokens = query.data?.pages.flatMap((page) => page.items) ?? [];
+  const box = (name: "expired" | "revoked", on: boolean) => (
+    <label className="flex min-h-6 items-center gap-1.5 text-sm">
+      <input
+        type="checkbox"
+        checked={on}
+        onChange={(event) =>
+          void navigate({
+            search: (before) => ({ ...before, [name]: event.target.checked ? "true" : undefined }),
+          })
+        }
+      />
+      {name}
+    </label>
+  );
+  return (
+    <Panel
+      title="Tokens"
+      note="Their secrets are shown once and not stored."
+      actions={
+        <>
+          {box("expired", expired === "true")}
+          {box("revoked", revoked === "true")}
+          <Button kind="primary" onClick={() => setIssuing(true)}>
+            Issue a token
+          </Button>
+        </>
+      }
+    >
+      <Loaded query={query} what="The tokens" skeleton={<Skeleton rows={5} height={22} />}>
+        {() => (
+          <>
+            <div className="overflow-x-auto">
+              <table className="tbl">
+                <thead>
+                  <tr>
+                    <th className="w-full">Name</th>
+                    <th>Scopes</th>
+                    <th>Namespaces</th>
+                    <th>Used</th>
+                    <th>Expires</th>
+                    <th>
+                      <span className="visually-hidden">Revoke</span>
+                    </th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {tokens.map((token) => (
+                    <TokenRow key={token.id} token={token} onRevoke={() => setRevoking(token)} />
+                  ))}
+                </tbody>
+              </table>
+            </div>
+            <More query={query} shown={tokens.length} what="token" />
+          </>
+        )}
+      </Loaded>
+      {issuing ? <IssueToken onClose={() => setIssuing(false)} /> : null}
+      {revoking ? <Revoke token={revoking} onClose={() => setRevoking(undefined)} /> : null}
+    </Panel>
+  );
+}
+
+function TokenRow({ token, onRevoke }: { token: Token; onRevoke: () => void }) {
+  const now = useNow(false);
+  const left = Date.parse(token.expires_at) - now.getTime();
+  const over = token.revoked_at !== undefined || left <= 0;
+  return (
+    <tr className={over ? "opacity-65" : ""}>
+      <td className="min-w-40 wrap-anywhere">
+        <span className="font-medium">{token.name}</span>{" "}
+        {token.revoked_at ? (
+          <Badge tone="fail">revoked</Badge>
+        ) : left <= 0 ? (
+          <Badge tone="idle">expired</Badge>
+        ) : null}
+        <code className="code block text-muted">{token.id}</code>
+      </td>
+      <td>
+        {token.scopes.map((scope) => (
+          <span key={scope} className="block whitespace-nowrap">
+            <Badge tone={scope === "admin" ? "warn" : "idle"}>{scope}</Badge>{" "}
+            <span className="text-muted">{SCOPES[scope]}</span>
+          </span>
+        ))}
+      </td>
+      <td>
+        {token.namespaces.map((each) => (
+          <code key={each} className="code chip mr-1">
+            {each}
+          </code>
+        ))}
+      </td>
+      <td>
+        {token.last_used_at ? <Time at={token.last_used_at} /> : <span className="text-muted">never</span>}
+      </td>
+      <td>
+        <Time at={token.expires_at} />
+        {!over && left < WARN_MS ? (
+          <span className="block">
+            <Badge tone="warn">soon</Badge>
+          </span>
+        ) : null}
+      </td>
+      <td className="py-1">
+        {over ? null : (
+          <Button kind="danger" onClick={onRevoke}>
+            Revoke
+            <span className="visually-hidden"> {token.name}</span>
+          </Button>
+        )}
+      </td>
+    </tr>
+  );
+}
+
+function Revoke({ token, onClose }: { token: Token; onClose: () => void }) {
+  const revoke = useAction({
+    act: async () => {
+      await client.DELETE("/api/v1/tokens/{token}", { params: { path: { token: token.id } } });
+    },
+    says: `${token.name} is revoked`,
+    fails: "Not revoked",
+    after: (_, queries) => {
+      void queries.invalidateQueries({ queryKey: ["get", "/api/v1/tokens"] });
+      onClose();
+    },
+  });
+  return (
+    <Dialog title={`Revoke ${token.name}?`} onClose={onClose}>
+      <p className="text-sm">
+        Whoever uses it is refused from now on, runners and sessions included. It cannot be taken back.
+        {token.last_used_at ? (
+          <>
+            {" "}
+            It was used <Time at={token.last_used_at} />.
+          </>
+        ) : (
+          " It was never used."
+        )}
+      </p>
+      <div className="mt-5 flex justify-end gap-2">
+        <Button onClick={onClose}>Back</Button>
+        <Button kind="danger" busy={revoke.isPending} onClick={() => revoke.mutate()}>
+          Revoke
+        </Button>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,175 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useState } from "react";
+import { api, client, type Schema } from "~/api/client";
+import { identityQuery, mayControl } from "~/api/session";
+import { useAction } from "~/app/action";
+import { useNs } from "~/app/namespace";
+import { sameCell } from "~/lib/matrix";
+import { plural } from "~/lib/numbers";
+import { Button, cellText } from "~/parts/basics";
+import { Dialog, Field } from "~/parts/dialog";
+import { Explained } from "~/parts/explained";
+import { Loaded, Skeleton } from "~/parts/loaded";
+import { Took } from "~/parts/time";
+
+const SHOWN = 200;
+
+/** The waiting runs of a class, and why the first of them waits: what keeps one of a class keeps all. */
+export function ClassRuns({ labels }: { labels: Record<string, string> }) {
+  const ns = useNs();
+  const { data: identity } = useQuery(identityQuery);
+  const [chosen, setChosen] = useState<string>();
+  const [isAsking, setAsking] = useState(false);
+  const why = mayControl(identity) ? undefined : "This needs a token with the scope control";
+  const query = useQuery({
+    ...api.queryOptions("get", "/api/v1/namespaces/{namespace}/runs", {
+      params: {
+        path: { namespace: ns },
+        query: {
+          state: ["queued"],
+          label: Object.entries(labels).map(([key, value]) => `${key}=${value}`),
+          page_size: SHOWN,
+        },
+      },
+    }),
+    // The filter asks for these labels at least; the class is those with exactly these.
+    select: (page) => ({
+      runs: page.items.filter((run) => sameCell(run.labels, labels)),
+      more: page.next_page_token !== undefined,
+    }),
+  });
+  const cancel = useAction({
+    act: async (id: string) => {
+      await client.POST("/api/v1/runs/{run}/cancel", { params: { path: { run: id } } });
+    },
+    says: "Cancelled",
+    fails: "Not cancelled",
+  });
+  return (
+    <Loaded query={query} what="Its runs" skeleton={<Skeleton rows={3} />}>
+      {({ runs, more }) => {
+        const shown = runs.find((run) => run.id === chosen) ?? runs.at(-1);
+        if (!shown) return <p className="py-2 text-muted">None of them waits any more.</p>;
+        return (
+          <div className="grid gap-6 py-1 lg:grid-cols-2">
+            <section aria-label="Why it is not placed">
+              <h3 className="mb-2">
+                Why{" "}
+                <Link className="link" to="/ns/$ns/runs/$run" params={{ ns, run: shown.id }}>
+                  {shown.test_name}
+                </Link>{" "}
+                is not placed
+              </h3>
+              <Why run={shown.id} />
+            </section>
+            <section aria-label="Waiting runs">
+              <div className="mb-1 flex flex-wrap items-center gap-3">
+                <h3>
+                  {plural(runs.length, "run")}
+                  {more ? " and more" : ""}
+                </h3>
+                <span className="ml-auto">
+                  <Button kind="danger" why={why} onClick={() => setAsking(true)}>
+                    Cancel these…
+                  </Button>
+                </span>
+              </div>
+              <ul className="max-h-80 overflow-y-auto">
+                {runs.map((run) => (
+                  <li key={run.id} className="flex min-h-8 items-center gap-2">
+                    <button
+                      type="button"
+                      className={`link min-h-6 min-w-0 truncate text-left ${run.id === shown.id ? "font-medium" : "text-ink"}`}
+                      aria-pressed={run.id === shown.id}
+                      onClick={() => setChosen(run.id)}
+                    >
+                      {run.test_name} <span className="text-muted">{cellText(run.cell)}</span>
+                    </button>
+                    <span className="ml-auto whitespace-nowrap text-muted">
+                      {run.priority === "normal" ? "" : `${run.priority}, `}
+                      <Took from={run.created_at} />
+                    </span>
+                    <Button
+                      kind="quiet"
+                      why={why}
+                      busy={cancel.isPending}
+                      onClick={() => cancel.mutate(run.id)}
+                    >
+                      Cancel
+                    </Button>
+                  </li>
+                ))}
+              </ul>
+            </section>
+            {isAsking ? <CancelAll runs={runs} onClose={() => setAsking(false)} /> : null}
+          </div>
+        );
+      }}
+    </Loaded>
+  );
+}
+
+function Why({ run }: { run: string }) {
+  const query = useQuery(
+    api.queryOptions("get", "/api/v1/runs/{run}/explain", { params: { path: { run } } }),
+  );
+  return (
+    <Loaded query={query} what="Why it waits" skeleton={<Skeleton rows={3} />}>
+      {(explanation) => <Explained explanation={explanation} />}
+    </Loaded>
+  );
+}
+
+/** Cancelling many at once asks for their number: a click alone is too easily made. */
+function CancelAll({ runs, onClose }: { runs: Schema["Run"][]; onClose: () => void }) {
+  const [typed, setTyped] = useState("");
+  const cancel = useAction({
+    act: async () => {
+      for (const run of runs)
+        await client.POST("/api/v1/runs/{run}/cancel", { params: { path: { run: run.id } } });
+    },
+    says: `${plural(runs.length, "run")} cancelled`,
+    fails: "Not all were cancelled",
+    after: onClose,
+  });
+  const isRight = typed.trim() === String(runs.length);
+  return (
+    <Dialog title={`Cancel ${plural(runs.length, "run")}`} onClose={onClose}>
+      <form
+        className="flex flex-col gap-4"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (isRight) cancel.mutate();
+        }}
+      >
+        <Field
+          label={`Type ${runs.length} to cancel them`}
+          hint="They end as cancelled; a schedule makes new ones as ever."
+        >
+          {(id, about) => (
+            <input
+              id={id}
+              aria-describedby={about}
+              inputMode="numeric"
+              className="input w-28"
+              value={typed}
+              onChange={(event) => setTyped(event.target.value)}
+            />
+          )}
+        </Field>
+        <div className="flex justify-end gap-2">
+          <Button onClick={onClose}>Back</Button>
+          <Button
+            type="submit"
+            kind="danger"
+            busy={cancel.isPending}
+            why={isRight ? undefined : "Type the number first"}
+          >
+            Cancel them
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,56 @@
+import { useState } from "react";
+import { client, type Schema } from "~/api/client";
+import { useAction } from "~/app/action";
+import { Button } from "~/parts/basics";
+import { Dialog, Field } from "~/parts/dialog";
+import { Icon } from "~/parts/icons";
+
+/** Keeping a run, with a word why. */
+export function KeepDialog({ run, onClose }: { run: Schema["Run"]; onClose: () => void }) {
+  const [note, setNote] = useState("");
+  const keep = useAction({
+    act: async (text: string) =>
+      (
+        await client.POST("/api/v1/runs/{run}/keep", {
+          params: { path: { run: run.id } },
+          body: { note: text || null },
+        })
+      ).data!,
+    says: "Retention leaves it alone",
+    fails: "Not kept",
+    after: onClose,
+  });
+  return (
+    <Dialog title="Keep this run" onClose={onClose}>
+      <form
+        className="flex flex-col gap-4"
+        onSubmit={(event) => {
+          event.preventDefault();
+          keep.mutate(note.trim());
+        }}
+      >
+        <Field
+          label="Why (may be left out)"
+          hint="Retention leaves the run, its log and its artifacts alone until it is unkept."
+        >
+          {(id, about) => (
+            <input
+              id={id}
+              aria-describedby={about}
+              className="input"
+              maxLength={200}
+              value={note}
+              onChange={(event) => setNote(event.target.value)}
+            />
+          )}
+        </Field>
+        <div className="flex justify-end gap-2">
+          <Button onClick={onClose}>Back</Button>
+          <Button type="submit" kind="primary" busy={keep.isPending}>
+            <Icon name="pin" size={14} /> Keep
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,166 @@
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { getRouteApi, useNavigate } from "@tanstack/react-router";
+import { useState } from "react";
+import { statesQuery } from "~/api/queries";
+import { runPages } from "~/api/runs";
+import { useKeys } from "~/app/keys";
+import { useNs } from "~/app/namespace";
+import { RESULTS, STATES } from "~/app/searches";
+import { Views } from "~/app/views";
+import { Empty } from "~/parts/basics";
+import { LabelFilter, SearchField, Toggles } from "~/parts/filters";
+import { Icon } from "~/parts/icons";
+import { Loaded, Skeleton } from "~/parts/loaded";
+import { More } from "~/parts/more";
+import { PageHead } from "~/parts/page-head";
+import { RunTable } from "~/parts/run-table";
+import { StateIcon, stateLabel } from "~/parts/state";
+import { Time } from "~/parts/time";
+
+const route = getRouteApi("/ns/$ns/runs");
+const ACTIVE = STATES.filter((state) => state !== "finished");
+
+/** All runs of a namespace, filtered. */
+export function Runs() {
+  const ns = useNs();
+  const search = route.useSearch();
+  const navigate = useNavigate({ from: "/ns/$ns/runs" });
+  const [at, setAt] = useState(-1);
+  const set = (change: Partial<typeof search>, replace = false) =>
+    void navigate({ search: (before) => ({ ...before, ...change }), replace });
+
+  const query = useInfiniteQuery(
+    runPages(ns, {
+      test: search.test,
+      runner: search.runner,
+      state: search.state,
+      result: search.result,
+      label: search.label,
+      matrix_id: search.matrix,
+      kept: search.kept === undefined ? undefined : search.kept === "true",
+      scheduled_after: search.after,
+      scheduled_before: search.before,
+    }),
+  );
+  const { data: states } = useQuery(statesQuery(ns));
+  const names = states?.items.map((test) => test.name) ?? [];
+  const runs = query.data?.pages.flatMap((page) => page.items) ?? [];
+  const isFiltered = Object.values(search).some((value) => value !== undefined);
+  useKeys([
+    { keys: "j", says: "next run", run: () => setAt(Math.min(at + 1, runs.length - 1)) },
+    { keys: "k", says: "previous run", run: () => setAt(Math.max(at - 1, 0)) },
+    {
+      keys: "o",
+      says: "open the run",
+      run: () =>
+        runs[at] && void navigate({ to: "/ns/$ns/runs/$run", params: { ns, run: runs[at].id }, search: {} }),
+    },
+  ]);
+
+  return (
+    <>
+      <PageHead
+        title="Runs"
+        note="The latest first, by the time for which they were scheduled."
+        actions={<Views page="runs" search={search} />}
+      />
+      <div className="flex flex-wrap items-center gap-2">
+        <SearchField
+          value={search.test}
+          onSearch={(test) => set({ test }, true)}
+          label="Test, by its whole name"
+          suggest={(typed) => names.filter((name) => name.includes(typed.trim())).slice(0, 20)}
+        />
+        <Toggles
+          label="State"
+          options={ACTIVE.map((value) => ({ value, name: option(value) }))}
+          chosen={search.state?.filter((state) => state !== "finished")}
+          onChange={(state) => set({ state: state as typeof search.state })}
+        />
+        <Toggles
+          label="Result"
+          options={RESULTS.map((value) => ({ value, name: option(value) }))}
+          chosen={search.result}
+          onChange={(result) => set({ result })}
+        />
+        <LabelFilter labels={search.label} onChange={(label) => set({ label })} />
+        <Toggles
+          label="Kept"
+          options={[{ value: "true", name: "kept" }]}
+          chosen={search.kept === "true" ? ["true"] : undefined}
+          onChange={(kept) => set({ kept: kept ? "true" : undefined })}
+        />
+        {search.runner ? (
+          <Chip name={`runner ${search.runner}`} onRemove={() => set({ runner: undefined })} />
+        ) : null}
+        {search.matrix ? (
+          <Chip name={`matrix ${search.matrix}`} onRemove={() => set({ matrix: undefined })} />
+        ) : null}
+        {search.after ? (
+          <Chip
+            name={
+              <>
+                from <Time at={search.after} how="absolute" />
+              </>
+            }
+            onRemove={() => set({ after: undefined })}
+          />
+        ) : null}
+        {search.before ? (
+          <Chip
+            name={
+              <>
+                until <Time at={search.before} how="absolute" />
+              </>
+            }
+            onRemove={() => set({ before: undefined })}
+          />
+        ) : null}
+      </div>
+      <section className="panel" aria-label="Runs">
+        <Loaded query={query} what="The runs" skeleton={<Skeleton rows={12} />}>
+          {() =>
+            runs.length > 0 ? (
+              <>
+                <RunTable runs={runs} at={at} />
+                <More query={query} shown={runs.length} what="run" />
+              </>
+            ) : isFiltered ? (
+              <Empty
+                title={
+                  search.test && names.length > 0 && !names.includes(search.test)
+                    ? `No test is called «${search.test}»`
+                    : "No run is like that"
+                }
+              >
+                <button type="button" className="btn" onClick={() => void navigate({ search: {} })}>
+                  Take all filters away
+                </button>
+              </Empty>
+            ) : (
+              <Empty title="Nothing has run yet" command="tstr ctl test run NAME">
+                A test runs when its schedule says so, or now:
+              </Empty>
+            )
+          }
+        </Loaded>
+      </section>
+    </>
+  );
+}
+
+function option(state: (typeof RESULTS)[number] | (typeof STATES)[number]) {
+  return (
+    <>
+      <StateIcon state={state} size={12} /> {stateLabel(state).toLowerCase()}
+    </>
+  );
+}
+
+function Chip({ name, onRemove }: { name: React.ReactNode; onRemove: () => void }) {
+  return (
+    <button type="button" className="chip min-h-6" onClick={onRemove} title="Remove the filter">
+      {name} <Icon name="close" size={10} />
+    </button>
+  );
+}

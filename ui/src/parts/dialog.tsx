@@ -1,0 +1,88 @@
+import { type ReactNode, useEffect, useId, useRef } from "react";
+import { Icon } from "./icons";
+
+/**
+ * A modal dialog: the browser's own element, which holds the focus inside, closes on Escape and gives the focus back.
+ * It is open for as long as it is drawn.
+ */
+export function Dialog({
+  title,
+  onClose,
+  children,
+  wide = false,
+  bare = false,
+}: {
+  title: string;
+  onClose: () => void;
+  children: ReactNode;
+  wide?: boolean;
+  bare?: boolean;
+}) {
+  const ref = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => {
+    const dialog = ref.current;
+    if (!dialog) return;
+    dialog.showModal();
+    return () => dialog.close();
+  }, []);
+  return (
+    // A click on the backdrop is a convenience; Escape and the button do the same by keyboard.
+    <dialog
+      ref={ref}
+      aria-labelledby={id}
+      onCancel={(event) => {
+        event.preventDefault();
+        onClose();
+      }}
+      onClick={(event) => {
+        if (event.target === ref.current) onClose();
+      }}
+      className={`m-auto mt-[10vh] max-h-[82vh] w-[calc(100vw-24px)] overflow-hidden rounded-xl border bg-surface p-0 text-ink shadow-(--shadow) backdrop:bg-black/35 ${wide ? "max-w-3xl" : "max-w-lg"}`}
+    >
+      <div className="flex max-h-[82vh] flex-col">
+        <div className={bare ? "visually-hidden" : "flex items-center gap-3 border-b py-2.5 pr-2.5 pl-4"}>
+          <h2 id={id} className="min-w-0 flex-1 wrap-anywhere">
+            {title}
+          </h2>
+          {bare ? null : (
+            <button type="button" className="btn btn-quiet btn-icon" onClick={onClose} aria-label="Close">
+              <Icon name="close" size={14} />
+            </button>
+          )}
+        </div>
+        <div className={bare ? "min-h-0 overflow-hidden" : "min-h-0 overflow-y-auto p-4"}>{children}</div>
+      </div>
+    </dialog>
+  );
+}
+
+/** A labelled field of a form. */
+export function Field({
+  label,
+  hint,
+  error,
+  children,
+}: {
+  label: string;
+  hint?: ReactNode;
+  error?: string | undefined;
+  children: (id: string, describedBy: string | undefined) => ReactNode;
+}) {
+  const id = useId();
+  const about = hint || error ? `${id}-about` : undefined;
+  return (
+    <div className="flex flex-col gap-1">
+      <label htmlFor={id} className="text-sm font-medium">
+        {label}
+      </label>
+      {children(id, about)}
+      {about ? (
+        <p id={about} className="text-xs">
+          {error ? <span className="text-fail">{error} </span> : null}
+          {hint ? <span className="text-muted">{hint}</span> : null}
+        </p>
+      ) : null}
+    </div>
+  );
+}

@@ -1,0 +1,79 @@
+import { HttpResponse, http, type JsonBodyType } from "msw";
+import type { Schema } from "~/api/client";
+
+const BASE = "http://tstr.test/api/v1";
+
+/** A handler of a GET below `/api/v1`, typed by the schema. */
+export function get<T extends object>(path: string, body: T | (() => T | HttpResponse<JsonBodyType>)) {
+  return http.get(`${BASE}${path}`, () => {
+    const answer = typeof body === "function" ? body() : body;
+    return answer instanceof HttpResponse ? answer : HttpResponse.json(answer);
+  });
+}
+
+/** A failed answer. */
+export function problem(status: number, code: Schema["Problem"]["code"], title: string, detail = "") {
+  return HttpResponse.json(
+    {
+      type: "about:blank",
+      title,
+      status,
+      detail,
+      code,
+      retryable: false,
+      trace_id: "trace-1",
+    } satisfies Schema["Problem"],
+    { status, headers: { "Content-Type": "application/problem+json" } },
+  );
+}
+
+/** Who is signed in, with these scopes. */
+export function identity(...scopes: Schema["Scope"][]): Schema["Identity"] {
+  return {
+    namespaces: ["default", "other"],
+    token: {
+      id: "t1",
+      name: "ada",
+      scopes,
+      namespaces: [".*"],
+      created_at: "2026-01-01T00:00:00Z",
+      expires_at: "2027-01-01T00:00:00Z",
+    },
+  };
+}
+
+/** A test of which nothing special is said. */
+export function testDef(name: string, more: Partial<Schema["TestDef"]> = {}): Schema["TestDef"] {
+  return {
+    id: `id-${name}`,
+    name,
+    namespace: "default",
+    version: 1,
+    created_at: "2026-01-01T00:00:00Z",
+    updated_at: "2026-01-01T00:00:00Z",
+    labels: {},
+    annotations: {},
+    run_config: {
+      container_image: "image:1",
+      timeout: "600s",
+      grace: "10s",
+      resources: { memory: "512MiB", cpus: 1, pids: 256 },
+      network: "none",
+      pull: "missing",
+    },
+    catch_up: "last",
+    retry: { on_fail: 0, on_infrastructure: 1 },
+    limits: { log: "64MiB", artifacts: "256MiB" },
+    artifacts: { paths: [], report: "auto" },
+    at_most_once: false,
+    priority: "normal",
+    paused: false,
+    ...more,
+  };
+}
+
+/** What the frame asks for on every page. */
+export const frame = [
+  get("/identity", identity("admin")),
+  get("/namespaces/default/dashboard", () => problem(500, "internal", "The server failed")),
+];
