@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
+import { lazy, Suspense, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { apiUrl } from "~/api/client";
 import { live as liveMode } from "~/api/live";
 import { useKeys } from "~/app/keys";
@@ -10,14 +10,23 @@ import { zoneLabel } from "~/lib/time";
 import { copyText } from "~/parts/basics";
 import { done, failed } from "~/parts/toast";
 import { LogClient } from "./client";
-import { GoTo } from "./go-to";
 import "./log.css";
-import { LIMITS } from "./lines";
+import { Skeleton } from "~/parts/loaded";
+import { LIMITS } from "./protocol";
 import { type Drawing, LogRow, ROW_PX, TIMES, type Times } from "./rows";
-import { NoLines, Notices } from "./said";
-import { Annotations, SearchBox, StreamFilter, TimesChoice, Toggle } from "./toolbar";
+import type { SearchHandle } from "./search-box";
+import { TimesChoice, Toggle } from "./toolbar";
 import { useScroll } from "./use-scroll";
-import { useSearch } from "./use-search";
+
+// What is shown only sometimes, and never at first, is no part of what the page loads at first.
+const sometimes = () => import("./sometimes");
+const Annotations = lazy(() => sometimes().then((m) => ({ default: m.Annotations })));
+const GoTo = lazy(() => sometimes().then((m) => ({ default: m.GoTo })));
+const NoLines = lazy(() => sometimes().then((m) => ({ default: m.NoLines })));
+// The lines come first; the field to search them in is there a moment later, in the room that is kept for it.
+const SearchBox = lazy(() => import("./search-box").then((m) => ({ default: m.SearchBox })));
+const StreamFilter = lazy(() => sometimes().then((m) => ({ default: m.StreamFilter })));
+const Notices = lazy(() => sometimes().then((m) => ({ default: m.Notices })));
 
 /** What the page of a run hands to the log viewer. Nothing else of the run is known in here. */
 export interface LogViewProps {
@@ -66,7 +75,7 @@ function Viewer({ runId, attempt, live, anchor, onAnchor, failed: isFailed, byte
   const [follow, setFollow] = useState(live && !anchor);
   const [goal, setGoal] = useState<{ row: number; align: "center" | "end" }>();
   const [isAsking, setIsAsking] = useState(false);
-  const field = useRef<HTMLInputElement>(null);
+  const search = useRef<SearchHandle>(null);
   const scroller = useRef<HTMLElement>(null);
   const ruler = useRef<HTMLSpanElement>(null);
   const hasMoved = useRef(false);
@@ -133,7 +142,14 @@ function Viewer({ runId, attempt, live, anchor, onAnchor, failed: isFailed, byte
     const top = client.rows.get().find((row) => row.row >= scroll.topRow);
     return top?.line ?? 0;
   }, [client, scroll.topRow]);
-  const search = useSearch(client, topLine, (line) => void goTo(line), streams);
+  const [found, setFound] = useState<number>();
+  const onShow = useCallback(
+    (line: number | undefined) => {
+      setFound(line);
+      if (line !== undefined) void goTo(line);
+    },
+    [goTo],
+  );
 
   const chosen = useRef(anchor);
   chosen.current = anchor;
@@ -171,9 +187,9 @@ function Viewer({ runId, attempt, live, anchor, onAnchor, failed: isFailed, byte
   };
   const erred = useRef<number>(undefined);
   useKeys([
-    { keys: "/", says: "search the log", run: () => field.current?.select() },
-    { keys: "n", says: "next match", run: () => search.go(1) },
-    { keys: "N", says: "previous match", run: () => search.go(-1) },
+    { keys: "/", says: "search the log", run: () => search.current?.focus() },
+    { keys: "n", says: "next match", run: () => search.current?.go(1) },
+    { keys: "N", says: "previous match", run: () => search.current?.go(-1) },
     { keys: "e", says: "next error of the log", run: () => void nextError() },
     { keys: "g", says: "go to a line of the log", run: () => setIsAsking(true) },
     { keys: "f", says: "follow the log", run: () => setFollow((on) => !on) },
@@ -183,22 +199,29 @@ function Viewer({ runId, attempt, live, anchor, onAnchor, failed: isFailed, byte
   ]);
 
   const drawing: Drawing = useMemo(
-    () => ({ times, zone, startedAt: state.startedAt, columns, found: search.pattern, digits }),
-    [times, zone, state.startedAt, columns, search.pattern, digits],
+    () => ({ times, zone, startedAt: state.startedAt, digits }),
+    [times, zone, state.startedAt, digits],
   );
   const rawUrl = apiUrl(`/runs/${runId}/logs`, { attempt });
   const isEmpty = state.lines === 0;
+  const hasNotice = !isEmpty && (state.error !== undefined || skipped > 0 || state.first > 0);
   return (
     <div className="text-sm">
       <div className="flex flex-wrap items-center gap-x-2 gap-y-1 border-b px-3.5 py-1">
-        <SearchBox search={search} field={field} />
+        <Suspense fallback={<span className="h-[30px] w-64" />}>
+          <SearchBox handle={search} client={client} topLine={topLine} onShow={onShow} streams={streams} />
+        </Suspense>
         <span className="text-muted">
           {streams !== 0b111 ? `${count(state.shown)} of ` : ""}
           {count(state.lines)} lines
           {state.phase === "loading" ? `, ${bytesInWords(state.bytes)} read…` : ""}
         </span>
         <span className="ml-auto flex flex-wrap items-center gap-1">
-          <StreamFilter state={state} streams={streams} onChange={setStreams} />
+          {state.perStream.filter((lines) => lines > 0).length > 1 ? (
+            <Suspense>
+              <StreamFilter state={state} streams={streams} onChange={setStreams} />
+            </Suspense>
+          ) : null}
           {state.groups > 0 ? (
             <button
               type="button"
@@ -226,11 +249,23 @@ function Viewer({ runId, attempt, live, anchor, onAnchor, failed: isFailed, byte
           ) : null}
         </span>
       </div>
-      {isEmpty ? null : (
-        <Notices state={state} skipped={skipped} rawUrl={rawUrl} onRetry={() => client.retry()} />
-      )}
-      <Annotations state={state} onLine={(line) => void goTo(line)} />
-      {isEmpty ? <NoLines state={state} isLive={live} onRetry={() => client.retry()} /> : null}
+      <Suspense>
+        {hasNotice ? (
+          <Notices state={state} skipped={skipped} rawUrl={rawUrl} onRetry={() => client.retry()} />
+        ) : null}
+        {state.annotations.length > 0 ? (
+          <Annotations state={state} onLine={(line) => void goTo(line)} />
+        ) : null}
+      </Suspense>
+      {isEmpty ? (
+        <Suspense fallback={<Skeleton rows={8} />}>
+          {state.phase === "loading" && !live ? (
+            <Loading />
+          ) : (
+            <NoLines state={state} onRetry={() => client.retry()} />
+          )}
+        </Suspense>
+      ) : null}
       <section
         ref={scroller}
         // A log by its role; but not read out by itself: scrolling would read all that comes into sight.
@@ -251,25 +286,38 @@ function Viewer({ runId, attempt, live, anchor, onAnchor, failed: isFailed, byte
               y={row.row * ROW_PX + scroll.shift}
               drawing={drawing}
               isMarked={anchor !== undefined && row.line + 1 >= anchor.from && row.line + 1 <= anchor.to}
-              isAt={search.line === row.line}
+              isAt={found === row.line}
               onNumber={onNumber}
               onFold={toggleFold}
             />
           ))}
         </div>
       </section>
-      {isAsking ? (
-        <GoTo
-          last={state.lines}
-          onClose={() => setIsAsking(false)}
-          onLine={(line) => {
-            setIsAsking(false);
-            onAnchor?.({ from: line, to: line });
-            void goTo(line - 1);
-          }}
-        />
-      ) : null}
+      <Suspense>
+        {isAsking ? (
+          <GoTo
+            last={state.lines}
+            onClose={() => setIsAsking(false)}
+            onLine={(line) => {
+              setIsAsking(false);
+              onAnchor?.({ from: line, to: line });
+              void goTo(line - 1);
+            }}
+          />
+        ) : null}
+      </Suspense>
     </div>
+  );
+}
+
+function Loading() {
+  return (
+    <>
+      <span className="visually-hidden" role="status">
+        Loading the log
+      </span>
+      <Skeleton rows={8} />
+    </>
   );
 }
 

@@ -38,6 +38,7 @@ export class LogClient {
   private patience: ReturnType<typeof setTimeout> | undefined;
   private isAsking = false;
   private wanted: { from: number; to: number } | undefined;
+  private lastWanted: { from: number; to: number } | undefined;
   private readonly located = new Map<number, (located: Located) => void>();
   private isHeld = false;
 
@@ -96,6 +97,7 @@ export class LogClient {
   /** Asks for rows; they come in `rows`. One question at a time: what was wanted meanwhile is asked for next, once. */
   want(from: number, to: number): void {
     this.wanted = { from, to };
+    this.lastWanted = this.wanted;
     if (!this.isAsking) this.ask();
   }
 
@@ -106,6 +108,8 @@ export class LogClient {
     clearTimeout(this.patience);
     if (query) this.bePatient();
     this.send({ kind: "find", id: this.findId, query });
+    // Rows are drawn with what was found in them.
+    if (this.lastWanted) this.want(this.lastWanted.from, this.lastWanted.to);
   }
 
   locate(line: number, what: "line" | "error" = "line"): Promise<Located> {

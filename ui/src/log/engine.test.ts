@@ -59,7 +59,9 @@ function open(server: Server, isLive: boolean) {
   const lines = () => {
     engine.take({ kind: "rows", id: 1, from: 0, to: 1_000 });
     const last = answers.at(-1);
-    return last?.kind === "rows" ? last.rows.map((row) => row.text) : [];
+    return last?.kind === "rows"
+      ? last.rows.map((row) => row.pieces.map((piece) => piece.text).join(""))
+      : [];
   };
   const until = (phase: LogState["phase"]) =>
     vi.waitFor(() => expect(states.at(-1)?.phase).toBe(phase), 5_000);

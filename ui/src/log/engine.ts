@@ -1,9 +1,20 @@
 import { bytesOf, type LogEntry, readBytes, readEntries } from "~/api/log";
 import type { ApiError } from "~/api/problem";
 import { bytes as bytesInWords } from "~/lib/numbers";
-import { LIMITS, type Limits, Lines, STREAMS } from "./lines";
-import type { Answer, LogState, Opening, PlainError, Request, ShownRow } from "./protocol";
-import { isOfStreams, MAX_FOUND, matches, type Query } from "./search";
+import type { Piece } from "./decorate";
+import { Lines } from "./lines";
+import { partOf, piecesOf } from "./pieces";
+import {
+  type Answer,
+  LIMITS,
+  type LogState,
+  type Opening,
+  type PlainError,
+  type Request,
+  type ShownRow,
+  STREAMS,
+} from "./protocol";
+import { expression, isOfStreams, MAX_FOUND, matches, type Query } from "./search";
 import { follow, type Phase, type Source } from "./tail";
 import { type Choice, EVERYTHING, firstAtLeast, groupAt, View } from "./view";
 
@@ -30,12 +41,13 @@ export class Engine {
   private sliceBegan = 0;
   private readonly waiting = new Set<() => void>();
   private search: { id: number; query: Query; next: number; found: number } | undefined;
+  private pattern: RegExp | undefined;
   private isSearching = false;
   private readonly encoder = new TextEncoder();
 
   constructor(
     private readonly tell: (answer: Answer, transfer?: Transferable[]) => void,
-    private readonly limits: Limits = LIMITS,
+    private readonly limits = LIMITS,
   ) {
     this.log = new Lines(limits);
     this.view = new View(this.log);
@@ -75,8 +87,7 @@ export class Engine {
         });
         break;
       case "find":
-        this.search = request.query && { id: request.id, query: request.query, next: 0, found: 0 };
-        void this.find();
+        this.startSearch(request.id, request.query);
         break;
       case "locate":
         this.locate(request.id, request.line, request.what);
@@ -185,19 +196,28 @@ export class Engine {
   private rows(from: number, to: number): ShownRow[] {
     const rows: ShownRow[] = [];
     const end = Math.min(to, this.view.rows, from + MAX_ROWS);
-    let last: ShownRow | undefined;
+    const wrapAt = this.choice.columns;
+    // The pieces of a long line are made once, however many rows it has.
+    let whole: Piece[] = [];
     for (let row = Math.max(0, from); row < end; row++) {
       const at = this.view.row(row);
       if (!at) break;
-      // The text of a long line is told once, however many rows it has.
-      if (last && last.line === at.line) {
-        rows.push({ ...last, row, part: at.part });
+      const before = rows.at(-1);
+      if (before && before.line === at.line) {
+        rows.push({ ...before, row, part: at.part, pieces: partOf(whole, at.part, wrapAt) });
         continue;
       }
-      const line = this.log.line(at.line);
-      if (!line) continue;
-      last = { row, part: at.part, ...line, ...this.groupOf(at.line) };
-      rows.push(last);
+      const found = this.log.line(at.line);
+      if (!found) continue;
+      const { text, sgr, ...line } = found;
+      whole = piecesOf(text, sgr, this.pattern);
+      rows.push({
+        row,
+        part: at.part,
+        ...line,
+        ...this.groupOf(at.line),
+        pieces: partOf(whole, at.part, wrapAt),
+      });
     }
     return rows;
   }
@@ -232,6 +252,22 @@ export class Engine {
     });
   }
 
+  private startSearch(id: number, query: Query | undefined): void {
+    this.search = undefined;
+    this.pattern = undefined;
+    if (!query) return;
+    try {
+      this.pattern = expression(query);
+    } catch (thrown) {
+      const text = thrown instanceof Error ? thrown.message : String(thrown);
+      const error = text.replace(/^Invalid regular expression: /, "");
+      this.tell({ kind: "found", id, lines: new Uint32Array(), isDone: true, error });
+      return;
+    }
+    this.search = { id, query, next: 0, found: 0 };
+    void this.find();
+  }
+
   private goOnSearching(): void {
     if (this.search && this.search.next < this.log.count) void this.find();
   }
@@ -256,15 +292,8 @@ export class Engine {
     const found: number[] = [];
     if (block && search.found < MAX_FOUND) {
       const end = block.first + block.count;
-      try {
-        for (const line of matches(block, from, search.query)) {
-          if (isOfStreams(this.log, line, this.choice.streams)) found.push(line);
-        }
-      } catch (thrown) {
-        const error = thrown instanceof Error ? thrown.message : String(thrown);
-        this.search = undefined;
-        this.tell({ kind: "found", id: search.id, lines: new Uint32Array(), isDone: true, error });
-        return true;
+      for (const line of matches(block, from, search.query)) {
+        if (isOfStreams(this.log, line, this.choice.streams)) found.push(line);
       }
       search.next = end;
       search.found += found.length;

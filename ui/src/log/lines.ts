@@ -1,5 +1,6 @@
 import { applySgr, PLAIN, parse, type Sgr, width } from "./ansi";
 import { Marks } from "./marks";
+import { LIMITS, STREAMS } from "./protocol";
 
 /**
  * The lines of a log as bytes, with where each begins, when it was written, to which stream, how wide it is and the look it
@@ -7,10 +8,7 @@ import { Marks } from "./marks";
  * which lines end, so that the number stays whatever comes later; what has not ended yet stands behind them all.
  */
 
-export const STREAMS = ["stdout", "stderr", "system"] as const;
-/** The streams of a container, and what this viewer says itself. */
-export type StreamName = (typeof STREAMS)[number];
-export const SYSTEM = 2;
+const SYSTEM = STREAMS.indexOf("system");
 
 /** One line, as it is handed to be drawn. */
 export interface Line {
@@ -23,14 +21,6 @@ export interface Line {
   /** It has not ended yet. */
   isOpen: boolean;
 }
-
-/** How much is kept; the oldest goes first. */
-export interface Limits {
-  bytes: number;
-  lines: number;
-}
-
-export const LIMITS: Limits = { bytes: 100 * 1024 * 1024, lines: 2_000_000 };
 
 const BLOCK_BYTES = 1 << 20;
 const BLOCK_LINES = 1 << 14;
@@ -85,7 +75,7 @@ export class Lines {
   private readonly looks: Sgr[] = [PLAIN];
   private readonly lookIds = new Map<string, number>([["-1 -1 0", 0]]);
 
-  constructor(private readonly limits: Limits = LIMITS) {}
+  constructor(private readonly limits = LIMITS) {}
 
   /** The first line that is kept. */
   get first(): number {

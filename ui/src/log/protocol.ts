@@ -1,6 +1,14 @@
+import type { Look } from "./colours";
 import type { Annotation, Level } from "./marks";
 import type { Query } from "./search";
 import type { Choice } from "./view";
+
+export const STREAMS = ["stdout", "stderr", "system"] as const;
+/** The streams of a container, and what this viewer says itself. */
+export type StreamName = (typeof STREAMS)[number];
+
+/** How much of a log is kept; the oldest lines go first. */
+export const LIMITS = { bytes: 100 * 1024 * 1024, lines: 2_000_000 };
 
 /** An `ApiError` on its way between a worker and a page, which cannot carry classes. */
 export interface PlainError {
@@ -52,14 +60,21 @@ export const NOTHING: LogState = {
   choice: 0,
 };
 
+/** A piece of a line with how it is drawn. */
+export interface Drawn {
+  text: string;
+  className?: string;
+  style?: Look["style"];
+  href?: string;
+}
+
 /** A row to draw: a line, or a part of it. */
 export interface ShownRow {
   row: number;
   /** Counted from 0. */
   line: number;
   part: number;
-  text: string;
-  sgr: { fg: number; bg: number; flags: number };
+  pieces: Drawn[];
   stream: number;
   time: number;
   isOpen: boolean;

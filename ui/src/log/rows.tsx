@@ -1,10 +1,6 @@
 import { memo } from "react";
 import { clock, dateTime } from "~/lib/time";
-import { columns, PLAIN, parse, type Span } from "./ansi";
-import { look } from "./colours";
-import { decorate, type Piece } from "./decorate";
-import { readCommand } from "./marks";
-import type { ShownRow } from "./protocol";
+import type { Drawn, ShownRow } from "./protocol";
 
 /** How high a row is. All are equally high, so that a place in the log is a multiplication. */
 export const ROW_PX = 20;
@@ -18,29 +14,8 @@ export interface Drawing {
   times: Times;
   zone: string;
   startedAt: number;
-  /** 0 when lines are not wrapped. */
-  columns: number;
-  found: RegExp | undefined;
   /** How many columns the numbers take; 0 for a log of which they are not known. */
   digits: number;
-}
-
-const WORDS = { error: "Error", warning: "Warning", notice: "Notice" };
-const TONES = { error: 1, warning: 3, notice: 4 };
-
-/** The pieces of a line as it is drawn: commands are told in words. */
-function piecesOf({ text, sgr }: ShownRow, found: RegExp | undefined): Piece[] {
-  const command = readCommand(text);
-  if (!command) return decorate(parse(text, sgr).spans, found);
-  if (command.kind === "endgroup") return [];
-  if (command.kind === "group") {
-    return decorate(parse(command.title || "Group", { ...PLAIN, flags: 1 }).spans, found);
-  }
-  const tone = { ...PLAIN, fg: TONES[command.kind] };
-  const head: Span = { text: `${WORDS[command.kind]}: `, sgr: { ...tone, flags: 1 } };
-  const body = parse(command.message.replaceAll(/[\r\n]+/g, " · "), tone).spans;
-  const at: Span[] = command.at ? parse(` (${command.at})`).spans : [];
-  return decorate([head, ...body, ...at], found);
 }
 
 /** The time of a line, or since the first line. */
@@ -75,9 +50,8 @@ export const LogRow = memo(function LogRow({
 }) {
   const line = row.line + 1;
   const isFirst = row.part === 0;
-  const { columns: wrapAt, digits, times, zone } = drawing;
-  const all = piecesOf(row, drawing.found);
-  const pieces: Piece[] = wrapAt > 0 ? columns(all, row.part * wrapAt, (row.part + 1) * wrapAt) : all;
+  const { pieces } = row;
+  const { digits, times, zone } = drawing;
   return (
     <div
       className={`log-row absolute top-0 left-0 flex w-max min-w-full whitespace-pre ${isMarked ? "log-marked" : ""} ${isAt ? "log-row-at" : ""}`}
@@ -134,28 +108,26 @@ export const LogRow = memo(function LogRow({
   );
 });
 
-function Pieces({ pieces }: { pieces: readonly Piece[] }) {
-  return pieces.map((piece, index) => {
-    const { className, style } = look(piece.sgr);
-    const classes = piece.isFound ? `${className} log-found` : className;
-    if (piece.href) {
+function Pieces({ pieces }: { pieces: readonly Drawn[] }) {
+  return pieces.map(({ text, className, style, href }, index) => {
+    if (href) {
       return (
         <a
           key={index}
-          className={`${classes} underline`}
+          className={className}
           style={style}
-          href={piece.href}
+          href={href}
           target="_blank"
           rel="noopener noreferrer nofollow"
         >
-          {piece.text}
+          {text}
         </a>
       );
     }
-    if (!classes && !style) return piece.text;
+    if (!className && !style) return text;
     return (
-      <span key={index} className={classes} style={style}>
-        {piece.text}
+      <span key={index} className={className} style={style}>
+        {text}
       </span>
     );
   });
