@@ -1,21 +1,14 @@
 import { lazy, Suspense, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { apiUrl } from "~/api/client";
 import { live as liveMode } from "~/api/live";
-import { useKeys } from "~/app/keys";
 import { useZone } from "~/app/settings";
 import { formatAnchor } from "~/lib/anchor";
-import { bytes as bytesInWords, count } from "~/lib/numbers";
-import { keptStore, useStore } from "~/lib/store";
-import { zoneLabel } from "~/lib/time";
-import { copyText } from "~/parts/basics";
-import { done, failed } from "~/parts/toast";
+import { useStore } from "~/lib/store";
 import { LogClient } from "./client";
 import "./log.css";
 import { Skeleton } from "~/parts/loaded";
 import { LIMITS } from "./protocol";
-import { type Drawing, LogRow, ROW_PX, TIMES, type Times } from "./rows";
-import type { SearchHandle } from "./search-box";
-import { TimesChoice, Toggle } from "./toolbar";
+import { type Drawing, LogRow, ROW_PX, TIMES, type Times, timesChoice, wrapChoice } from "./rows";
 import { useScroll } from "./use-scroll";
 
 // What is shown only sometimes, and never at first, is no part of what the page loads at first.
@@ -23,9 +16,8 @@ const sometimes = () => import("./sometimes");
 const Annotations = lazy(() => sometimes().then((m) => ({ default: m.Annotations })));
 const GoTo = lazy(() => sometimes().then((m) => ({ default: m.GoTo })));
 const NoLines = lazy(() => sometimes().then((m) => ({ default: m.NoLines })));
-// The lines come first; the field to search them in is there a moment later, in the room that is kept for it.
-const SearchBox = lazy(() => import("./search-box").then((m) => ({ default: m.SearchBox })));
-const StreamFilter = lazy(() => sometimes().then((m) => ({ default: m.StreamFilter })));
+// The lines come first; the controls are there a moment later, in the room that is kept for them.
+const Toolbar = lazy(() => import("./toolbar").then((m) => ({ default: m.Toolbar })));
 const Notices = lazy(() => sometimes().then((m) => ({ default: m.Notices })));
 
 /** What the page of a run hands to the log viewer. Nothing else of the run is known in here. */
@@ -45,9 +37,6 @@ export interface LogViewProps {
   /** How many bytes are stored: of a log that is too large only the end is read. */
   bytes?: number;
 }
-
-const timesChoice = keptStore("tstr.log.times", "off");
-const wrapChoice = keptStore("tstr.log.wrap", "off");
 
 /** The log of one attempt: followed while it grows, searched, filtered, and linked to by its lines. */
 export function LogView(props: LogViewProps) {
@@ -75,7 +64,6 @@ function Viewer({ runId, attempt, live, anchor, onAnchor, failed: isFailed, byte
   const [follow, setFollow] = useState(live && !anchor);
   const [goal, setGoal] = useState<{ row: number; align: "center" | "end" }>();
   const [isAsking, setIsAsking] = useState(false);
-  const search = useRef<SearchHandle>(null);
   const scroller = useRef<HTMLElement>(null);
   const ruler = useRef<HTMLSpanElement>(null);
   const hasMoved = useRef(false);
@@ -168,90 +156,49 @@ function Viewer({ runId, attempt, live, anchor, onAnchor, failed: isFailed, byte
     [onAnchor],
   );
 
-  const nextTimes = () => timesChoice.set(TIMES[(TIMES.indexOf(times) + 1) % TIMES.length] ?? "off");
-  const copyLink = async () => {
-    if (skipped > 0)
-      return failed("No link was copied", new Error("The numbers of these lines are not known."));
-    const lines = anchor ?? { from: topLine() + 1, to: topLine() + 1 };
-    const url = new URL(location.href);
-    url.searchParams.set("attempt", String(attempt));
-    url.hash = formatAnchor(lines);
-    if (await copyText(url.href)) done(`The link to ${formatAnchor(lines)} is copied`);
-    else failed("The link was not copied", new Error(url.href));
-  };
-  const nextError = async () => {
-    const last = erred.current ?? topLine() - 1;
-    const line = await goTo(last, "error");
-    if (line === undefined) done("This log has no ::error:: lines");
-    else erred.current = line;
-  };
-  const erred = useRef<number>(undefined);
-  useKeys([
-    { keys: "/", says: "search the log", run: () => search.current?.focus() },
-    { keys: "n", says: "next match", run: () => search.current?.go(1) },
-    { keys: "N", says: "previous match", run: () => search.current?.go(-1) },
-    { keys: "e", says: "next error of the log", run: () => void nextError() },
-    { keys: "g", says: "go to a line of the log", run: () => setIsAsking(true) },
-    { keys: "f", says: "follow the log", run: () => setFollow((on) => !on) },
-    { keys: "t", says: "times of lines: off, since start, of day", run: nextTimes },
-    { keys: "w", says: "wrap lines", run: () => wrapChoice.set(isWrapped ? "off" : "on") },
-    { keys: "y", says: "copy a link to the line", run: () => void copyLink() },
-  ]);
-
   const drawing: Drawing = useMemo(
     () => ({ times, zone, startedAt: state.startedAt, digits }),
     [times, zone, state.startedAt, digits],
   );
   const rawUrl = apiUrl(`/runs/${runId}/logs`, { attempt });
   const isEmpty = state.lines === 0;
-  const hasNotice = !isEmpty && (state.error !== undefined || skipped > 0 || state.first > 0);
+  const missing = anchor && state.phase === "done" && anchor.from > state.lines ? anchor.from : undefined;
+  const hasNotice =
+    !isEmpty && (state.error !== undefined || skipped > 0 || state.first > 0 || missing !== undefined);
   return (
     <div className="text-sm">
-      <div className="flex flex-wrap items-center gap-x-2 gap-y-1 border-b px-3.5 py-1">
-        <Suspense fallback={<span className="h-[30px] w-64" />}>
-          <SearchBox handle={search} client={client} topLine={topLine} onShow={onShow} streams={streams} />
-        </Suspense>
-        <span className="text-muted">
-          {streams !== 0b111 ? `${count(state.shown)} of ` : ""}
-          {count(state.lines)} lines
-          {state.phase === "loading" ? `, ${bytesInWords(state.bytes)} read…` : ""}
-        </span>
-        <span className="ml-auto flex flex-wrap items-center gap-1">
-          {state.perStream.filter((lines) => lines > 0).length > 1 ? (
-            <Suspense>
-              <StreamFilter state={state} streams={streams} onChange={setStreams} />
-            </Suspense>
-          ) : null}
-          {state.groups > 0 ? (
-            <button
-              type="button"
-              className="btn px-2"
-              onClick={() => setFolds({ isFolded: !folds.isFolded, others: [] })}
-            >
-              {folds.isFolded ? "Unfold all" : "Fold all"}
-            </button>
-          ) : null}
-          {skipped > 0 ? null : <TimesChoice times={times} onChange={timesChoice.set} />}
-          {times === "absolute" && state.startedAt ? (
-            <span className="text-muted">{zoneLabel(new Date(state.startedAt), zone)}</span>
-          ) : null}
-          <Toggle
-            on={isWrapped}
-            onClick={() => wrapChoice.set(isWrapped ? "off" : "on")}
-            title="Wrap lines (w)"
-          >
-            Wrap
-          </Toggle>
-          {live ? (
-            <Toggle on={follow} onClick={() => setFollow((on) => !on)} title="Follow the log (f)">
-              {follow ? "Following" : "Follow"}
-            </Toggle>
-          ) : null}
-        </span>
-      </div>
+      <Suspense fallback={<div className="min-h-10 border-b" />}>
+        <Toolbar
+          client={client}
+          state={state}
+          attempt={attempt}
+          isLive={live}
+          isWhole={skipped === 0}
+          anchor={anchor}
+          times={times}
+          zone={zone}
+          isWrapped={isWrapped}
+          streams={streams}
+          onStreams={setStreams}
+          areFolded={folds.isFolded}
+          onFoldAll={() => setFolds({ isFolded: !folds.isFolded, others: [] })}
+          isFollowed={follow}
+          onFollow={() => setFollow((on) => !on)}
+          topLine={topLine}
+          onShow={onShow}
+          onError={(line) => goTo(line, "error")}
+          onGoTo={() => setIsAsking(true)}
+        />
+      </Suspense>
       <Suspense>
         {hasNotice ? (
-          <Notices state={state} skipped={skipped} rawUrl={rawUrl} onRetry={() => client.retry()} />
+          <Notices
+            state={state}
+            missing={missing}
+            skipped={skipped}
+            rawUrl={rawUrl}
+            onRetry={() => client.retry()}
+          />
         ) : null}
         {state.annotations.length > 0 ? (
           <Annotations state={state} onLine={(line) => void goTo(line)} />

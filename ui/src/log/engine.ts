@@ -22,6 +22,7 @@ import { type Choice, EVERYTHING, firstAtLeast, groupAt, View } from "./view";
 const TELL_MS = 60;
 /** How long the worker does one thing before it looks whether the page has asked another. */
 const SLICE_MS = 12;
+const FOUND_TELL_MS = 500;
 const MAX_ROWS = 1_000;
 
 /** Everything that the worker of the log viewer does: reads the log, keeps its lines, and answers what the page asks. */
@@ -43,6 +44,7 @@ export class Engine {
   private search: { id: number; query: Query; next: number; found: number } | undefined;
   private pattern: RegExp | undefined;
   private isSearching = false;
+  private foundTold = 0;
   private readonly encoder = new TextEncoder();
 
   constructor(
@@ -260,7 +262,7 @@ export class Engine {
       this.pattern = expression(query);
     } catch (thrown) {
       const text = thrown instanceof Error ? thrown.message : String(thrown);
-      const error = text.replace(/^Invalid regular expression: /, "");
+      const error = text.replace(/^Invalid regular expression: (\/.*\/\w*: )?/, "");
       this.tell({ kind: "found", id, lines: new Uint32Array(), isDone: true, error });
       return;
     }
@@ -299,7 +301,10 @@ export class Engine {
       search.found += found.length;
     }
     const isDone = !block || search.next >= this.log.count || search.found >= MAX_FOUND;
-    if (found.length > 0 || isDone) {
+    const now = performance.now();
+    // Also when nothing is found, so that the page knows that the search goes on.
+    if (found.length > 0 || isDone || now - this.foundTold > FOUND_TELL_MS) {
+      this.foundTold = now;
       const lines = Uint32Array.from(found);
       this.tell({ kind: "found", id: search.id, lines, isDone }, [lines.buffer]);
     }

@@ -1,4 +1,5 @@
 import { memo } from "react";
+import { keptStore } from "~/lib/store";
 import { clock, dateTime } from "~/lib/time";
 import type { Drawn, ShownRow } from "./protocol";
 
@@ -8,6 +9,10 @@ export const ROW_PX = 20;
 /** How times are shown. */
 export const TIMES = ["off", "relative", "absolute"] as const;
 export type Times = (typeof TIMES)[number];
+
+/** How times are shown, and whether lines are wrapped (`on` or `off`): of this browser, for all logs. */
+export const timesChoice = keptStore("tstr.log.times", "off");
+export const wrapChoice = keptStore("tstr.log.wrap", "off");
 
 /** How rows are drawn. */
 export interface Drawing {

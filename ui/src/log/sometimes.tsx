@@ -4,19 +4,21 @@ import { Button, Empty } from "~/parts/basics";
 import { Dialog, Field } from "~/parts/dialog";
 import { Problem } from "~/parts/loaded";
 import { errorOf } from "./client";
-import { type LogState, STREAMS } from "./protocol";
-import { Toggle } from "./toolbar";
+import type { LogState } from "./protocol";
 
 // What is shown only sometimes, and never at first: it is no part of what the page of a run loads at first.
 
 /** What is to be said above the lines. */
 export function Notices({
   state,
+  missing,
   skipped,
   rawUrl,
   onRetry,
 }: {
   state: LogState;
+  /** A line that the address names and that is not there. */
+  missing: number | undefined;
   skipped: number;
   rawUrl: string;
   onRetry: () => void;
@@ -39,6 +41,11 @@ export function Notices({
           <button type="button" className="prose-link min-h-6" onClick={onRetry}>
             Retry
           </button>
+        </p>
+      ) : null}
+      {missing ? (
+        <p role="status" className="border-b bg-warn-soft px-3.5 py-1.5 text-sm">
+          This log has no line {count(missing)}: it ends at line {count(state.lines)}.
         </p>
       ) : null}
       {skipped > 0 || state.first > 0 ? (
@@ -161,35 +168,4 @@ export function NoLines({ state, onRetry }: { state: LogState; onRetry: () => vo
   }
   if (state.phase === "done") return <Empty title="The test wrote nothing" />;
   return <Empty title="Nothing has been written yet">What the test writes appears here at once.</Empty>;
-}
-
-/** Which streams are to be seen; where there is more than one. */
-export function StreamFilter({
-  state,
-  streams,
-  onChange,
-}: {
-  state: LogState;
-  streams: number;
-  onChange: (streams: number) => void;
-}) {
-  const there = STREAMS.map((name, index) => ({ name, index })).filter(({ index }) => state.perStream[index]);
-  return (
-    <fieldset className="flex items-center gap-1">
-      <legend className="visually-hidden">Streams</legend>
-      {there.map(({ name, index }) => {
-        const isOn = ((streams >> index) & 1) === 1;
-        return (
-          <Toggle
-            key={name}
-            on={isOn}
-            title={`${count(state.perStream[index]!)} lines`}
-            onClick={() => onChange(isOn ? streams & ~(1 << index) : streams | (1 << index))}
-          >
-            {name}
-          </Toggle>
-        );
-      })}
-    </fieldset>
-  );
 }

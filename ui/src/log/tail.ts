@@ -36,8 +36,9 @@ const RETRY_MS = [300, 600, 1_200, 2_500, 5_000, 10_000];
 export async function follow(source: Source, signal: AbortSignal): Promise<void> {
   let failures = 0;
   source.tell({ name: "loading" });
-  while (!signal.aborted) {
-    await source.whileHeld(signal);
+  for (let isFirst = true; !signal.aborted; isFirst = false) {
+    // What is there is shown in any case; held back is what would be asked for by itself.
+    if (!isFirst && source.isLive()) await source.whileHeld(signal);
     const wasLive = source.isLive();
     try {
       const hasMore = await source.more(signal);
