@@ -9,7 +9,7 @@ import "./log.css";
 import { Skeleton } from "~/parts/loaded";
 import { LIMITS } from "./protocol";
 import { type Drawing, LogRow, ROW_PX, TIMES, type Times, timesChoice, wrapChoice } from "./rows";
-import { useScroll } from "./use-scroll";
+import { type Align, useScroll } from "./use-scroll";
 
 // What is shown only sometimes, and never at first, is no part of what the page loads at first.
 const sometimes = () => import("./sometimes");
@@ -38,6 +38,12 @@ export interface LogViewProps {
   bytes?: number;
 }
 
+/** A row that is to be brought into sight, once it is there. */
+interface Goal {
+  row: number;
+  align: Align;
+}
+
 /** The log of one attempt: followed while it grows, searched, filtered, and linked to by its lines. */
 export function LogView(props: LogViewProps) {
   return <Viewer key={`${props.runId} ${props.attempt}`} {...props} />;
@@ -62,7 +68,7 @@ function Viewer({ runId, attempt, live, anchor, onAnchor, failed: isFailed, byte
     others: [],
   });
   const [follow, setFollow] = useState(live && !anchor);
-  const [goal, setGoal] = useState<{ row: number; align: "center" | "end" }>();
+  const [goal, setGoal] = useState<Goal>();
   const [isAsking, setIsAsking] = useState(false);
   const scroller = useRef<HTMLElement>(null);
   const ruler = useRef<HTMLSpanElement>(null);
@@ -80,7 +86,17 @@ function Viewer({ runId, attempt, live, anchor, onAnchor, failed: isFailed, byte
   const used = (digits > 0 ? digits * charPx + 24 : 16) + (times === "off" ? 0 : 14 * charPx) + 20;
   const columns = isWrapped ? Math.max(20, Math.floor((scroll.width - used) / charPx)) : 0;
 
-  useEffect(() => client.choose({ streams, columns, ...folds }), [client, streams, columns, folds]);
+  const kept = useRef<number>(undefined);
+  kept.current = follow ? undefined : rows.find((row) => row.row >= scroll.topRow)?.line;
+  useEffect(() => {
+    client.choose({ streams, columns, ...folds });
+    // Other rows, but the reader stays at the same line.
+    const line = kept.current;
+    if (line === undefined) return;
+    void client.locate(line).then(({ row }) => {
+      if (row !== undefined) setGoal({ row, align: "start" });
+    });
+  }, [client, streams, columns, folds]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new state may mean other rows at the same place
   useEffect(() => client.want(from, to), [client, from, to, state]);
 
@@ -126,10 +142,10 @@ function Viewer({ runId, attempt, live, anchor, onAnchor, failed: isFailed, byte
 
   useOpening({ anchor, isLive: live, isFailed: isFailed ?? false, state, hasMoved, goTo, setGoal });
 
-  const topLine = useCallback(() => {
-    const top = client.rows.get().find((row) => row.row >= scroll.topRow);
-    return top?.line ?? 0;
-  }, [client, scroll.topRow]);
+  const topLine = useCallback(
+    () => client.rows.get().find((row) => row.row >= scroll.topRow)?.line ?? 0,
+    [client, scroll.topRow],
+  );
   const [found, setFound] = useState<number>();
   const onShow = useCallback(
     (line: number | undefined) => {
@@ -310,7 +326,7 @@ function useOpening({
   state: { lines: number; rows: number; phase: string; firstError?: number };
   hasMoved: { current: boolean };
   goTo: (line: number) => Promise<number | undefined>;
-  setGoal: (goal: { row: number; align: "center" | "end" }) => void;
+  setGoal: (goal: Goal) => void;
 }): void {
   const shown = useRef<string>(undefined);
   const isDone = state.phase === "done";

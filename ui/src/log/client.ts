@@ -38,6 +38,7 @@ export class LogClient {
   private patience: ReturnType<typeof setTimeout> | undefined;
   private isAsking = false;
   private wanted: { from: number; to: number } | undefined;
+  private rowsOf = "";
   private lastWanted: { from: number; to: number } | undefined;
   private readonly located = new Map<number, (located: Located) => void>();
   private isHeld = false;
@@ -94,8 +95,28 @@ export class LogClient {
     this.send({ kind: "choose", id: this.choiceId, choice });
   }
 
-  /** Asks for rows; they come in `rows`. One question at a time: what was wanted meanwhile is asked for next, once. */
+  /**
+   * Asks for rows, unless they are there: a log only grows, so rows stay what they are. They come in `rows`. One question
+   * at a time: what was wanted meanwhile is asked for next, once.
+   */
   want(from: number, to: number): void {
+    if (!this.isAsking && this.has(from, to)) return;
+    this.wantAnew(from, to);
+  }
+
+  private has(from: number, to: number): boolean {
+    const rows = this.rows.get();
+    const [first, last] = [rows[0], rows.at(-1)];
+    if (!first || !last || first.row > from || last.row < to - 1) return false;
+    return this.rowsOf === this.viewId(this.state.get().first) && !rows.some((row) => row.isOpen);
+  }
+
+  /** The same rows show the same lines while this is the same. */
+  private viewId(first: number): string {
+    return `${this.choiceId} ${first}`;
+  }
+
+  private wantAnew(from: number, to: number): void {
     this.wanted = { from, to };
     this.lastWanted = this.wanted;
     if (!this.isAsking) this.ask();
@@ -109,7 +130,7 @@ export class LogClient {
     if (query) this.bePatient();
     this.send({ kind: "find", id: this.findId, query });
     // Rows are drawn with what was found in them.
-    if (this.lastWanted) this.want(this.lastWanted.from, this.lastWanted.to);
+    if (this.lastWanted) this.wantAnew(this.lastWanted.from, this.lastWanted.to);
   }
 
   locate(line: number, what: "line" | "error" = "line"): Promise<Located> {
@@ -134,7 +155,10 @@ export class LogClient {
         break;
       case "rows":
         this.isAsking = false;
-        if (answer.choice === this.choiceId) this.rows.set(answer.rows);
+        if (answer.choice === this.choiceId) {
+          this.rowsOf = this.viewId(answer.first);
+          this.rows.set(answer.rows);
+        }
         this.ask();
         break;
       case "found":

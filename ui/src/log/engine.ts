@@ -85,6 +85,7 @@ export class Engine {
           kind: "rows",
           id: request.id,
           choice: this.choiceId,
+          first: this.log.first,
           rows: this.rows(request.from, request.to),
         });
         break;

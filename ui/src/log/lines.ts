@@ -72,6 +72,8 @@ export class Lines {
   /** How many lines there are of each stream. */
   readonly perStream = [0, 0, 0];
   private readonly open: [Open, Open] = [makeOpen(), makeOpen()];
+  /** How many bytes of very long lines were not kept. */
+  private readonly dropped = new Map<number, number>();
   private readonly looks: Sgr[] = [PLAIN];
   private readonly lookIds = new Map<string, number>([["-1 -1 0", 0]]);
 
@@ -108,12 +110,10 @@ export class Lines {
   flush(stream: number): void {
     const open = this.open[stream === 1 ? 1 : 0];
     if (open.used === 0 && open.dropped === 0) return;
-    if (open.dropped > 0)
-      keep(open, encoder.encode(`\u001b[0m … and ${open.dropped} bytes more of this line`), open.time, true);
     const { bytes, used, time } = open;
+    this.commit(open, bytes, 0, used, stream, time);
     open.used = 0;
     open.dropped = 0;
-    this.commit(open, bytes, 0, used, stream, time);
   }
 
   /** Ends all lines: nothing more comes. */
@@ -147,8 +147,8 @@ export class Lines {
       const waiting = [0, 1].filter((stream) => this.open[stream as 0 | 1].used > 0);
       const stream = waiting[line - this.count];
       if (stream === undefined) return undefined;
-      const { bytes, used, sgr, time } = this.open[stream as 0 | 1];
-      return { line, text: shown(bytes, 0, used), sgr, stream, time, isOpen: true };
+      const { bytes, used, dropped, sgr, time } = this.open[stream as 0 | 1];
+      return { line, text: shown(bytes, 0, used, dropped), sgr, stream, time, isOpen: true };
     }
     const block = this.blockOf(line);
     if (!block) return undefined;
@@ -156,7 +156,7 @@ export class Lines {
     const [from, to] = bounds(block, at);
     return {
       line,
-      text: shown(block.bytes, from, to),
+      text: shown(block.bytes, from, to, this.dropped.get(line)),
       sgr: this.looks[block.states[at]!] ?? PLAIN,
       stream: block.streams[at]!,
       time: block.times[at]!,
@@ -190,6 +190,7 @@ export class Lines {
     }
     block.used = start + end - from;
     block.bytes[block.used++] = LF;
+    if (open.dropped > 0) this.dropped.set(this.count, open.dropped);
     block.times[at] = time;
     block.streams[at] = stream;
     block.states[at] = open.sgr === PLAIN ? 0 : this.lookId(open.sgr);
@@ -233,7 +234,7 @@ export class Lines {
   }
 
   private measureSlowly(block: Block, from: number, to: number, open: Open): number {
-    const text = shown(block.bytes, from, to);
+    const text = shown(block.bytes, from, to, open.dropped);
     if (/[\u001b\u009b]/.test(text)) block.hasEscapes = true;
     if (/[\u0000-\u0008\u000b-\u001a\u001c-\u001f\u007f-\u009f]|\u001b[^[]/.test(text)) block.hasOdd = true;
     const { spans, end } = parse(text, open.sgr);
@@ -290,10 +291,10 @@ function makeOpen(): Open {
   return { bytes: new Uint8Array(1024), used: 0, dropped: 0, time: 0, sgr: PLAIN };
 }
 
-function keep(open: Open, more: Uint8Array, time: number, always = false): void {
+function keep(open: Open, more: Uint8Array, time: number): void {
   if (open.used === 0 && open.dropped === 0) open.time = time;
   let part = more;
-  if (!always && open.used + more.length > MAX_LINE) {
+  if (open.used + more.length > MAX_LINE) {
     // A line that goes back to its beginning is written over: what was before is not seen any more.
     const back = more.subarray(0, more.length - 1).lastIndexOf(CR);
     if (back >= 0) {
@@ -314,7 +315,7 @@ function keep(open: Open, more: Uint8Array, time: number, always = false): void 
   open.used += part.length;
 }
 
-function shown(bytes: Uint8Array, from: number, to: number): string {
+function shown(bytes: Uint8Array, from: number, to: number, dropped = 0): string {
   if (to - from <= SHOWN_LINE) return utf8.decode(bytes.subarray(from, to));
   const tail = bytes.subarray(to - SHOWN_LINE, to);
   const back = tail.indexOf(CR);
@@ -322,7 +323,7 @@ function shown(bytes: Uint8Array, from: number, to: number): string {
   // Whole characters: not between the bytes of one.
   let end = from + SHOWN_LINE - 64;
   while (end > from && (bytes[end]! & 0xc0) === 0x80) end--;
-  return `${utf8.decode(bytes.subarray(from, end))}\u001b[0m … ${to - end} bytes more`;
+  return `${utf8.decode(bytes.subarray(from, end))}\u001b[0m … ${to - end + dropped} bytes more`;
 }
 
 function endOf(text: string, start: Sgr): Sgr {

@@ -104,7 +104,7 @@ export type Request =
 /** What the worker tells. */
 export type Answer =
   | { kind: "state"; state: LogState }
-  | { kind: "rows"; id: number; choice: number; rows: ShownRow[] }
+  | { kind: "rows"; id: number; choice: number; first: number; rows: ShownRow[] }
   /** Lines that match, behind those told before. */
   | { kind: "found"; id: number; lines: Uint32Array; isDone: boolean; error?: string }
   | { kind: "located"; id: number; line?: number; row?: number; fold?: number };

@@ -6,6 +6,10 @@ const OVERSCAN = 20;
 /** After so long without a step the box is put where its share says. */
 const REST_MS = 150;
 
+/** Where in sight a row is brought. */
+export type Align = "start" | "center" | "end";
+const SHARES = { start: 0, center: 0.5, end: 1 };
+
 /** Which way a reader has scrolled. */
 export type Move = { isUp: boolean; isAtEnd: boolean };
 
@@ -68,9 +72,9 @@ export function useScroll(box: RefObject<HTMLElement | null>, rows: number, onMo
   }, [rows, view.height, moveTo]);
 
   const showRow = useCallback(
-    (row: number, align: "center" | "end") => {
+    (row: number, align: Align) => {
       const free = Math.max(0, (box.current?.clientHeight ?? 0) - ROW_PX);
-      moveTo(row * ROW_PX - (align === "end" ? free : Math.floor(free / 2)));
+      moveTo(row * ROW_PX - Math.floor(free * SHARES[align]));
     },
     [box, moveTo],
   );
