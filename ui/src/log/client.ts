@@ -1,5 +1,4 @@
 import { apiUrl } from "~/api/client";
-import { ApiError, type ErrorWord } from "~/api/problem";
 import { makeStore } from "~/lib/store";
 import { workerUrl } from "~/lib/trusted";
 import logWorker from "./log.worker?worker&url";
@@ -211,12 +210,4 @@ export class LogClient {
       error: { status: 0, code: "not_a_problem", title, detail, retryable: true },
     });
   }
-}
-
-/** The error of a state as what panels show. */
-export function errorOf(state: LogState): ApiError | undefined {
-  const { error } = state;
-  if (!error) return undefined;
-  const { status, code, title, detail, traceId, retryable } = error;
-  return new ApiError(status, code as ErrorWord, title, detail, traceId, retryable);
 }

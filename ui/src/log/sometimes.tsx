@@ -1,9 +1,9 @@
 import { useState } from "react";
+import { ApiError, type ErrorWord } from "~/api/problem";
 import { bytes, count } from "~/lib/numbers";
 import { Button, Empty } from "~/parts/basics";
 import { Dialog, Field } from "~/parts/dialog";
 import { Problem } from "~/parts/loaded";
-import { errorOf } from "./client";
 import type { LogState } from "./protocol";
 
 // What is shown only sometimes, and never at first: it is no part of what the page of a run loads at first.
@@ -168,4 +168,12 @@ export function NoLines({ state, onRetry }: { state: LogState; onRetry: () => vo
   }
   if (state.phase === "done") return <Empty title="The test wrote nothing" />;
   return <Empty title="Nothing has been written yet">What the test writes appears here at once.</Empty>;
+}
+
+/** The error of a state as what panels show. */
+function errorOf(state: LogState): ApiError | undefined {
+  const { error } = state;
+  if (!error) return undefined;
+  const { status, code, title, detail, traceId, retryable } = error;
+  return new ApiError(status, code as ErrorWord, title, detail, traceId, retryable);
 }

@@ -15,19 +15,19 @@ import { Badge, runWord, State, StateIcon, stateLabel } from "~/parts/state";
 import { Time, Took } from "~/parts/time";
 import { RunActions } from "./actions";
 import { Attempts } from "./attempts";
-import { CellHistory } from "./cell-history";
-import { Siblings } from "./siblings";
 import { Timeline } from "./timeline";
 import { Verdict } from "./verdict";
-import { Waiting } from "./waiting";
 
 const LogTab = lazy(() => import("./log-tab").then((m) => ({ default: m.LogTab })));
 const Cases = lazy(() => import("./cases").then((m) => ({ default: m.Cases })));
 const DataTab = lazy(() => import("./data").then((m) => ({ default: m.DataTab })));
 const Artifacts = lazy(() => import("./artifacts").then((m) => ({ default: m.Artifacts })));
 const SummaryTab = lazy(() => import("./data").then((m) => ({ default: m.SummaryTab })));
+const CellHistory = lazy(() => import("./cell-history").then((m) => ({ default: m.CellHistory })));
+const Siblings = lazy(() => import("./siblings").then((m) => ({ default: m.Siblings })));
 const Spec = lazy(() => import("./spec").then((m) => ({ default: m.Spec })));
 const Events = lazy(() => import("./events").then((m) => ({ default: m.Events })));
+const Waiting = lazy(() => import("./waiting").then((m) => ({ default: m.Waiting })));
 
 const route = getRouteApi("/ns/$ns/runs/$run");
 
@@ -175,7 +175,7 @@ function Shown({ run }: { run: Schema["Run"] }) {
           />
         </div>
       </section>
-      {run.state === "queued" ? <Waiting run={run} /> : null}
+      <Suspense>{run.state === "queued" ? <Waiting run={run} /> : null}</Suspense>
       <div className="grid items-start gap-4 xl:grid-cols-[1fr_300px]">
         <div className="flex min-w-0 flex-col">
           <Tabs
@@ -226,8 +226,10 @@ function Shown({ run }: { run: Schema["Run"] }) {
         </div>
         <aside className="flex min-w-0 flex-col gap-4" aria-label="Attempts and the other cells">
           <Attempts run={run} shown={attempt} />
-          <CellHistory run={run} />
-          <Siblings run={run} />
+          <Suspense>
+            <CellHistory run={run} />
+            <Siblings run={run} />
+          </Suspense>
         </aside>
       </div>
     </>
