@@ -49,7 +49,7 @@ export function LogTab({ run, attempt }: { run: Schema["Run"]; attempt: number }
         runId={run.id}
         attempt={attempt}
         live={!of?.ended_at && run.state !== "finished"}
-        failed={run.result !== undefined && run.result !== "pass"}
+        failed={!["pass", undefined].includes(of?.result ?? run.result)}
         bytes={log.bytes}
         anchor={parseAnchor(hash)}
         onAnchor={(anchor) =>
