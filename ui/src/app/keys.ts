@@ -17,8 +17,11 @@ const sets = makeStore<readonly (readonly Key[])[]>([]);
 export const activeKeys = sets;
 
 const SEQUENCE_MS = 1_200;
+/** How long a key that is a shortcut itself waits for a second one, where it begins others: `g` beside `g d`. */
+const ALONE_MS = 400;
 let prefix = "";
 let prefixAt = 0;
+let alone: ReturnType<typeof setTimeout> | undefined;
 
 function isTyping(target: EventTarget | null): boolean {
   return (
@@ -33,15 +36,19 @@ function onKey(event: KeyboardEvent): void {
   const now = performance.now();
   const before = now - prefixAt < SEQUENCE_MS ? prefix : "";
   prefix = "";
+  clearTimeout(alone);
   const all = [...sets.get()].reverse().flat();
   const wanted = before ? `${before} ${event.key}` : event.key;
   const found = all.find((key) => key.keys === wanted) ?? all.find((key) => key.keys === event.key);
-  if (found) {
-    event.preventDefault();
-    found.run();
-  } else if (all.some((key) => key.keys.startsWith(`${event.key} `))) {
+  const isSecond = before !== "" && found?.keys === wanted;
+  const begins = !isSecond && all.some((key) => key.keys.startsWith(`${event.key} `));
+  if (found) event.preventDefault();
+  if (begins) {
     prefix = event.key;
     prefixAt = now;
+    if (found) alone = setTimeout(found.run, ALONE_MS);
+  } else {
+    found?.run();
   }
 }
 

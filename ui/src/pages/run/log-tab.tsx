@@ -49,10 +49,13 @@ export function LogTab({ run, attempt }: { run: Schema["Run"]; attempt: number }
         runId={run.id}
         attempt={attempt}
         live={!of?.ended_at && run.state !== "finished"}
+        failed={!["pass", undefined].includes(of?.result ?? run.result)}
+        bytes={log.bytes}
         anchor={parseAnchor(hash)}
         onAnchor={(anchor) =>
           void navigate({
-            search: true,
+            // The lines are those of this attempt; another one may be the latest when somebody follows the link.
+            search: (before) => ({ ...before, attempt }),
             hash: anchor ? formatAnchor(anchor) : "",
             hashScrollIntoView: false,
             resetScroll: false,

@@ -15,8 +15,6 @@ import { Badge, runWord, State, StateIcon, stateLabel } from "~/parts/state";
 import { Time, Took } from "~/parts/time";
 import { RunActions } from "./actions";
 import { Attempts } from "./attempts";
-import { CellHistory } from "./cell-history";
-import { Siblings } from "./siblings";
 import { Timeline } from "./timeline";
 import { Verdict } from "./verdict";
 
@@ -26,8 +24,11 @@ const Cases = lazy(() => import("./cases").then((m) => ({ default: m.Cases })));
 const DataTab = lazy(() => import("./data").then((m) => ({ default: m.DataTab })));
 const Artifacts = lazy(() => import("./artifacts").then((m) => ({ default: m.Artifacts })));
 const SummaryTab = lazy(() => import("./data").then((m) => ({ default: m.SummaryTab })));
+const CellHistory = lazy(() => import("./cell-history").then((m) => ({ default: m.CellHistory })));
+const Siblings = lazy(() => import("./siblings").then((m) => ({ default: m.Siblings })));
 const Spec = lazy(() => import("./spec").then((m) => ({ default: m.Spec })));
 const Events = lazy(() => import("./events").then((m) => ({ default: m.Events })));
+const Waiting = lazy(() => import("./waiting").then((m) => ({ default: m.Waiting })));
 
 const route = getRouteApi("/ns/$ns/runs/$run");
 
@@ -226,8 +227,10 @@ function Shown({ run }: { run: Schema["Run"] }) {
         </div>
         <aside className="flex min-w-0 flex-col gap-4" aria-label="Attempts and the other cells">
           <Attempts run={run} shown={attempt} />
-          <CellHistory run={run} />
-          <Siblings run={run} />
+          <Suspense>
+            <CellHistory run={run} />
+            <Siblings run={run} />
+          </Suspense>
         </aside>
       </div>
     </>
