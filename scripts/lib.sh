@@ -74,19 +74,27 @@ ensure_postgres() {
 }
 
 # ensure_node [VERSION]: Node.js of that version (18 unless said) or newer, with npm. The web UI and the benchmark beside
-# graphile-worker need it.
+# graphile-worker need it. Where the distribution's is older (Debian 12 has 18), npm installs a newer one beside the builds.
 ensure_node() {
-  local floor=${1:-18}
-  if [ "$(node_version)" -lt "$floor" ] || ! command -v npm >/dev/null; then
-    need_packages nodejs npm
-    [ "$(node_version)" -ge "$floor" ] || die "Node.js $floor or newer is needed, this is $(node --version 2>&1 | head -n1)"
-  fi
+  local floor=${1:-18} beside
+  beside=$(bin_dir)/node
+  [ ! -x "$beside/node_modules/node/bin/node" ] || export PATH="$beside/node_modules/node/bin:$PATH"
+  [ "$(node_version)" -lt "$floor" ] || ! command -v npm >/dev/null || return 0
+  need_packages nodejs npm
+  [ "$(node_version)" -lt "$floor" ] || return 0
+  say "installing Node.js $floor in $beside"
+  npm install --prefix "$beside" --no-audit --no-fund "node@$floor" >&2 || die "npm could not install Node.js $floor"
+  export PATH="$beside/node_modules/node/bin:$PATH"
+  [ "$(node_version)" -ge "$floor" ] || die "Node.js $floor or newer is needed, this is $(node --version 2>&1 | head -n1)"
 }
 node_version() {
   local have
   have=$(node --version 2>/dev/null | sed -n 's/^v\([0-9]*\)\..*/\1/p')
   echo "${have:-0}"
 }
+
+# The browser of the tests of the web UI.
+ensure_chromium() { command -v chromium >/dev/null || need_packages chromium; }
 
 # The least pgbouncer that keeps prepared statements for its clients.
 PGBOUNCER_FLOOR=1.21
