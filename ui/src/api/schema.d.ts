@@ -5013,7 +5013,7 @@ export interface components {
             test_id: components["schemas"]["TestId"];
             /** @description Its name. */
             name: string;
-            /** @description That of its worst cell. */
+            /** @description That of its worst cell; one that was not executed for seven days before the last run of the test does not count. */
             status: components["schemas"]["Status"];
             /**
              * Format: date-time

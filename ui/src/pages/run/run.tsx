@@ -28,7 +28,6 @@ const CellHistory = lazy(() => import("./cell-history").then((m) => ({ default: 
 const Siblings = lazy(() => import("./siblings").then((m) => ({ default: m.Siblings })));
 const Spec = lazy(() => import("./spec").then((m) => ({ default: m.Spec })));
 const Events = lazy(() => import("./events").then((m) => ({ default: m.Events })));
-const Waiting = lazy(() => import("./waiting").then((m) => ({ default: m.Waiting })));
 
 const route = getRouteApi("/ns/$ns/runs/$run");
 
