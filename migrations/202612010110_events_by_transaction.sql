@@ -23,10 +23,14 @@ BEGIN
     LIMIT most;
 END $$;
 
--- Whether transactions from this one on have written events that can be seen.
+-- Whether transactions from this one on have written events that can be seen. Of a dump that was restored there are events of
+-- transactions that this server has yet to come to: they are not looked at.
 CREATE FUNCTION has_events_from(since xid8) RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET enable_seqscan TO off SET enable_bitmapscan TO off AS $$
 BEGIN
-    RETURN EXISTS (SELECT FROM run_event e WHERE e.txid >= since AND e.at > clock_timestamp() - interval '25 hours');
+    RETURN EXISTS (
+        SELECT FROM run_event e
+        WHERE e.txid >= since AND e.txid < pg_snapshot_xmax(pg_current_snapshot())
+          AND e.at > clock_timestamp() - interval '25 hours');
 END $$;

@@ -240,7 +240,10 @@ CREATE FUNCTION public.has_events_from(since xid8) RETURNS boolean
     SET enable_bitmapscan TO 'off'
     AS $$
 BEGIN
-    RETURN EXISTS (SELECT FROM run_event e WHERE e.txid >= since AND e.at > clock_timestamp() - interval '25 hours');
+    RETURN EXISTS (
+        SELECT FROM run_event e
+        WHERE e.txid >= since AND e.txid < pg_snapshot_xmax(pg_current_snapshot())
+          AND e.at > clock_timestamp() - interval '25 hours');
 END $$;
 
 CREATE FUNCTION public.id_day(id uuid) RETURNS date

@@ -94,7 +94,7 @@ impl TestSeries {
     /// Puts together what runs handed over, the earliest first.
     pub fn of(test_id: TestId, handed: Vec<Handed>) -> Self {
         type Key = (SeriesSource, String, Option<String>, BTreeMap<String, String>);
-        let mut all: BTreeMap<Key, Vec<Option<f64>>> = BTreeMap::new();
+        let mut all: BTreeMap<Key, Vec<(usize, f64)>> = BTreeMap::new();
         let (count, mut runs) = (handed.len(), Vec::with_capacity(handed.len()));
         for (at, one) in handed.into_iter().enumerate() {
             let data = one.data.into_iter().filter_map(|(key, value)| {
@@ -104,22 +104,26 @@ impl TestSeries {
                 ((SeriesSource::Metric, metric.measurement, Some(metric.field), metric.tags), metric.value)
             });
             for (key, value) in data.chain(metrics) {
-                if let Some(place) = all.entry(key).or_insert_with(|| vec![None; count]).get_mut(at) {
-                    *place = Some(value);
-                }
+                all.entry(key).or_default().push((at, value));
             }
             runs.push(one.run);
         }
         let found = all.len();
-        let mut series: Vec<NumberSeries> = all
-            .into_iter()
-            .map(|((source, name, field, tags), values)| NumberSeries { source, name, field, tags, values })
-            .collect();
+        let mut all: Vec<_> = all.into_iter().collect();
         if found > MOST_SERIES {
             // The sort keeps the order of names among those that as many runs have.
-            series.sort_by_key(|one| std::cmp::Reverse(one.values.iter().flatten().count()));
-            series.truncate(MOST_SERIES);
+            all.sort_by_key(|(_, values)| std::cmp::Reverse(values.len()));
+            all.truncate(MOST_SERIES);
         }
+        // A place for each run only now: names that differ from run to run may be two hundred thousand.
+        let spread = |found: Vec<(usize, f64)>| {
+            let mut values = vec![None; count];
+            found.into_iter().for_each(|(at, value)| values[at] = Some(value));
+            values
+        };
+        let series =
+            |((source, name, field, tags), found)| NumberSeries { source, name, field, tags, values: spread(found) };
+        let series: Vec<NumberSeries> = all.into_iter().map(series).collect();
         Self { test_id, runs, more: (found - series.len()) as u64, series }
     }
 }

@@ -66,7 +66,7 @@ async fn the_life_of_a_run_is_told_as_it_happens_and_to_nobody_else() {
     let run = admin.trigger("a").await.remove(0);
     let began = Instant::now();
     let queued = listener.next().await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     assert_eq!(queued.kind, "run.queued");
     assert_eq!((queued.data["run"].as_str(), queued.data["namespace"].as_str()), (Some(run.as_str()), Some("default")));
     assert_eq!((queued.data["test_name"].as_str(), queued.data["state"].as_str()), (Some("a"), Some("queued")));
@@ -173,7 +173,7 @@ async fn a_transaction_that_lasts_holds_up_what_is_told_in_order_and_not_that_th
     for _ in 0..3 {
         admin.trigger("a").await;
     }
-    let hint = listener.next().await.unwrap();
+    let hint = listener.next_or_hint().await.unwrap();
     assert_eq!((hint.kind.as_str(), hint.id), ("run.many", None), "look, there is something");
     sqlx::raw_sql("COMMIT").execute(&mut conn).await.unwrap();
     // All come at once then, and are too many to be told one by one.
@@ -200,8 +200,8 @@ async fn tests_and_runners_are_told_of_when_there_is_something_to_see() {
     let mut runners = Listener::at(&admin, "default", "runners", None).await;
     tests.until("ready").await;
     runners.until("ready").await;
-    // The first look is what later ones are compared with.
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    // The first look is what later ones are compared with; it comes with the first turn of the loop.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let worker = Worker::register(&stack, 0, "w").await;
     let came = runners.until("runner.state_changed").await;
     let id = worker.id.to_string();

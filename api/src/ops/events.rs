@@ -239,16 +239,21 @@ impl Reader {
                 self.tell_queue(true);
                 self.tell_test(None);
             }
-            Told::Test { ns_id, test } if *ns_id == self.access.namespace() => self.tell_test(test.as_ref()),
-            Told::Test { .. } => {}
-            Told::Runner { namespaces, mark } => {
-                if self.is_about(Topic::Runners) && namespaces.matches(self.namespace.as_str()) {
-                    let event = self.event(EventKind::RunnerStateChanged);
-                    let (runner, runner_name, runner_state) =
-                        (Some(mark.id), Some(mark.name.clone()), Some(mark.state));
-                    self.waiting.push_back(Event { runner, runner_name, runner_state, ..event });
+            Told::Tests(tests) => {
+                let here = self.access.namespace();
+                tests.iter().filter(|(ns_id, _)| *ns_id == here).for_each(|(_, test)| self.tell_test(test.as_ref()));
+            }
+            Told::Runners(runners) if self.is_about(Topic::Runners) => {
+                for (namespaces, mark) in runners.iter() {
+                    if namespaces.matches(self.namespace.as_str()) {
+                        let event = self.event(EventKind::RunnerStateChanged);
+                        let (runner, runner_name, runner_state) =
+                            (Some(mark.id), Some(mark.name.clone()), Some(mark.state));
+                        self.waiting.push_back(Event { runner, runner_name, runner_state, ..event });
+                    }
                 }
             }
+            Told::Runners(_) => {}
             Told::Restored { here } => {
                 self.place = *here;
                 self.reset(ResetReason::Restored);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { dateTime, duration, durationMs, relative, weekday, zoneLabel, zoneName } from "./time";
+import { dateTime, duration, durationMs, justBefore, relative, weekday, zoneLabel, zoneName } from "./time";
 
 const at = new Date("2026-03-29T01:30:11.042Z");
 
@@ -53,4 +53,8 @@ test("relative times say which side of now they are on", () => {
     from(86_400 * 3),
     from(-86_400 * 90),
   ]).toEqual(["now", "59 s ago", "1 min ago", "in 1 h", "24 h ago", "in 3 d", "3 mo ago"]);
+});
+
+test("the bound of a list lies before the instant that is to be in it", () => {
+  expect(justBefore("2026-03-29T00:00:00Z")).toBe("2026-03-28T23:59:59.999Z");
 });

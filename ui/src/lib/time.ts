@@ -120,3 +120,8 @@ export function between(from: string | undefined, to: string | Date | undefined)
   if (!from || !to) return undefined;
   return new Date(to).getTime() - new Date(from).getTime();
 }
+
+/** The last millisecond before an instant: lists take runs after the bound that they are given, not at it. */
+export function justBefore(instant: string): string {
+  return new Date(Date.parse(instant) - 1).toISOString();
+}

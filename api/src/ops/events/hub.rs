@@ -38,10 +38,11 @@ pub(super) enum Told {
     Runs { happened: Arc<[Happened]>, up_to: Place },
     /// More runs changed than are told one by one; with a place, all of those up to it are told by this.
     Many { up_to: Option<Place> },
-    /// A test is to be looked at again, or all of a namespace.
-    Test { ns_id: i32, test: Option<(TestId, String)> },
-    /// A runner changed.
-    Runner { namespaces: Arc<NamespacePatterns>, mark: Arc<RunnerMark> },
+    /// Tests are to be looked at again, each by its namespace, or all of a namespace. All of a look are one message, because
+    /// readers may be behind by so many messages.
+    Tests(Arc<[(i32, Option<(TestId, String)>)]>),
+    /// Runners changed.
+    Runners(Arc<[(NamespacePatterns, RunnerMark)]>),
     /// The database is of an earlier time than before.
     Restored { here: Place },
 }
@@ -154,8 +155,9 @@ impl Ops {
         if looks.is_held_too_long(&horizon) {
             hub.tell(Told::Many { up_to: None });
         }
-        for (ns_id, test) in looks.summed_up(&horizon) {
-            hub.tell(Told::Test { ns_id, test: Some(test) });
+        let summed_up = looks.summed_up(&horizon);
+        if !summed_up.is_empty() {
+            hub.tell(Told::Tests(summed_up.into()));
         }
         if looks.marks_at.is_none_or(|at| at.elapsed() >= LOOK_AT_MARKS) {
             looks.marks_at = Some(Instant::now());
@@ -181,10 +183,10 @@ impl Looks {
     }
 
     /// Takes the tests out whose runs are summed up.
-    fn summed_up(&mut self, horizon: &Horizon) -> Vec<(i32, (TestId, String))> {
+    fn summed_up(&mut self, horizon: &Horizon) -> Vec<(i32, Option<(TestId, String)>)> {
         let before = horizon.digested_before;
         let done = self.unsummed.extract_if(.., |_, (txid, _)| *txid < before);
-        done.map(|((ns_id, test), (_, name))| (ns_id, (test, name))).collect()
+        done.map(|((ns_id, test), (_, name))| (ns_id, Some((test, name)))).collect()
     }
 
     /// Tells whether events wait for a transaction that is under way for too long; again after as long.
@@ -209,16 +211,21 @@ impl Looks {
         let mut told = Vec::new();
         let runners: HashMap<_, _> = runners.into_iter().map(|mark| (mark.id, mark)).collect();
         if let Some(before) = self.runners.replace(runners.clone()) {
-            for mark in runners.values().filter(|mark| before.get(&mark.id) != Some(*mark)) {
-                if let Ok(namespaces) = NamespacePatterns::parse(&mark.namespaces) {
-                    told.push(Told::Runner { namespaces: Arc::new(namespaces), mark: Arc::new(mark.clone()) });
-                }
+            let changed = runners.values().filter(|mark| before.get(&mark.id) != Some(*mark));
+            let changed: Arc<[_]> = changed
+                .filter_map(|mark| Some((NamespacePatterns::parse(&mark.namespaces).ok()?, mark.clone())))
+                .collect();
+            if !changed.is_empty() {
+                told.push(Told::Runners(changed));
             }
         }
         let tests: HashMap<_, _> = tests.into_iter().map(|mark| (mark.ns_id, mark)).collect();
         if let Some(before) = self.tests.replace(tests.clone()) {
             let changed = tests.values().filter(|mark| before.get(&mark.ns_id) != Some(*mark));
-            told.extend(changed.map(|mark| Told::Test { ns_id: mark.ns_id, test: None }));
+            let changed: Arc<[_]> = changed.map(|mark| (mark.ns_id, None)).collect();
+            if !changed.is_empty() {
+                told.push(Told::Tests(changed));
+            }
         }
         told
     }

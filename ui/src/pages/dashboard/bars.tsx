@@ -4,7 +4,7 @@ import type { Schema } from "~/api/client";
 import { useNs } from "~/app/namespace";
 import { useZone } from "~/app/settings";
 import { count, plural } from "~/lib/numbers";
-import { dateTime, zoneLabel } from "~/lib/time";
+import { dateTime, justBefore, zoneLabel } from "~/lib/time";
 
 const LENGTHS: Record<Schema["Interval"], number> = {
   hour: 3_600_000,
@@ -53,7 +53,7 @@ export function Bars({
   const open = () => {
     if (!at) return;
     const before = new Date(Date.parse(at.start) + LENGTHS[interval]).toISOString();
-    void navigate({ to: "/ns/$ns/runs", params: { ns }, search: { after: at.start, before } });
+    void navigate({ to: "/ns/$ns/runs", params: { ns }, search: { after: justBefore(at.start), before } });
   };
   const onKeyDown = (event: KeyboardEvent) => {
     const to = { ArrowLeft: index - 1, ArrowRight: index + 1, Home: 0, End: last }[event.key];

@@ -4,6 +4,7 @@ import type { Schema } from "~/api/client";
 import { useNs } from "~/app/namespace";
 import { badness, type Day, weeks } from "~/lib/heatmap";
 import { plural } from "~/lib/numbers";
+import { justBefore } from "~/lib/time";
 
 const STEP = 15;
 const SIZE = 12;
@@ -40,7 +41,7 @@ export function Heatmap({ intervals, test }: { intervals: Schema["SummaryInterva
     if (!date) return;
     const after = `${date}T00:00:00Z`;
     const before = new Date(Date.parse(after) + 86_400_000).toISOString();
-    void navigate({ to: "/ns/$ns/runs", params: { ns }, search: { test, after, before } });
+    void navigate({ to: "/ns/$ns/runs", params: { ns }, search: { test, after: justBefore(after), before } });
   };
   const onKeyDown = (event: KeyboardEvent) => {
     const to = {
