@@ -31,6 +31,9 @@ const MOST_TESTS: usize = 1000;
 /// How many looks the slowest reader may be behind.
 const BEHIND: usize = 64;
 
+/// A test with its name, or all tests, of a namespace.
+type OfNamespace = (i32, Option<(TestId, String)>);
+
 /// What all who listen are told.
 #[derive(Debug, Clone)]
 pub(super) enum Told {
@@ -40,7 +43,7 @@ pub(super) enum Told {
     Many { up_to: Option<Place> },
     /// Tests are to be looked at again, each by its namespace, or all of a namespace. All of a look are one message, because
     /// readers may be behind by so many messages.
-    Tests(Arc<[(i32, Option<(TestId, String)>)]>),
+    Tests(Arc<[OfNamespace]>),
     /// Runners changed.
     Runners(Arc<[(NamespacePatterns, RunnerMark)]>),
     /// The database is of an earlier time than before.
@@ -183,7 +186,7 @@ impl Looks {
     }
 
     /// Takes the tests out whose runs are summed up.
-    fn summed_up(&mut self, horizon: &Horizon) -> Vec<(i32, Option<(TestId, String)>)> {
+    fn summed_up(&mut self, horizon: &Horizon) -> Vec<OfNamespace> {
         let before = horizon.digested_before;
         let done = self.unsummed.extract_if(.., |_, (txid, _)| *txid < before);
         done.map(|((ns_id, test), (_, name))| (ns_id, Some((test, name)))).collect()
