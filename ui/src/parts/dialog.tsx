@@ -1,4 +1,5 @@
 import { type ReactNode, useEffect, useId, useRef } from "react";
+import { Button } from "./basics";
 import { Icon } from "./icons";
 
 /**
@@ -54,6 +55,16 @@ export function Dialog({
         <div className={bare ? "min-h-0 overflow-hidden" : "min-h-0 overflow-y-auto p-4"}>{children}</div>
       </div>
     </dialog>
+  );
+}
+
+/** The end of a form in a dialog: the way back, and what the form does. */
+export function DialogEnd({ onClose, children }: { onClose: () => void; children: ReactNode }) {
+  return (
+    <div className="flex justify-end gap-2">
+      <Button onClick={onClose}>Back</Button>
+      {children}
+    </div>
   );
 }
 

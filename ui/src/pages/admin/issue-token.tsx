@@ -3,7 +3,7 @@ import { client, type Schema } from "~/api/client";
 import { useAction } from "~/app/action";
 import { newKey } from "~/lib/key";
 import { Button, Copy } from "~/parts/basics";
-import { Dialog, Field } from "~/parts/dialog";
+import { Dialog, DialogEnd, Field } from "~/parts/dialog";
 import { Problem } from "~/parts/loaded";
 import { Time } from "~/parts/time";
 
@@ -128,12 +128,11 @@ export function IssueToken({ onClose }: { onClose: () => void }) {
           )}
         </Field>
         {issue.error ? <Problem error={issue.error} /> : null}
-        <div className="flex justify-end gap-2">
-          <Button onClick={onClose}>Back</Button>
+        <DialogEnd onClose={onClose}>
           <Button type="submit" kind="primary" why={why} busy={issue.isPending}>
             Issue
           </Button>
-        </div>
+        </DialogEnd>
       </form>
     </Dialog>
   );

@@ -7,7 +7,7 @@ import { useAction } from "~/app/action";
 import { newKey } from "~/lib/key";
 import { bytes, count, plural } from "~/lib/numbers";
 import { Button, Panel } from "~/parts/basics";
-import { Dialog, Field } from "~/parts/dialog";
+import { Dialog, DialogEnd, Field } from "~/parts/dialog";
 import { Loaded, Problem, Skeleton } from "~/parts/loaded";
 
 type Info = Schema["NamespaceInfo"];
@@ -191,8 +191,7 @@ function Edit({ namespace, onClose }: { namespace: Info | undefined; onClose: ()
           </p>
         ) : null}
         {save.error ? <Problem error={save.error} /> : null}
-        <div className="flex justify-end gap-2">
-          <Button onClick={onClose}>Back</Button>
+        <DialogEnd onClose={onClose}>
           <Button
             type="submit"
             kind="primary"
@@ -201,7 +200,7 @@ function Edit({ namespace, onClose }: { namespace: Info | undefined; onClose: ()
           >
             {namespace ? "Change" : "Create"}
           </Button>
-        </div>
+        </DialogEnd>
       </form>
     </Dialog>
   );

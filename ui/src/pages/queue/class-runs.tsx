@@ -8,7 +8,7 @@ import { useNs } from "~/app/namespace";
 import { sameCell } from "~/lib/matrix";
 import { plural } from "~/lib/numbers";
 import { Button, cellText } from "~/parts/basics";
-import { Dialog, Field } from "~/parts/dialog";
+import { Dialog, DialogEnd, Field } from "~/parts/dialog";
 import { Explained } from "~/parts/explained";
 import { Loaded, Skeleton } from "~/parts/loaded";
 import { Took } from "~/parts/time";
@@ -158,8 +158,7 @@ function CancelAll({ runs, onClose }: { runs: Schema["Run"][]; onClose: () => vo
             />
           )}
         </Field>
-        <div className="flex justify-end gap-2">
-          <Button onClick={onClose}>Back</Button>
+        <DialogEnd onClose={onClose}>
           <Button
             type="submit"
             kind="danger"
@@ -168,7 +167,7 @@ function CancelAll({ runs, onClose }: { runs: Schema["Run"][]; onClose: () => vo
           >
             Cancel them
           </Button>
-        </div>
+        </DialogEnd>
       </form>
     </Dialog>
   );

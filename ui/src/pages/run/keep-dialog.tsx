@@ -2,7 +2,7 @@ import { useState } from "react";
 import { client, type Schema } from "~/api/client";
 import { useAction } from "~/app/action";
 import { Button } from "~/parts/basics";
-import { Dialog, Field } from "~/parts/dialog";
+import { Dialog, DialogEnd, Field } from "~/parts/dialog";
 import { Icon } from "~/parts/icons";
 
 /** Keeping a run, with a word why. */
@@ -44,12 +44,11 @@ export function KeepDialog({ run, onClose }: { run: Schema["Run"]; onClose: () =
             />
           )}
         </Field>
-        <div className="flex justify-end gap-2">
-          <Button onClick={onClose}>Back</Button>
+        <DialogEnd onClose={onClose}>
           <Button type="submit" kind="primary" busy={keep.isPending}>
             <Icon name="pin" size={14} /> Keep
           </Button>
-        </div>
+        </DialogEnd>
       </form>
     </Dialog>
   );

@@ -11,7 +11,7 @@ import { axes } from "~/lib/matrix";
 import { plural } from "~/lib/numbers";
 import { parsePairs } from "~/lib/pairs";
 import { Button, Copy } from "~/parts/basics";
-import { Dialog, Field } from "~/parts/dialog";
+import { Dialog, DialogEnd, Field } from "~/parts/dialog";
 import { Problem } from "~/parts/loaded";
 
 /** What can be done with a test. */
@@ -201,8 +201,7 @@ function RunWith({ test, onClose }: { test: Schema["TestDef"]; onClose: () => vo
           </Field>
         </div>
         {run.error instanceof ApiError ? <Problem error={run.error} /> : null}
-        <div className="flex justify-end gap-2">
-          <Button onClick={onClose}>Back</Button>
+        <DialogEnd onClose={onClose}>
           <Button
             type="submit"
             kind="primary"
@@ -212,7 +211,7 @@ function RunWith({ test, onClose }: { test: Schema["TestDef"]; onClose: () => vo
           >
             Run
           </Button>
-        </div>
+        </DialogEnd>
       </form>
     </Dialog>
   );

@@ -6,7 +6,7 @@ import { useAction } from "~/app/action";
 import { useNs } from "~/app/namespace";
 import { caseText } from "~/lib/cases";
 import { Button, Empty, Panel } from "~/parts/basics";
-import { Dialog, Field } from "~/parts/dialog";
+import { Dialog, DialogEnd, Field } from "~/parts/dialog";
 import { Loaded, Problem } from "~/parts/loaded";
 import { Badge } from "~/parts/state";
 import { Time } from "~/parts/time";
@@ -210,12 +210,11 @@ function MuteDialog({
           )}
         </Field>
         {put.error ? <Problem error={put.error} /> : null}
-        <div className="flex justify-end gap-2">
-          <Button onClick={onClose}>Back</Button>
+        <DialogEnd onClose={onClose}>
           <Button type="submit" kind="primary" why={why} busy={put.isPending}>
             Quarantine
           </Button>
-        </div>
+        </DialogEnd>
       </form>
     </Dialog>
   );
