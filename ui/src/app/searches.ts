@@ -98,6 +98,9 @@ export const compareSearch = optional((raw) => ({
   anyway: word(raw.anyway, ["true"]),
 }));
 
+/** The queue: which placement class is open, and which of its runs are looked for. */
+export const queueSearch = optional((raw) => ({ class: text(raw.class), q: text(raw.q) }));
+
 /** The runners. */
 export const runnersSearch = optional((raw) => ({
   q: text(raw.q),
