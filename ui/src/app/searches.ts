@@ -36,6 +36,8 @@ export const testsSearch = optional((raw) => ({
   owner: text(raw.owner),
   state: words(raw.state, TEST_STATES),
   paused: word(raw.paused, ["true", "false"]),
+  schedule: word(raw.schedule, ["yes", "no"]),
+  facets: word(raw.facets, ["on"]),
   sort: word(raw.sort, TEST_SORTS),
 }));
 
