@@ -21,8 +21,12 @@ export type Range = (typeof RANGES)[number];
 /** `/signin` */
 export const signinSearch = optional((raw) => ({ to: text(raw.to) }));
 
-/** The dashboard. */
-export const dashboardSearch = optional((raw) => ({ range: word(raw.range, RANGES) }));
+/** The dashboard. A span of time stands in the place of a range. */
+export const dashboardSearch = optional((raw) => ({
+  range: word(raw.range, RANGES),
+  after: text(raw.after),
+  before: text(raw.before),
+}));
 
 /** How lists of tests can be ordered. */
 export const TEST_SORTS = ["worst", "name", "pass_rate", "latest", "next"] as const;
@@ -65,10 +69,16 @@ export const testSearch = optional((raw) => ({
   a: whole(raw.a),
   b: whole(raw.b),
   result: words(raw.result, RESULTS),
+  after: text(raw.after),
+  before: text(raw.before),
 }));
 
-/** The list of runs. */
+/** Ranges of the list of runs, where an hour is much. */
+export const RUN_RANGES = ["1h", ...RANGES] as const;
+
+/** The list of runs. A range ends now; a span of time stands in its place. */
 export const runsSearch = optional((raw) => ({
+  range: word(raw.range, RUN_RANGES),
   test: text(raw.test),
   runner: text(raw.runner),
   state: words(raw.state, STATES),
