@@ -22,6 +22,10 @@ test("a run that is not among the latest stands before them, and one that goes o
   expect(against(["b"], [2], "c", 3, true)).toMatchObject({ values: [2, 3], at: 1, others: 1 });
 });
 
+test("runs from before there was such a number are left out", () => {
+  expect(against(["a", "b", "c", "d"], [null, null, 3, 4], "d", 4)).toMatchObject({ values: [3, 4], at: 1 });
+});
+
 test("the attempt that is shown counts, not the latest one of its run", () => {
   expect(against(["a", "b"], [1, 7], "b", 5)).toMatchObject({ values: [1, 5], at: 1, others: 1 });
 });

@@ -6,7 +6,7 @@ export const MIN_NUMBERS = 5;
 
 /** The number of a run beside those of the other runs. */
 export interface Against {
-  /** The numbers in the order of their runs, with that of this run in its place; null where a run has none. */
+  /** The numbers in the order of their runs from the first that has one, with that of this run in its place; null for none. */
   values: (number | null)[];
   /** Which of them is that of this run. */
   at: number;
@@ -45,10 +45,13 @@ export function against(
       : isNewest
         ? [...values, value]
         : [value, ...values];
+  const at = place >= 0 ? place : isNewest ? told.length - 1 : 0;
+  // Runs from before there was such a number would only make the line narrow.
+  const first = told.findIndex((each) => each !== null);
   const sorted = [...others].sort((a, b) => a - b);
   return {
-    values: told,
-    at: place >= 0 ? place : isNewest ? told.length - 1 : 0,
+    values: told.slice(first),
+    at: at - first,
     others: others.length,
     median: others.length < MIN_NUMBERS ? undefined : sorted[Math.floor((sorted.length - 1) / 2)],
   };

@@ -24,6 +24,8 @@ import { TestList } from "./test-list";
 
 const route = getRouteApi("/ns/$ns/");
 const HOUR = 3_600_000;
+/** To what a drag over a chart is rounded: weeks begin on a Monday, so days are good enough for these. */
+const STEP_MS: Record<Schema["Interval"], number> = { hour: HOUR, day: 24 * HOUR, week: 24 * HOUR };
 /** How often an empty namespace is looked at again. */
 const SETUP_MS = 5_000;
 /** With more tests than this nobody is setting up any more. */
@@ -62,8 +64,16 @@ export function Dashboard() {
       },
     }),
   );
-  const zoom = (from: number, to: number) =>
-    void navigate({ search: { after: new Date(from).toISOString(), before: new Date(to).toISOString() } });
+  // To whole intervals, which is what there is to be shown.
+  const zoom = (from: number, to: number) => {
+    const step = STEP_MS[interval];
+    void navigate({
+      search: {
+        after: new Date(Math.floor(from / step) * step).toISOString(),
+        before: new Date(Math.ceil(to / step) * step).toISOString(),
+      },
+    });
+  };
   const said = dashboard.data;
   // A few tests may have no result yet; then the way to the first one is not over.
   const { data: results } = useQuery({

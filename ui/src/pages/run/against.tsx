@@ -71,7 +71,7 @@ export function History({
   const { median } = found;
   const share = median === undefined ? undefined : ratioTo(median, number);
   return (
-    <span className="inline-flex flex-wrap items-center gap-x-2.5 font-sans text-sm whitespace-nowrap">
+    <span className="grid grid-cols-[112px_auto] items-center gap-x-3 font-sans text-sm md:grid-cols-[112px_8.5rem_4rem]">
       <Link
         to="/ns/$ns/tests/$test"
         params={{ ns, test: run.test_name }}
@@ -83,13 +83,15 @@ export function History({
         <Spark values={found.values} at={found.at} median={median} />
       </Link>
       {median === undefined ? (
-        <span className="text-muted">
+        <span className="text-muted md:col-span-2">
           {plural(found.others, "other number")}; from {MIN_NUMBERS} on there is a median
         </span>
       ) : (
         <>
-          <span className="text-muted">median {figure(median)}</span>
-          <span className={share === 1 ? "text-muted" : "font-medium"}>
+          <span className="whitespace-nowrap text-muted">median {figure(median)}</span>
+          <span
+            className={`whitespace-nowrap max-md:col-start-2 md:text-right ${share === 1 ? "text-muted" : "font-medium"}`}
+          >
             {share === undefined ? `${number > 0 ? "+" : "−"}${figure(Math.abs(number))}` : ratio(share)}
           </span>
         </>
@@ -111,16 +113,26 @@ function Spark({
   const { points, level } = spark(values, BOX, median);
   const here = points[at];
   const path = points
-    .map((point, index) =>
-      point ? `${points[index - 1] ? "L" : "M"}${point.x.toFixed(1)} ${point.y.toFixed(1)}` : "",
-    )
+    .map((point, index) => {
+      if (!point) return "";
+      const isFirst = !points[index - 1];
+      // One between two gaps is a line without length, which its round ends make a dot.
+      const isAlone = isFirst && !points[index + 1];
+      return `${isFirst ? "M" : "L"}${point.x.toFixed(1)} ${point.y.toFixed(1)}${isAlone ? "h0" : ""}`;
+    })
     .join("");
   return (
     <svg width={BOX.width} height={BOX.height} className="block" aria-hidden="true">
       {level === undefined ? null : (
         <path d={`M0 ${level.toFixed(1)}H${BOX.width}`} className="stroke-edge" strokeDasharray="2 3" />
       )}
-      <path d={path} className="fill-none stroke-accent" strokeWidth={1.3} strokeLinejoin="round" />
+      <path
+        d={path}
+        className="fill-none stroke-accent"
+        strokeWidth={1.5}
+        strokeLinecap="round"
+        strokeLinejoin="round"
+      />
       {here ? <circle cx={here.x} cy={here.y} r={2.6} className="fill-accent" /> : null}
     </svg>
   );
