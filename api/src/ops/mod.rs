@@ -25,6 +25,7 @@ mod enqueue;
 pub mod events;
 mod explain;
 pub mod gates;
+mod grid;
 mod idempotency;
 mod known;
 mod ledger;
