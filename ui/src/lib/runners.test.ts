@@ -28,26 +28,35 @@ test("reject selectors and namespaces shut out what they say", () => {
   ]);
 });
 
-const counts = (runs: number, fail: number, cancelled = 0) => ({
-  runs,
-  pass: runs - fail - cancelled,
-  fail,
-  error: 0,
-  timed_out: 0,
-  cancelled,
-  flaky: 0,
-  attempts: runs,
+const runner = (runner_id: string, runs: number, fail: number, cancelled = 0) => ({
+  runner_id,
+  runner_name: runner_id,
+  slots: 1,
+  busy_ms: 0,
+  utilisation: 0,
+  counts: {
+    runs,
+    pass: runs - fail - cancelled,
+    fail,
+    error: 0,
+    timed_out: 0,
+    cancelled,
+    flaky: 0,
+    attempts: runs,
+  },
 });
 
 test("a runner is compared with the others, of which it is none", () => {
-  const found = againstFleet(counts(20, 10), counts(120, 20));
-  expect(found).toEqual({ bad: 10, ended: 20, fleet: 0.1, isWorse: true });
-  // Its own failures would have hidden it: ten of twenty are a fifth of all.
-  expect(againstFleet(counts(100, 30), counts(120, 32)).isWorse).toBe(true);
+  const fleet = [runner("a", 20, 10), runner("b", 60, 4), runner("c", 40, 6)];
+  expect(againstFleet("a", fleet)).toEqual({ bad: 10, ended: 20, fleet: 0.1, isWorse: true });
+  // Most runs end on it, so among all it would look like all.
+  expect(againstFleet("a", [runner("a", 100, 30), runner("b", 20, 2)])?.isWorse).toBe(true);
+  expect(againstFleet("b", fleet)?.isWorse).toBe(false);
 });
 
 test("few runs, a runner that is alone, and cancelled runs say nothing of a machine", () => {
-  expect(againstFleet(counts(9, 9), counts(109, 9)).isWorse).toBe(false);
-  expect(againstFleet(counts(20, 20), counts(20, 20))).toMatchObject({ fleet: undefined, isWorse: false });
-  expect(againstFleet(counts(20, 0, 15), counts(120, 0, 15)).ended).toBe(5);
+  expect(againstFleet("a", [runner("a", 9, 9), runner("b", 100, 0)])?.isWorse).toBe(false);
+  expect(againstFleet("a", [runner("a", 20, 20)])).toMatchObject({ fleet: undefined, isWorse: false });
+  expect(againstFleet("a", [runner("a", 20, 0, 15), runner("b", 100, 0)])?.ended).toBe(5);
+  expect(againstFleet("x", [runner("a", 20, 0)])).toBeUndefined();
 });

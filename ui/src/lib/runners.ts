@@ -67,18 +67,33 @@ export interface AgainstFleet {
 /** With fewer runs a share of failures says nothing about a machine. */
 const MIN_RUNS = 10;
 
-/** Compares the failures of a runner with those of all others: with its own among them one of two would look better. */
-export function againstFleet(own: Schema["RunCounts"], all: Schema["RunCounts"]): AgainstFleet {
-  const bad = badOf(own);
-  const ended = own.runs - own.cancelled;
-  const others = all.runs - all.cancelled - ended;
-  const fleet = others > 0 ? Math.max(0, badOf(all) - bad) / others : undefined;
+/**
+ * Compares the failures of a runner with those of all others together: with its own among them one on which most runs end
+ * would hide behind itself. Runs that ended on no runner, such as uploaded ones, say nothing of machines.
+ */
+export function againstFleet(
+  id: string,
+  runners: readonly Schema["SummaryRunner"][],
+): AgainstFleet | undefined {
+  const own = runners.find((runner) => runner.runner_id === id);
+  if (!own) return undefined;
+  const others = runners.filter((runner) => runner !== own);
+  const sum = (of: (counts: Schema["RunCounts"]) => number) =>
+    others.reduce((all, runner) => all + of(runner.counts), 0);
+  const bad = badOf(own.counts);
+  const ended = endedOf(own.counts);
+  const othersEnded = sum(endedOf);
+  const fleet = othersEnded > 0 ? sum(badOf) / othersEnded : undefined;
   return {
     bad,
     ended,
     fleet,
     isWorse: fleet !== undefined && ended >= MIN_RUNS && bad / ended > Math.max(0.05, fleet * 2),
   };
+}
+
+function endedOf(counts: Schema["RunCounts"]): number {
+  return counts.runs - counts.cancelled;
 }
 
 function badOf(counts: Schema["RunCounts"]): number {

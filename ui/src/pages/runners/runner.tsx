@@ -72,7 +72,7 @@ function Shown({ runner, crumbs }: { runner: Schema["Runner"]; crumbs: Crumb[] }
   const runs = useMemo(() => recent.data?.pages.flatMap((page) => page.items) ?? [], [recent.data]);
   const figure = summary?.runners.find((each) => each.runner_id === runner.id);
   const ended = figure ? figure.counts.runs - figure.counts.cancelled : 0;
-  const failed = figure && summary ? againstFleet(figure.counts, summary.totals.counts) : undefined;
+  const failed = againstFleet(runner.id, summary?.runners ?? []);
   const { why } = runnerWord(runner);
   return (
     <>

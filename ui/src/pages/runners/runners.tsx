@@ -100,8 +100,7 @@ export function Runners() {
                   <tbody>
                     {runners.map((runner) => {
                       const figure = figures.get(runner.id);
-                      const failed =
-                        figure && summary ? againstFleet(figure.counts, summary.totals.counts) : undefined;
+                      const failed = againstFleet(runner.id, summary?.runners ?? []);
                       return (
                         <tr key={runner.id}>
                           <td>
