@@ -71,7 +71,7 @@ export function ClassRuns({
         const shown = runs.find((run) => run.id === chosen) ?? runs.at(-1) ?? all.at(-1);
         if (!shown) return <p className="py-2 text-muted">None of them waits any more.</p>;
         return (
-          <div className="grid gap-6 py-1 lg:grid-cols-2">
+          <div className="grid grid-cols-1 gap-6 py-1 lg:grid-cols-2">
             <section aria-label="Why it is not placed">
               <h3 className="mb-2">
                 Why{" "}

@@ -261,7 +261,7 @@ function ClassRow({
       {isOpen ? (
         <tr>
           <td colSpan={7} className="bg-canvas">
-            <div className="sticky left-0 max-w-[calc(100vw-4rem)]">
+            <div className="sticky left-3.5 max-w-[calc(100vw-4rem)]">
               <ClassRuns labels={each.labels} q={q} onSearch={onSearch} />
             </div>
           </td>

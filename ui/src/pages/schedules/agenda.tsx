@@ -115,7 +115,7 @@ function Row({
         <tr>
           <td colSpan={7} className="bg-canvas p-0">
             {/* As wide as the window and not as the table, which may be wider than a small one. */}
-            <div className="sticky left-0 grid max-w-[calc(100vw-2rem)] items-start gap-4 p-3.5 lg:grid-cols-2">
+            <div className="sticky left-0 grid max-w-[calc(100vw-2rem)] grid-cols-1 items-start gap-4 p-3.5 lg:grid-cols-2">
               <section className="panel" aria-label={`The next instants of ${test.name}`}>
                 <Upcoming test={test.name} cron={test.cron_schedule} />
               </section>
