@@ -33,6 +33,8 @@ const ENDED = [
   "/summary",
   "/dashboard",
   "/cells",
+  "/cases",
+  "/grid",
   "/changed",
   "/series",
 ];

@@ -66,6 +66,8 @@ export const testSearch = optional((raw) => ({
   q: text(raw.q),
   standing: word(raw.standing, ["new", "still_failing", "fixed", "passing", "skipped", "missing", "removed"]),
   case: text(raw.case),
+  view: word(raw.view, ["list"]),
+  slowest: word(raw.slowest, ["true"]),
   a: whole(raw.a),
   b: whole(raw.b),
   result: words(raw.result, RESULTS),
