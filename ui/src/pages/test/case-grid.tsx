@@ -143,7 +143,7 @@ function Rows({ grid }: { grid: Schema["TestGrid"] }) {
     [],
   );
   const onKeyDown = (event: KeyboardEvent) => {
-    if ((event.target as HTMLElement).role !== "slider") return;
+    if ((event.target as Element).getAttribute("role") !== "slider") return;
     if (event.key === "Enter") open(at);
     const to = moved(event.key, at, rows.length, runs.length);
     if (!to) return;

@@ -166,3 +166,28 @@ test("without a report there is the way to one", async () => {
   showApp("/ns/default/tests/cart?tab=cases");
   expect(await screen.findByText("No report of this test was read yet")).toBeTruthy();
 });
+
+test("any two versions are compared, and which ones is in the address", async () => {
+  const version = (n: number) => ({
+    version: n,
+    changed_at: `2026-03-0${n}T00:00:00Z`,
+    spec: { name: "cart", run_config: { container_image: `image:${n}` } },
+  });
+  server.use(
+    get("/namespaces/default/tests/cart", testDef("cart", { version: 3 })),
+    ...page,
+    get("/namespaces/default/tests/cart/versions", { items: [version(3), version(2), version(1)] }),
+    http.get("http://tstr.test/api/v1/namespaces/default/tests/cart/versions/:version", ({ params }) =>
+      HttpResponse.json(version(Number(params.version))),
+    ),
+  );
+  const { router } = showApp("/ns/default/tests/cart?tab=config");
+  const from = await screen.findByRole("combobox", { name: "Compare from version" });
+  expect((from as HTMLSelectElement).value).toBe("2");
+  fireEvent.change(from, { target: { value: "1" } });
+  await waitFor(() => expect(router.state.location.href).toBe("/ns/default/tests/cart?tab=config&a=1&b=3"));
+  expect(await screen.findByText("What changed from version 1 to 3")).toBeTruthy();
+  expect(
+    ((await screen.findByRole("combobox", { name: "Compare from version" })) as HTMLSelectElement).value,
+  ).toBe("1");
+});
