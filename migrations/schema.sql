@@ -791,6 +791,13 @@ ALTER TABLE public.namespace ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.outage (
+    ns_id integer NOT NULL,
+    runner_id uuid NOT NULL,
+    since timestamp with time zone NOT NULL,
+    until timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.output (
     run_id uuid NOT NULL,
     attempt smallint NOT NULL,
@@ -891,6 +898,11 @@ CREATE TABLE public.rollup (
     durations bytea NOT NULL
 )
 WITH (fillfactor='60', autovacuum_vacuum_scale_factor='0.05', autovacuum_vacuum_cost_delay='0');
+
+CREATE TABLE public.rollup_since (
+    grain smallint NOT NULL,
+    since timestamp with time zone NOT NULL
+);
 
 CREATE TABLE public.run (
     id uuid NOT NULL,
@@ -1228,6 +1240,9 @@ ALTER TABLE ONLY public.namespace
 ALTER TABLE ONLY public.namespace
     ADD CONSTRAINT namespace_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.outage
+    ADD CONSTRAINT outage_pkey PRIMARY KEY (ns_id, since, runner_id);
+
 ALTER TABLE ONLY public.output
     ADD CONSTRAINT output_pkey PRIMARY KEY (run_id, attempt);
 
@@ -1248,6 +1263,9 @@ ALTER TABLE ONLY public.report
 
 ALTER TABLE ONLY public.rollup
     ADD CONSTRAINT rollup_pkey PRIMARY KEY (ns_id, dim, grain, at, key);
+
+ALTER TABLE ONLY public.rollup_since
+    ADD CONSTRAINT rollup_since_pkey PRIMARY KEY (grain);
 
 ALTER TABLE ONLY public.run_end
     ADD CONSTRAINT run_end_pkey PRIMARY KEY (run_id);

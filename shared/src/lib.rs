@@ -51,6 +51,7 @@ pub mod ledger;
 pub mod logs;
 pub mod matrix;
 pub mod namespace;
+pub mod outage;
 pub mod output;
 pub mod page;
 pub mod permission;

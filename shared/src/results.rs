@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::analysis::quarantine::{self, List, Ruling};
+use crate::analysis::quarantine::{self, Entry, Ruling};
 use crate::artifacts::ReportMode;
 use crate::ids::RunId;
 use crate::report::{Case, CaseId, CaseKey, CaseStatus, Counts, Declared, Format, Note, NoteCode, NoteLevel, Report};
@@ -293,7 +293,7 @@ pub struct Ruled {
 /// Only a container that ended by itself is ruled on: an error, a timeout or a cancellation stays what it is. Where a
 /// report is required and there is none, or one that cannot be read as a whole, the result is an error of the reason
 /// `report_invalid`: nobody knows what was tested.
-pub fn rule(outcome: Outcome, mode: ReportMode, told: &Told, list: &List<'_, CaseId>, now: DateTime<Utc>) -> Ruled {
+pub fn rule(outcome: Outcome, mode: ReportMode, told: &Told, list: &[Entry<CaseId>], now: DateTime<Utc>) -> Ruled {
     if !matches!(outcome.result, RunResult::Pass | RunResult::Fail) {
         return Ruled { outcome, ruling: (!told.reports.is_empty()).then_some(Ruling::NotByCases) };
     }

@@ -11,7 +11,7 @@ use tstr_api::turns;
 use tstr_shared::analysis::flaky::Status;
 use tstr_shared::analysis::history::Standing;
 use tstr_shared::health::{CaseState, RunChanges, StateFilter};
-use tstr_shared::ids::RunId;
+use tstr_shared::ids::{RunId, RunnerId};
 use tstr_shared::labels::Labels;
 use tstr_shared::namespace::Namespace;
 use tstr_shared::page::PageRequest;
@@ -251,6 +251,32 @@ async fn a_test_has_strips_and_a_status_with_its_reasons() {
 }
 
 #[tokio::test]
+async fn a_page_of_states_ends_where_it_would_have_too_many_cells() {
+    let lab = Lab::start().await;
+    for (name, cells) in [("a", 700), ("b", 700), ("c", 1)] {
+        let test = lab.test(tstr_tests::factory::test(name)).await.id;
+        let insert = format!(
+            "INSERT INTO cell (ns_id, test_id, labels_hash, labels)
+             SELECT ns_id, id, decode(lpad(to_hex(n), 32, '0'), 'hex'), jsonb_build_object('n', n::text)
+             FROM test, generate_series(1, {cells}) n WHERE id = '{test}'"
+        );
+        lab.execute(&insert).await.unwrap();
+    }
+    let (mut token, mut pages) = (String::new(), Vec::new());
+    loop {
+        let request = PageRequest { size: 3, token };
+        let page = lab.ops().list_states(&lab.admin, &ns(), request).await.unwrap();
+        pages.push(page.items.iter().map(|test| (test.name.clone(), test.cells.len())).collect::<Vec<_>>());
+        match page.next_page_token {
+            Some(next) => token = next,
+            None => break,
+        }
+    }
+    let test = |name: &str, cells| (name.to_owned(), cells);
+    assert_eq!(pages, [vec![test("a", 700)], vec![test("b", 700), test("c", 1)]]);
+}
+
+#[tokio::test]
 async fn failures_on_a_runner_whose_control_fails_say_nothing() {
     let lab = Lab::start().await;
     let worker = lab.worker("w").await;
@@ -269,6 +295,11 @@ async fn failures_on_a_runner_whose_control_fails_say_nothing() {
         lab.ops().test_cells(&lab.admin, &ns(), &test).await.unwrap()[0].status
     };
     assert_eq!(status(first).await, Status::Healthy, "the runner was broken");
+    let outages = async |of| lab.ops().list_outages(&lab.admin, &ns(), of, PageRequest::default()).await.unwrap().items;
+    let open = outages(Some(worker.id)).await;
+    assert_eq!((open.len(), open[0].runner_name.as_str(), open[0].until), (1, "w", None));
+    assert!(open[0].failed_at.unwrap() >= open[0].since, "{open:?}");
+    assert_eq!(outages(Some(RunnerId(uuid::Uuid::now_v7()))).await, []);
     // The control passes again: from now on failures count.
     let fence = worker.started().await;
     worker.finish(fence, RunResult::Fail).await.unwrap();
@@ -282,6 +313,9 @@ async fn failures_on_a_runner_whose_control_fails_say_nothing() {
     }
     while turns::digest(lab.ops()).await.unwrap() > 0 {}
     assert_eq!(status(first).await, Status::Broken);
+    let ended = outages(None).await;
+    assert_eq!((ended.len(), ended[0].since, ended[0].failed_at), (1, open[0].since, None));
+    assert!(ended[0].until.unwrap() > open[0].failed_at.unwrap(), "{ended:?}");
 }
 
 #[tokio::test]

@@ -62,7 +62,8 @@ async fn what_is_said_replaces_what_was_and_is_read_from_then_on() {
             worker.finish(fence, RunResult::Pass).await.unwrap();
         }
         assert_eq!(said(&lab, run, None).await, AttemptOutput { attempt: 1, output: something("new") });
-        assert_eq!(said(&lab, run, Some(2)).await, AttemptOutput { attempt: 2, output: Output::default() });
+        let none = lab.ops().run_output(&lab.admin, run, Some(2)).await.unwrap_err();
+        assert_eq!(none.code(), ErrorCode::NotFound);
         let seen = lab.get(run).await;
         assert_eq!((seen.result_data, seen.output_notes), (something("new").data, something("new").notes));
     }
@@ -89,6 +90,10 @@ async fn attempts_are_never_merged() {
     worker.finish(second, RunResult::Pass).await.unwrap();
     assert_eq!(said(&lab, run, Some(1)).await.output, something("first"));
     assert_eq!(lab.get(run).await.result_data.into_keys().collect::<Vec<_>>(), ["second"]);
+    for none in [0, 3, u16::MAX] {
+        let refused = lab.ops().run_output(&lab.admin, run, Some(none)).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::NotFound, "there is no attempt {none}");
+    }
 }
 
 #[tokio::test]

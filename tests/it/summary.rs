@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Duration, Utc};
 use sqlx::Row;
 use tstr_api::ops::digest::BATCH;
+use tstr_api::store::rollups::Grain;
 use tstr_api::turns;
 use tstr_shared::analysis::quantile::Sketch;
+use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::{RunId, TestId};
 use tstr_shared::summary::{Interval, RebuildSummary, Rebuilt, Summary, SummaryFilter};
 use tstr_tests::contract::default;
@@ -73,9 +75,8 @@ async fn counted(lab: &Lab) -> BTreeMap<Key, Naive> {
         let mut keys = vec![(0, String::new()), (1, run.get("test_id"))];
         keys.extend(labels.into_iter().map(|label| (3, label)));
         keys.extend(runner.map(|runner| (2, runner)));
-        for (grain, at) in
-            [Interval::Hour, Interval::Day].map(|interval| interval.floor(scheduled_at)).into_iter().enumerate()
-        {
+        for grain in [Grain::Hour, Grain::Day, Grain::Quarter] {
+            let at = grain.floor(scheduled_at);
             let of = |dim: i16, key: String| (run.get("ns_id"), dim, grain as i16, at, key);
             for (dim, key) in keys.clone() {
                 let sum = all.entry(of(dim, key)).or_default();
@@ -306,7 +307,8 @@ async fn hours_are_forgotten_after_400_days_and_days_stay() {
         interval: Some(interval),
         test: None,
     };
-    assert_eq!(summary(&lab, of(Interval::Hour)).await.totals.counts.runs, 0);
+    let refused = lab.ops().get_summary(&lab.admin, &default(), of(Interval::Hour)).await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::Invalid, "it would look as if nothing had been executed");
     assert_eq!(summary(&lab, of(Interval::Day)).await.totals.counts.runs, 2);
     assert_eq!(summary(&lab, of(Interval::Day)).await.tests[0].figures.counts.runs, 2);
     let left = lab.execute("SELECT FROM rollup WHERE grain = 0 AND dim = 0").await.unwrap();

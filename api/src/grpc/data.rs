@@ -26,6 +26,8 @@ use crate::ops::events::Subscription;
 use crate::ops::logs::{LogPiece, LogQuery};
 use crate::ops::testdefs::TestFilter;
 
+/// The most cases of a page: names may be long, and clients take answers of four MiB at most unless they are told otherwise.
+const MOST_CASES: i32 = 200;
 /// How many instants of a schedule are told when the request does not say it.
 const UPCOMING: u32 = 10;
 /// The most instants of a schedule that are told; a larger wish is lowered to it.
@@ -243,7 +245,7 @@ impl DataService for Service {
 
     async fn list_run_cases(&self, request: Request<pb::ListRunCasesRequest>) -> Answer<pb::ListRunCasesResponse> {
         answer(request, async |caller, mut req| {
-            let page = page(req.page_size, std::mem::take(&mut req.page_token))?;
+            let page = page(req.page_size.min(MOST_CASES), std::mem::take(&mut req.page_token))?;
             let run = run(&req.run_id)?;
             let cases = self.ops.list_run_cases(&caller, run, case_filter(req)?, page).await?;
             Ok(pb::ListRunCasesResponse {
@@ -324,7 +326,7 @@ impl DataService for Service {
 
     async fn list_cases(&self, request: Request<pb::ListCasesRequest>) -> Answer<pb::ListCasesResponse> {
         answer(request, async |caller, mut req| {
-            let page = page(req.page_size, std::mem::take(&mut req.page_token))?;
+            let page = page(req.page_size.min(MOST_CASES), std::mem::take(&mut req.page_token))?;
             let (ns, name) = (namespace(&req.namespace)?, test(&req.test)?.to_owned());
             let cases = self.ops.list_cases(&caller, &ns, &name, state_filter(req)?, page).await?;
             let next_page_token = cases.next_page_token.unwrap_or_default();
@@ -431,6 +433,19 @@ impl DataService for Service {
         answer(request, async |caller, req| {
             let ns = text(req.namespace).map(|name| namespace(&name)).transpose()?;
             Ok(self.ops.list_runners(&caller, ns.as_ref(), page(req.page_size, req.page_token)?).await?.into())
+        })
+        .await
+    }
+
+    async fn list_outages(&self, request: Request<pb::ListOutagesRequest>) -> Answer<pb::ListOutagesResponse> {
+        answer(request, async |caller, req| {
+            let of = text(req.runner_id).map(|id| runner(&id)).transpose()?;
+            let (ns, page) = (namespace(&req.namespace)?, page(req.page_size, req.page_token)?);
+            let page = self.ops.list_outages(&caller, &ns, of, page).await?;
+            Ok(pb::ListOutagesResponse {
+                outages: page.items.iter().map(document).collect(),
+                next_page_token: page.next_page_token.unwrap_or_default(),
+            })
         })
         .await
     }

@@ -13,6 +13,7 @@ use tstr_shared::permission::{RunsExecute, RunsRead};
 use tstr_shared::size::Bytes as Size;
 use uuid::Uuid;
 
+use super::logs::attempt_of;
 use super::{Ops, own_lease};
 use crate::auth::Caller;
 use crate::auth::access::Access;
@@ -123,7 +124,7 @@ impl Ops {
 
     async fn attempt_of(&self, access: &Access<RunsRead>, run: RunId, attempt: Option<u16>) -> Result<Of> {
         let head = self.head(access, run).await?;
-        Ok(Of { run, attempt: attempt.unwrap_or(head.attempt) })
+        Ok(Of { run, attempt: attempt_of(&head, attempt)? })
     }
 }
 

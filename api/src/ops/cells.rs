@@ -21,9 +21,10 @@ use super::Ops;
 use crate::auth::Caller;
 use crate::auth::access::{Access, System};
 use crate::error::{Error, Result};
-use crate::store::cells::{Changed, Changing, Place, Seen};
+use crate::store::cells::{Changed, Changing, Place};
 use crate::store::digest::EndedRun;
 use crate::store::memory::Untold;
+use crate::store::outages::Seen;
 use crate::store::{self, Conn};
 
 /// For how long a test must not have been executed until its status is looked at again.
@@ -47,7 +48,7 @@ pub(super) async fn add(conn: &mut Conn, access: &Access<System>, ended: &[Ended
     let ids = store::cells::intern(conn, &asked).await?;
     let ids: HashMap<(TestId, [u8; 16]), i32> = cells.into_keys().zip(ids).collect();
     let mut all = store::cells::changing(conn, access, &ids.values().copied().collect::<Vec<_>>()).await?;
-    let mut broken = store::cells::broken_runners(conn, access).await?;
+    let mut broken = store::outages::broken_runners(conn, access).await?;
     let mut untold = Vec::new();
     for run in ended {
         let Some(place) = places.get(&run.config_id) else { continue };
@@ -60,6 +61,7 @@ pub(super) async fn add(conn: &mut Conn, access: &Access<System>, ended: &[Ended
         cell.window.add(entry(run, observed, place, &broken));
         // A run that says nothing of its test says nothing of its cases either.
         if observed.is_some() && (run.cases.is_some() || cell.has_cases) {
+            cell.has_cases = true;
             untold.push(Untold { run_id: run.run_id, cell_id: id, attempt: run.attempt, finished_at: run.finished_at });
         }
     }
@@ -113,11 +115,11 @@ async fn note_control(
     };
     if works {
         if broken.remove(&seen).is_some() {
-            store::cells::note_works(conn, access, seen).await?;
+            store::outages::note_works(conn, access, seen, run.finished_at).await?;
         }
     } else {
         let since = *broken.entry(seen).or_insert(run.leased_at.unwrap_or(run.finished_at));
-        store::cells::note_broken(conn, access, seen, since, run.finished_at).await?;
+        store::outages::note_broken(conn, access, seen, since, run.finished_at).await?;
     }
     Ok(())
 }
@@ -177,9 +179,11 @@ impl Ops {
         let after = self.0.cursor_key.read::<String>(&page, &asked)?;
         let listed = self.read(|mut tx| {
             let (access, after) = (&access, after.as_deref());
-            async move { store::cells::list(&mut tx, access, after, i64::from(limit) + 1).await }
+            async move { store::cells::list(&mut tx, access, after, limit.into()).await }
         });
-        let rows = listed.await?;
-        self.0.cursor_key.page(rows, limit, &asked, |test| test.name.clone())
+        let (items, is_more) = listed.await?;
+        let last = items.last().filter(|_| is_more);
+        let next_page_token = last.map(|test| self.0.cursor_key.write(&test.name, &asked)).transpose()?;
+        Ok(Page { items, next_page_token })
     }
 }

@@ -83,7 +83,11 @@ impl Ops {
         if query.tail.is_some() && (query.after.is_some() || query.limit.is_some()) {
             return Err(Invalid::one("tail", "the last lines are read without `after` and `limit`").into());
         }
-        self.head(&access, run).await?;
+        let head = self.head(&access, run).await?;
+        // Who follows an attempt may wait for it.
+        if !query.follow {
+            attempt_of(&head, query.attempt)?;
+        }
         self.refuse_removed(&access, run, query.attempt).await?;
         let after = query.after.map(|after| i32::try_from(after).unwrap_or(i32::MAX));
         let reader = Reader {
@@ -118,7 +122,7 @@ impl Ops {
         let access = self.reach::<RunsRead>(caller).await?;
         let head = self.head(&access, run).await?;
         self.refuse_removed(&access, run, attempt).await?;
-        let attempt = attempt.unwrap_or(head.attempt);
+        let attempt = attempt_of(&head, attempt)?;
         let mut conn = self.db().acquire().await?;
         let bytes = store::log_reads::size(&mut conn, &access, Log { run, attempt }, stream).await?;
         Ok(LogSize { attempt, bytes, ended: head.finished || attempt < head.attempt })
@@ -173,6 +177,15 @@ impl Ops {
     pub(super) async fn head(&self, access: &Access<RunsRead>, run: RunId) -> Result<store::runs::LogHead> {
         let mut conn = self.db().acquire().await?;
         store::runs::log_head(&mut conn, access, run).await?.ok_or_else(|| Error::not_found("run"))
+    }
+}
+
+/// Returns which attempt of a run is meant: the one that is asked for, or the latest, which is 0 before the first.
+pub(super) fn attempt_of(head: &store::runs::LogHead, asked: Option<u16>) -> Result<u16> {
+    match asked {
+        Some(attempt) if attempt == 0 || attempt > head.attempt => Err(Error::not_found("attempt")),
+        Some(attempt) => Ok(attempt),
+        None => Ok(head.attempt),
     }
 }
 

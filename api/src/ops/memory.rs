@@ -74,8 +74,8 @@ impl Ops {
 /// Carries the memory of a run's cell over it; where it comes late, over the latest runs of the cell, at most so many. Returns
 /// how many cases are missing.
 async fn carry_over(conn: &mut Conn, access: &Access<System>, run: &Untold, most: i64) -> Result<u64> {
-    let Some(head) = store::memory::head(conn, access, run.cell_id).await? else { return Ok(0) };
-    match head.told {
+    let Some(told) = store::memory::told(conn, access, run.cell_id).await? else { return Ok(0) };
+    match told {
         Some(told) if told.run_id == run.run_id => Ok(0),
         Some(told) if told > run.moment() => {
             let again = store::retelling::begin(conn, access, run.run_id, run.cell_id, most, MOST_RESULTS).await?;
@@ -149,7 +149,7 @@ async fn tell(
             break;
         }
     }
-    store::memory::set_head(conn, access, run.cell_id, run.moment()).await?;
+    store::memory::set_told(conn, access, run.cell_id, run.moment()).await?;
     Ok((run.moment(), if coverage == Coverage::Complete { missing } else { 0 }))
 }
 

@@ -33,6 +33,7 @@ mod log_tail;
 pub mod logs;
 pub mod memory;
 mod namespaces;
+mod outages;
 mod outputs;
 pub mod placement;
 mod pulse;

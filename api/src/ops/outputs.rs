@@ -5,6 +5,7 @@ use tstr_shared::lease::Fence;
 use tstr_shared::output::{AttemptOutput, Output};
 use tstr_shared::permission::{RunsExecute, RunsRead};
 
+use super::logs::attempt_of;
 use super::{Ops, own_lease};
 use crate::auth::Caller;
 use crate::error::{Error, Result};
@@ -28,7 +29,7 @@ impl Ops {
     /// Reads what an attempt said about itself, the latest without one.
     pub async fn run_output(&self, caller: &Caller, run: RunId, attempt: Option<u16>) -> Result<AttemptOutput> {
         let access = self.reach::<RunsRead>(caller).await?;
-        let attempt = attempt.unwrap_or(self.head(&access, run).await?.attempt);
+        let attempt = attempt_of(&self.head(&access, run).await?, attempt)?;
         let mut conn = self.db().acquire().await?;
         let output = store::outputs::get(&mut conn, &access, run, attempt).await?.unwrap_or_default();
         Ok(AttemptOutput { attempt, output })

@@ -205,7 +205,7 @@ impl Ops {
     }
 
     /// Makes the partitions of the coming days, and forgets old idempotency keys, empty gates, old instants, old sums of
-    /// hours, what deleted tests were, and cases that are not seen any more.
+    /// hours, old outages, what deleted tests were, and cases that are not seen any more.
     pub async fn keep_house(&self, access: &Access<System>) -> Result<()> {
         let mut conn = self.db().acquire().await?;
         let today = store::housekeeping::now(&mut conn).await?.date_naive();
@@ -223,8 +223,9 @@ impl Ops {
             let instants = store::ledger::prune(&mut tx, access, LEDGER_DAYS, FORGET_BATCH).await?;
             let sums = store::rollups::prune(&mut tx, access, super::rollups::HOURS_DAYS, FORGET_BATCH).await?;
             let versions = store::versions::forget(&mut tx, access, FORGET_BATCH).await?;
+            let outages = store::outages::prune(&mut tx, access, super::outages::OUTAGE_DAYS, FORGET_BATCH).await?;
             tx.commit().await?;
-            if gates + instants + sums + versions == 0 {
+            if gates + instants + sums + versions + outages == 0 {
                 break;
             }
         }

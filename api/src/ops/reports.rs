@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use tstr_shared::analysis::quarantine::{Entry, List, Mode};
+use tstr_shared::analysis::quarantine::{Entry, Mode};
 use tstr_shared::artifacts::{ArtifactPath, Artifacts};
 use tstr_shared::ids::RunnerId;
 use tstr_shared::lease::Fence;
@@ -212,7 +212,7 @@ impl<'a, P: WritesReports> Intake<'a, P> {
     pub(super) async fn rule(self, conn: &mut Conn, wanted: &Artifacts, outcome: Outcome) -> Result<Outcome> {
         let Self { access, of, reading, list, mut told, .. } = self;
         (told.failed, told.counts) = store::reports::tally(conn, access, of).await?;
-        let ruled = rule(outcome, wanted.report, &told, &List::Known(&list), reading.now);
+        let ruled = rule(outcome, wanted.report, &told, &list, reading.now);
         let cases = (!told.reports.is_empty()).then_some(told.counts);
         let partial = reading.config.run_config.env.0.contains_key(FAILED_CASES);
         let Told { reports, unread, .. } = told;

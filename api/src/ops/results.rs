@@ -13,6 +13,7 @@ use tstr_shared::report::{CaseId, Counts, Format, Header, Writer};
 use tstr_shared::results::{CaseDetail, CaseFilter, CaseResult, Results};
 
 use super::Ops;
+use super::logs::attempt_of;
 use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
@@ -113,7 +114,7 @@ impl Ops {
     async fn results_of(&self, caller: &Caller, run: RunId, attempt: Option<u16>) -> Result<(Access<RunsRead>, Of)> {
         let access = self.reach::<RunsRead>(caller).await?;
         let head = self.head(&access, run).await?;
-        Ok((access, Of { run, attempt: attempt.unwrap_or(head.attempt) }))
+        Ok((access, Of { run, attempt: attempt_of(&head, attempt)? }))
     }
 }
 

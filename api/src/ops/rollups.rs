@@ -1,6 +1,6 @@
 //! Sums of finished runs: what a run adds to which, how they are kept, and how they are counted anew.
 //!
-//! A run counts in the hour and the day for which it was scheduled: for all runs of its namespace, for its test, for each of its
+//! A run counts in the hour, the six hours and the day for which it was scheduled: for all runs of its namespace, for its test, for each of its
 //! labels, and for the runner of its last attempt. How long it held slots counts for the runner of each attempt.
 
 use std::collections::BTreeMap;
@@ -21,7 +21,9 @@ use crate::store::rollups::{Dim, Grain};
 pub use crate::store::rollups::{Key, Sums};
 use crate::store::{self, Conn, Tx};
 
-/// For how many days sums of hours are kept; those of days stay.
+/// What is added up from hours.
+const ADDED_UP: [Grain; 2] = [Grain::Quarter, Grain::Day];
+/// For how many days sums of hours and of six hours are kept; those of days stay.
 pub(super) const HOURS_DAYS: i32 = 400;
 /// How many runs are read at once for a rebuild.
 const READ: usize = 4000;
@@ -32,19 +34,21 @@ const ONE_CALL: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Adds ended runs to the sums, in the transaction that has taken them out.
 pub(super) async fn add(conn: &mut Conn, access: &Access<System>, ended: &[EndedRun]) -> Result<()> {
-    store::rollups::add(conn, access, hours_and_days(ended)).await
+    store::rollups::add(conn, access, summed(ended)).await
 }
 
-/// Sums ended runs up by the hour and by the day.
-pub fn hours_and_days(ended: &[EndedRun]) -> BTreeMap<Key, Sums> {
+/// Sums ended runs up by the hour, by six hours and by the day.
+pub fn summed(ended: &[EndedRun]) -> BTreeMap<Key, Sums> {
     let mut hours: BTreeMap<Key, Sums> = BTreeMap::new();
     for run in ended {
         count(&mut hours, run);
     }
     let mut all: BTreeMap<Key, Sums> = BTreeMap::new();
     for (key, sums) in &hours {
-        let day = Key { grain: Grain::Day, at: Interval::Day.floor(key.at), ..key.clone() };
-        all.entry(day).or_default().add(sums);
+        for grain in ADDED_UP {
+            let longer = Key { grain, at: grain.floor(key.at), ..key.clone() };
+            all.entry(longer).or_default().add(sums);
+        }
     }
     all.extend(hours);
     all
@@ -157,11 +161,11 @@ impl Ops {
             }
         }
         store::rollups::replace(&mut tx, access, Grain::Hour, hour, &sums).await?;
-        // With the last hour of a day its others are right as well.
-        if end == Interval::Day.floor(end) {
-            let begin = Interval::Day.floor(hour);
-            let sums = store::rollups::hours_of(&mut tx, access, begin, end).await?;
-            store::rollups::replace(&mut tx, access, Grain::Day, begin, &sums).await?;
+        // With the last hour of a day, or of six hours, its others are right as well.
+        for grain in ADDED_UP.into_iter().filter(|grain| end == grain.floor(end)) {
+            let begin = grain.floor(hour);
+            let sums = store::rollups::hours_of(&mut tx, access, grain, begin).await?;
+            store::rollups::replace(&mut tx, access, grain, begin, &sums).await?;
         }
         tx.commit().await?;
         Ok(Some(runs.len() as u64))

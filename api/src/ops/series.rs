@@ -24,11 +24,11 @@ impl Ops {
         let limit = i64::from(if runs == 0 { RUNS } else { runs.min(MOST_RUNS) });
         let (access, cell) = (&access, cell.as_ref());
         self.read(|mut tx| async move {
-            let test = store::testdefs::find(&mut tx, access, test, false).await?;
-            let test = test.ok_or_else(|| Error::not_found("test"))?;
-            let mut handed = store::series::handed(&mut tx, access, test.id, cell, limit).await?;
+            let found = store::testdefs::find_any(&mut tx, access, test).await?;
+            let (test, _) = found.ok_or_else(|| Error::not_found("test"))?;
+            let mut handed = store::series::handed(&mut tx, access, test, cell, limit).await?;
             handed.reverse();
-            Ok(TestSeries::of(test.id, handed))
+            Ok(TestSeries::of(test, handed))
         })
         .await
     }

@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 
 use chrono::{DateTime, Duration, Utc};
 use tstr_shared::analysis::quantile::{Adder, Sign, Sketch};
+use tstr_shared::error::Invalid;
 use tstr_shared::ids::{RunnerId, TestId};
 use tstr_shared::namespace::Namespace;
 use tstr_shared::permission::RunsRead;
@@ -15,6 +16,7 @@ use tstr_shared::summary::{
 use uuid::Uuid;
 
 use super::Ops;
+use super::rollups::HOURS_DAYS;
 use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::error::{Error, Result};
@@ -32,6 +34,7 @@ impl Ops {
             store::rollups::begin_reading(&mut tx).await?;
             let fresh = store::digest::freshness(&mut tx, access).await?;
             let span = filter.span(fresh.now)?;
+            check_kept(span, fresh.now)?;
             let summary = match &filter.test {
                 Some(test) => of_test(&mut tx, access, span, fresh, test).await?,
                 None => of_all(&mut tx, access, span, fresh).await?,
@@ -43,11 +46,20 @@ impl Ops {
     }
 }
 
+/// Refuses hours that are not kept any more: they would look as if nothing had been executed.
+fn check_kept(span: Span, now: DateTime<Utc>) -> Result<()> {
+    if span.interval == Interval::Hour && span.from < now - Duration::days(HOURS_DAYS.into()) {
+        let sentence = format!("sums of hours are kept for {HOURS_DAYS} days: ask for days, or for later hours");
+        return Err(Invalid::one("interval", sentence).into());
+    }
+    Ok(())
+}
+
 async fn of_all(conn: &mut Conn, access: &Access<RunsRead>, span: Span, fresh: Freshness) -> Result<Summary> {
     let piece = Piece { sign: Sign::Plus, grain: grain_of(span), from: span.from, to: span.to };
     let sums = store::rollups::of_all(conn, access, piece).await?;
     let (intervals, totals) = intervals(span, sums);
-    let pieces = pieces(span, fresh.now);
+    let pieces = pieces(span, fresh.now, store::rollups::quarters_since(conn, access).await?);
     let tests = store::rollups::by_key(conn, access, Dim::Test, &pieces, MAX_TESTS).await?;
     let runners = store::rollups::by_key(conn, access, Dim::Runner, &pieces, MAX_TESTS).await?;
     let labels = store::rollups::by_key(conn, access, Dim::Label, &pieces, MAX_LABELS).await?;
@@ -110,32 +122,51 @@ fn grain_of(span: Span) -> Grain {
     }
 }
 
-/// Cuts a time into few sums: whole days, and the hours that are missing from them or that they have too many.
-fn pieces(span: Span, now: DateTime<Utc>) -> Vec<Piece> {
-    let piece = |sign, grain, from, to| Piece { sign, grain, from, to };
+/// Cuts a time into few sums: whole days, and the quarters and hours that are missing from them or that they have too many.
+/// There are no quarters before `quarters_since`.
+fn pieces(span: Span, now: DateTime<Utc>, quarters_since: DateTime<Utc>) -> Vec<Piece> {
     // What is left of today lies ahead, and nothing is scheduled for it yet that has finished.
     let to = if span.to >= Interval::Hour.ceil(now) { span.to.max(Interval::Day.ceil(now)) } else { span.to };
-    let (mut first, mut last) = (Interval::Day.ceil(span.from), Interval::Day.floor(to));
-    if first > last {
-        return vec![piece(Sign::Plus, Grain::Hour, span.from, span.to)];
+    let mut pieces = Vec::new();
+    cut(Sign::Plus, Grain::Day, (span.from, to), quarters_since, &mut pieces);
+    pieces
+}
+
+/// Cuts a time into whole ones of a grain, and what is left at either end into smaller ones: where that is more than a half,
+/// the whole one is taken, and what is too much of it is taken away.
+fn cut(
+    sign: Sign,
+    grain: Grain,
+    (from, to): (DateTime<Utc>, DateTime<Utc>),
+    quarters_since: DateTime<Utc>,
+    pieces: &mut Vec<Piece>,
+) {
+    let smaller = match grain {
+        Grain::Day => Grain::Quarter,
+        Grain::Quarter => Grain::Hour,
+        Grain::Hour => return pieces.push(Piece { sign, grain, from, to }),
+    };
+    let (mut first, mut last) = (grain.ceil(from), grain.floor(to));
+    if first > last || grain == Grain::Quarter && from < quarters_since {
+        return cut(sign, smaller, (from, to), quarters_since, pieces);
     }
-    let mut hours = Vec::new();
-    let half = Duration::hours(12);
-    if first - span.from <= half {
-        hours.push(piece(Sign::Plus, Grain::Hour, span.from, first));
-    } else {
-        first = Interval::Day.floor(span.from);
-        hours.push(piece(Sign::Minus, Grain::Hour, first, span.from));
+    let half = grain.length() / 2;
+    let away = if sign == Sign::Plus { Sign::Minus } else { Sign::Plus };
+    if first - from > half {
+        first -= grain.length();
+        cut(away, smaller, (first, from), quarters_since, pieces);
+    } else if from < first {
+        cut(sign, smaller, (from, first), quarters_since, pieces);
     }
-    if to - last <= half {
-        hours.push(piece(Sign::Plus, Grain::Hour, last, to));
-    } else {
-        last = Interval::Day.ceil(to);
-        hours.push(piece(Sign::Minus, Grain::Hour, to, last));
+    if to - last > half {
+        last += grain.length();
+        cut(away, smaller, (to, last), quarters_since, pieces);
+    } else if last < to {
+        cut(sign, smaller, (last, to), quarters_since, pieces);
     }
-    hours.push(piece(Sign::Plus, Grain::Day, first, last));
-    hours.retain(|piece| piece.from < piece.to);
-    hours
+    if first < last {
+        pieces.push(Piece { sign, grain, from: first, to: last });
+    }
 }
 
 /// Puts sums into the intervals that they are in; those without any are there as well.
@@ -248,38 +279,74 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// The pieces as `+d 2026-03-02T00 2026-03-04T00`.
-    fn cut(interval: Interval, from: &str, to: &str, now: &str) -> Vec<String> {
+    /// The pieces as `+d 2026-03-02T00 2026-03-04T00`, in the order of their beginnings.
+    fn cut(interval: Interval, from: &str, to: &str, now: &str, quarters: bool) -> Vec<String> {
         let text = |piece: Piece| {
             let sign = if piece.sign == Sign::Plus { '+' } else { '-' };
-            let grain = if piece.grain == Grain::Day { 'd' } else { 'h' };
+            let grain = match piece.grain {
+                Grain::Hour => 'h',
+                Grain::Quarter => 'q',
+                Grain::Day => 'd',
+            };
             format!("{sign}{grain} {} {}", piece.from.format("%dT%H"), piece.to.format("%dT%H"))
         };
-        pieces(Span { interval, from: at(from), to: at(to) }, at(now)).into_iter().map(text).collect()
+        let since = if quarters { at(from) - Duration::days(2) } else { at(now) };
+        let mut pieces = pieces(Span { interval, from: at(from), to: at(to) }, at(now), since);
+        pieces.sort_by_key(|piece| piece.from);
+        pieces.into_iter().map(text).collect()
     }
 
     #[test]
-    fn a_time_is_cut_into_days_and_the_hours_around_them() {
-        let later = "2026-03-09T00:00:00Z";
+    fn a_time_is_cut_into_days_and_what_is_around_them() {
         let cut = |from: &str, to: &str| {
             let day = |text: &str| format!("2026-03-{text}:00:00Z");
-            cut(Interval::Hour, &day(from), &day(to), later)
+            [true, false].map(|quarters| cut(Interval::Hour, &day(from), &day(to), "2026-03-09T00:00:00Z", quarters))
         };
-        assert_eq!(cut("01T22", "04T05"), ["+h 01T22 02T00", "+h 04T00 04T05", "+d 02T00 04T00"]);
-        assert_eq!(cut("02T00", "04T00"), ["+d 02T00 04T00"]);
-        assert_eq!(cut("04T00", "04T05"), ["+h 04T00 04T05"]);
-        assert_eq!(cut("01T20", "01T23"), ["+h 01T20 01T23"]);
+        let both = |pieces: &[&'static str]| [pieces.to_vec(), pieces.to_vec()];
+        assert_eq!(cut("01T22", "04T02"), both(&["+h 01T22 02T00", "+d 02T00 04T00", "+h 04T00 04T02"]));
+        assert_eq!(cut("02T00", "04T00"), both(&["+d 02T00 04T00"]));
+        assert_eq!(cut("01T20", "01T23"), both(&["+h 01T20 01T23"]));
         // Where most of a day is asked for, what is not is taken away.
-        assert_eq!(cut("01T05", "04T20"), ["-h 01T00 01T05", "-h 04T20 05T00", "+d 01T00 05T00"]);
-        assert_eq!(cut("01T12", "04T12"), ["+h 01T12 02T00", "+h 04T00 04T12", "+d 02T00 04T00"]);
-        assert_eq!(cut("01T05", "02T00"), ["-h 01T00 01T05", "+d 01T00 02T00"]);
+        assert_eq!(cut("01T05", "04T20")[1], ["-h 01T00 01T05", "+d 01T00 05T00", "-h 04T20 05T00"]);
+        assert_eq!(
+            cut("01T05", "04T20")[0],
+            ["-q 01T00 01T06", "+d 01T00 05T00", "+h 01T05 01T06", "+h 04T18 04T20", "-q 04T18 05T00"]
+        );
+        assert_eq!(cut("01T12", "04T12")[0], ["+q 01T12 02T00", "+d 02T00 04T00", "+q 04T00 04T12"]);
+        assert_eq!(cut("01T12", "04T12")[1], ["+h 01T12 02T00", "+d 02T00 04T00", "+h 04T00 04T12"]);
     }
 
     #[test]
     fn of_today_the_whole_day_is_read() {
         let (from, to, now) = ("2026-03-03T00:00:00Z", "2026-03-04T05:00:00Z", "2026-03-04T04:30:00Z");
-        assert_eq!(cut(Interval::Hour, from, to, now), ["+d 03T00 05T00"]);
-        assert_eq!(cut(Interval::Hour, "2026-03-04T01:00:00Z", to, now), ["-h 04T00 04T01", "+d 04T00 05T00"]);
-        assert_eq!(cut(Interval::Hour, "2026-03-04T01:00:00Z", "2026-03-04T03:00:00Z", now), ["+h 04T01 04T03"]);
+        let cut = |from, to| cut(Interval::Hour, from, to, now, true);
+        assert_eq!(cut(from, to), ["+d 03T00 05T00"]);
+        assert_eq!(cut("2026-03-04T01:00:00Z", to), ["-h 04T00 04T01", "+d 04T00 05T00"]);
+        assert_eq!(cut("2026-03-04T01:00:00Z", "2026-03-04T03:00:00Z"), ["+h 04T01 04T03"]);
+    }
+
+    /// Every hour that is asked for counts once, no other does, and few sums are read for it.
+    #[test]
+    fn every_hour_counts_once() {
+        let (begin, now) = (at("2026-03-02T00:00:00Z"), at("2026-03-20T00:00:00Z"));
+        let hour = |n: i64| begin + Duration::hours(n);
+        for (from, to) in (0..49).flat_map(|from| (from + 1..120).map(move |to| (from, to))) {
+            for since in [-48, 24, 48, 480] {
+                let span = Span { interval: Interval::Hour, from: hour(from), to: hour(to) };
+                let (mut counted, mut read) = (vec![0; 144], 0);
+                for piece in pieces(span, now, hour(since)) {
+                    assert!(piece.grain != Grain::Quarter || piece.from >= hour(since), "{piece:?}");
+                    assert_eq!((piece.grain.floor(piece.from), piece.grain.ceil(piece.to)), (piece.from, piece.to));
+                    read += (piece.to - piece.from).num_hours() / piece.grain.length().num_hours();
+                    for n in (piece.from - begin).num_hours()..(piece.to - begin).num_hours() {
+                        counted[n as usize] += piece.sign as i32;
+                    }
+                }
+                let expected: Vec<i32> = (0..144).map(|n| i32::from((from..to).contains(&n))).collect();
+                assert_eq!(counted, expected, "from {from} to {to}, quarters since {since}");
+                let most = if since < 0 { 10 } else { 24 };
+                assert!(read <= (to - from) / 24 + most + 2, "{read} sums from {from} to {to}");
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use tstr_shared::analysis::flaky::{MonitorFinding, Status};
 use tstr_shared::analysis::window::Window;
 use tstr_shared::health::{CellState, CellStrip, TestState};
-use tstr_shared::ids::{RunId, RunnerId, TestId};
+use tstr_shared::ids::{RunId, TestId};
 use tstr_shared::labels::Labels;
 use tstr_shared::permission::TestsRead;
 use tstr_shared::run::RunResult;
@@ -181,49 +181,6 @@ pub async fn change(conn: &mut Conn, _: &Access<System>, changed: &[Changed]) ->
     Ok(())
 }
 
-/// A runner, as the tests of a namespace see it.
-pub type Seen = (i32, RunnerId);
-
-/// Reads since when control tests fail, by namespace and runner; one that has not failed for a day is not believed any more.
-pub async fn broken_runners(conn: &mut Conn, _: &Access<System>) -> Result<HashMap<Seen, DateTime<Utc>>> {
-    let rows = sqlx::query!(
-        r#"SELECT ns_id, runner_id AS "runner: RunnerId", since FROM control_failure
-           WHERE failed_at > clock_timestamp() - interval '1 day'"#
-    );
-    Ok(rows.fetch_all(conn).await?.into_iter().map(|row| ((row.ns_id, row.runner), row.since)).collect())
-}
-
-/// Notes that the control test of a namespace has failed on a runner: since then, unless it failed before.
-pub async fn note_broken(
-    conn: &mut Conn,
-    _: &Access<System>,
-    (ns_id, runner): Seen,
-    since: DateTime<Utc>,
-    at: DateTime<Utc>,
-) -> Result<()> {
-    sqlx::query!(
-        r#"INSERT INTO control_failure AS c (ns_id, runner_id, since, failed_at) VALUES ($1, $2, $3, $4)
-           ON CONFLICT (ns_id, runner_id) DO UPDATE
-           SET since = CASE WHEN c.failed_at > excluded.failed_at - interval '1 day' THEN c.since ELSE excluded.since END,
-               failed_at = greatest(c.failed_at, excluded.failed_at)"#,
-        ns_id,
-        runner.0,
-        since,
-        at
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Notes that it has passed.
-pub async fn note_works(conn: &mut Conn, _: &Access<System>, (ns_id, runner): Seen) -> Result<()> {
-    sqlx::query!("DELETE FROM control_failure WHERE ns_id = $1 AND runner_id = $2", ns_id, runner.0)
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
 /// Reads cells that are not healthy, and of which no run has ended for as long as monitors believe what they saw.
 pub async fn stale(conn: &mut Conn, _: &Access<System>, days: i32, most: i64) -> Result<Vec<i32>> {
     let ids = sqlx::query_scalar!(
@@ -262,13 +219,19 @@ pub async fn of_test(conn: &mut Conn, access: &Access<TestsRead>, test: TestId) 
     Ok(rows.collect())
 }
 
-/// Lists the tests of a namespace with their strips, by their names, behind one.
+/// The fewest cells that a page of tests has room for: more than a test may have. A page has twice as many cells as tests, if
+/// that is more.
+const ROOM: i64 = 1000;
+
+/// Lists the tests of a namespace with their strips, by their names, behind one; fewer when they have very many cells. Tells
+/// whether there are others behind those.
 pub async fn list(
     conn: &mut Conn,
     access: &Access<TestsRead>,
     after: Option<&str>,
     limit: i64,
-) -> Result<Vec<TestState>> {
+) -> Result<(Vec<TestState>, bool)> {
+    let most = ROOM.max(2 * limit);
     let rows = sqlx::query!(
         r#"SELECT t.id AS "id: TestId", t.name, c.labels AS "labels?: Json<Labels>", c.strip AS "strip?",
                   c.status AS "status?: Status", c.last_at AS "last_at?"
@@ -276,13 +239,17 @@ pub async fn list(
                  WHERE ns_id = $1 AND deleted_at IS NULL AND ($2::text IS NULL OR name > $2)
                  ORDER BY name LIMIT $3) t
            LEFT JOIN cell c ON c.test_id = t.id
-           ORDER BY t.name, c.labels::text"#,
+           ORDER BY t.name, c.labels::text
+           LIMIT $4"#,
         access.namespace(),
         after,
-        limit
+        limit + 1,
+        most
     );
+    let rows = rows.fetch_all(conn).await?;
+    let is_cut = rows.len() as i64 == most;
     let mut tests: Vec<(TestState, Vec<_>)> = Vec::new();
-    for row in rows.fetch_all(conn).await? {
+    for row in rows {
         if tests.last().is_none_or(|(test, _)| test.test_id != row.id) {
             let (test_id, name) = (row.id, row.name);
             let test = TestState { test_id, name, status: Status::Healthy, last_at: None, cells: Vec::new() };
@@ -293,9 +260,14 @@ pub async fn list(
             cells.push((CellStrip { cell: cell.0, strip, status }, row.last_at));
         }
     }
+    let is_more = is_cut || tests.len() as i64 > limit;
+    // The last one is the next one, or not all of its cells were read.
+    if is_more && tests.len() > 1 {
+        tests.pop();
+    }
     let taken = tests.into_iter().map(|(mut test, cells)| {
         test.take(cells);
         test
     });
-    Ok(taken.collect())
+    Ok((taken.collect(), is_more))
 }

@@ -7,7 +7,7 @@ use tstr_shared::analysis::flaky::{Control, Exclusion, Guard, MonitorFinding, St
 use tstr_shared::analysis::history::{
     ABSENCES_TO_REMOVE, CaseMemory, Coverage, Moment, Since, Standing, Told, Verdict,
 };
-use tstr_shared::ids::{RunId, TestId};
+use tstr_shared::ids::RunId;
 use tstr_shared::report::CaseId;
 use tstr_shared::results::{CaseCounts, Results};
 use uuid::Uuid;
@@ -91,32 +91,20 @@ pub async fn waits(conn: &mut Conn, run: RunId) -> Result<bool> {
     Ok(waits.fetch_one(conn).await?)
 }
 
-/// A cell whose memory is carried on.
-#[derive(Debug, Clone, Copy)]
-pub struct Head {
-    /// Its test.
-    pub test_id: TestId,
-    /// The run that it was carried over last.
-    pub told: Option<Moment>,
-}
-
-/// Reads how far the memory of a cell goes.
-pub async fn head(conn: &mut Conn, _: &Access<System>, cell: i32) -> Result<Option<Head>> {
+/// Reads how far the memory of a cell goes: the run that it was carried over last, `None` within when it is still empty.
+pub async fn told(conn: &mut Conn, _: &Access<System>, cell: i32) -> Result<Option<Option<Moment>>> {
     let row = sqlx::query!(
-        r#"SELECT c.test_id AS "test_id: TestId", m.told_at AS "told_at?", m.told_run AS "told_run?: RunId"
+        r#"SELECT m.told_at AS "told_at?", m.told_run AS "told_run?: RunId"
            FROM cell c LEFT JOIN cell_memory m ON m.cell_id = c.id
            WHERE c.id = $1"#,
         cell
     );
     let row = row.fetch_optional(conn).await?;
-    Ok(row.map(|row| Head {
-        test_id: row.test_id,
-        told: row.told_at.zip(row.told_run).map(|(at, run_id)| Moment { at, run_id }),
-    }))
+    Ok(row.map(|row| row.told_at.zip(row.told_run).map(|(at, run_id)| Moment { at, run_id })))
 }
 
 /// Notes how far the memory of a cell goes.
-pub async fn set_head(conn: &mut Conn, _: &Access<System>, cell: i32, told: Moment) -> Result<()> {
+pub async fn set_told(conn: &mut Conn, _: &Access<System>, cell: i32, told: Moment) -> Result<()> {
     sqlx::query!(
         r#"INSERT INTO cell_memory (cell_id, told_at, told_run) VALUES ($1, $2, $3)
            ON CONFLICT (cell_id) DO UPDATE SET told_at = excluded.told_at, told_run = excluded.told_run"#,
@@ -506,7 +494,8 @@ pub async fn forget(conn: &mut Conn, _: &Access<System>, most: i64) -> Result<u6
                  AND NOT EXISTS (SELECT FROM quarantine q WHERE q.case_id = k.case_id)
                ORDER BY k.case_id
                LIMIT $1) old
-           WHERE k.case_id = old.case_id"#,
+           -- A report may have named it meanwhile.
+           WHERE k.case_id = old.case_id AND k.created_at < clock_timestamp() - interval '1 day'"#,
         most
     );
     let keys = keys.execute(&mut *conn).await?.rows_affected();

@@ -36,6 +36,7 @@ pub mod memory;
 pub mod migrate;
 pub mod namespaces;
 pub mod orders;
+pub mod outages;
 pub mod outputs;
 pub mod packing;
 pub mod quarantine;

@@ -295,7 +295,9 @@ pub async fn add_keys<P: WritesReports>(
            SELECT u.case_id, $1, $2, u.suite, u.classname, u.name, u.file, u.own_id
            FROM unnest($3::uuid[], $4::jsonb[], $5::text[], $6::text[], $7::text[], $8::text[])
                 AS u(case_id, suite, classname, name, file, own_id)
-           ON CONFLICT DO NOTHING"#,
+           -- One that is old enough to be forgotten may be in use again from now on.
+           ON CONFLICT (case_id) DO UPDATE SET created_at = clock_timestamp()
+           WHERE case_key.created_at < clock_timestamp() - (SELECT make_interval(days => runs_days) FROM namespace WHERE id = $1)"#,
         reading.ns_id,
         reading.test_id.0,
         &rows.iter().map(|row| row.id.0).collect::<Vec<_>>(),

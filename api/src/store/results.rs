@@ -165,26 +165,32 @@ impl From<StoredRow> for Stored {
     }
 }
 
+/// Cases of `$page`, a part of `report_case`, in the order of their reports, as long as those before have at most `$bytes`.
+macro_rules! stored_query {
+    ($page:literal, $bytes:literal, $($arg:expr),* $(,)?) => {
+        sqlx::query_as!(
+            StoredRow,
+            r#"SELECT p.path, c.case_id AS "case_id!: CaseId", k.suite AS "suite: Json<Vec<String>>", k.classname, k.name,
+                      k.file, k.own_id, c.report AS "report!", c.place AS "place!", c.ordinal AS "ordinal!",
+                      c.status AS "status!: CaseStatus", c.flaky AS "flaky!", c.muted AS "muted!",
+                      c.failed_attempts AS "failed_attempts!", c.duration_ms, c.message, c.detail, c.raw_bytes
+               FROM (SELECT page.*, sum(coalesce(raw_bytes, octet_length(detail), 0)) OVER (ORDER BY report, place)
+                                        - coalesce(raw_bytes, octet_length(detail), 0) AS before
+                     FROM (SELECT * FROM report_case "# + $page + r#") page) c
+               JOIN report p ON p.run_id = c.run_id AND p.attempt = c.attempt AND p.report = c.report
+               JOIN case_key k ON k.case_id = c.case_id
+               WHERE c.before <= "# + $bytes + r#"
+               ORDER BY c.report, c.place"#
+            $(, $arg)*
+        )
+    };
+}
+
 /// Reads what the reports of an attempt say of a case, up to about so many bytes.
 pub async fn case(conn: &mut Conn, _: &Access<RunsRead>, of: Of, case: CaseId, bytes: i64) -> Result<Vec<Stored>> {
-    let rows = sqlx::query_as!(
-        StoredRow,
-        r#"SELECT p.path, c.case_id AS "case_id!: CaseId", k.suite AS "suite: Json<Vec<String>>", k.classname, k.name,
-                  k.file, k.own_id, c.report AS "report!", c.place AS "place!", c.ordinal AS "ordinal!",
-                  c.status AS "status!: CaseStatus", c.flaky AS "flaky!", c.muted AS "muted!",
-                  c.failed_attempts AS "failed_attempts!", c.duration_ms, c.message, c.detail, c.raw_bytes
-           FROM (SELECT run_id, attempt, case_id, report, place, ordinal, status, flaky, muted, failed_attempts,
-                        duration_ms, message, detail, raw_bytes,
-                        sum(coalesce(raw_bytes, octet_length(detail), 0)) OVER (ORDER BY report, place)
-                            - coalesce(raw_bytes, octet_length(detail), 0) AS before
-                 FROM report_case
-                 WHERE case_id = $1 AND run_id = $2 AND attempt = $3
-                 ORDER BY report, place
-                 LIMIT 100) c
-           JOIN report p ON p.run_id = c.run_id AND p.attempt = c.attempt AND p.report = c.report
-           JOIN case_key k ON k.case_id = c.case_id
-           WHERE c.before <= $4
-           ORDER BY c.report, c.place"#,
+    let rows = stored_query!(
+        "WHERE case_id = $1 AND run_id = $2 AND attempt = $3 ORDER BY report, place LIMIT 100",
+        "$4",
         case.0,
         of.run.0,
         of.attempt as i16,
@@ -203,26 +209,9 @@ pub async fn whole(
     bytes: i64,
 ) -> Result<Vec<Stored>> {
     let (report, place) = after.map_or((-1, -1), |(report, place)| (i32::from(report), i64::from(place)));
-    let rows = sqlx::query_as!(
-        StoredRow,
-        r#"SELECT p.path, c.case_id AS "case_id!: CaseId", k.suite AS "suite: Json<Vec<String>>", k.classname, k.name,
-                  k.file, k.own_id, c.report AS "report!", c.place AS "place!", c.ordinal AS "ordinal!",
-                  c.status AS "status!: CaseStatus", c.flaky AS "flaky!", c.muted AS "muted!",
-                  c.failed_attempts AS "failed_attempts!", c.duration_ms, c.message, c.detail, c.raw_bytes
-           FROM (SELECT run_id, attempt, case_id, report, place, ordinal, status, flaky, muted, failed_attempts,
-                        duration_ms, message, detail, raw_bytes,
-                        sum(coalesce(raw_bytes, octet_length(detail), 0)) OVER (ORDER BY report, place)
-                            - coalesce(raw_bytes, octet_length(detail), 0) AS before
-                 FROM (SELECT run_id, attempt, case_id, report, place, ordinal, status, flaky, muted, failed_attempts,
-                              duration_ms, message, detail, raw_bytes
-                       FROM report_case
-                       WHERE run_id = $1 AND attempt = $2 AND (report, place) > ($3, $4)
-                       ORDER BY report, place
-                       LIMIT $5) page) c
-           JOIN report p ON p.run_id = c.run_id AND p.attempt = c.attempt AND p.report = c.report
-           JOIN case_key k ON k.case_id = c.case_id
-           WHERE c.before <= $6
-           ORDER BY c.report, c.place"#,
+    let rows = stored_query!(
+        "WHERE run_id = $1 AND attempt = $2 AND (report, place) > ($3, $4) ORDER BY report, place LIMIT $5",
+        "$6",
         of.run.0,
         of.attempt as i16,
         report as i16,

@@ -1,11 +1,11 @@
-//! Sums of finished runs by hour and by day, of all runs, and by test, by runner and by label.
+//! Sums of finished runs by hour, by six hours and by day, of all runs, and by test, by runner and by label.
 //!
 //! Whoever changes them holds the digest's lock (`store/digest.rs`), so rows are read, added to and written back without any
 //! other.
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Duration, DurationRound, NaiveDate, Utc};
 use tstr_shared::analysis::quantile::{Adder, Sign, Sketch};
 use tstr_shared::ids::{RunnerId, TestId, lowest_at};
 use tstr_shared::permission::{NamespacesWrite, RunsRead};
@@ -35,6 +35,30 @@ pub enum Grain {
     Hour = 0,
     /// A day in UTC.
     Day = 1,
+    /// Six hours, the quarter of a day.
+    Quarter = 2,
+}
+
+impl Grain {
+    /// Returns how long it is.
+    pub fn length(self) -> Duration {
+        Duration::hours(match self {
+            Self::Hour => 1,
+            Self::Quarter => 6,
+            Self::Day => 24,
+        })
+    }
+
+    /// Returns when the one begins that an instant is in.
+    pub fn floor(self, at: DateTime<Utc>) -> DateTime<Utc> {
+        at.duration_trunc(self.length()).unwrap_or(at)
+    }
+
+    /// Returns when the first one begins at an instant or after it.
+    pub fn ceil(self, at: DateTime<Utc>) -> DateTime<Utc> {
+        let begins = self.floor(at);
+        if begins < at { begins + self.length() } else { begins }
+    }
 }
 
 /// Names a sum.
@@ -237,6 +261,12 @@ pub struct Piece {
     pub from: DateTime<Utc>,
     /// To when.
     pub to: DateTime<Utc>,
+}
+
+/// Reads since when there are sums of six hours.
+pub async fn quarters_since(conn: &mut Conn, _: &Access<RunsRead>) -> Result<DateTime<Utc>> {
+    let since = sqlx::query_scalar!("SELECT since FROM rollup_since WHERE grain = 2");
+    Ok(since.fetch_optional(conn).await?.unwrap_or(DateTime::<Utc>::MAX_UTC))
 }
 
 /// Reads the sums of all runs of a namespace, those of each time.
@@ -475,12 +505,12 @@ pub async fn replace(
     if all.is_empty() { Ok(()) } else { write(conn, all).await }
 }
 
-/// Adds up the hours of a day of a namespace. Under the digest's lock.
+/// Adds up the hours of what begins at a time, of a namespace. Under the digest's lock.
 pub async fn hours_of(
     conn: &mut Conn,
     access: &Access<NamespacesWrite>,
+    grain: Grain,
     from: DateTime<Utc>,
-    to: DateTime<Utc>,
 ) -> Result<BTreeMap<Key, Sums>> {
     let rows = sqlx::query!(
         r#"SELECT dim, key, pass, fail, error, timed_out, cancelled, flaky, attempts, wait_ms, duration_ms, busy_ms, waits,
@@ -489,9 +519,9 @@ pub async fn hours_of(
            WHERE ns_id = $1 AND dim = ANY('{0,1,2,3}') AND grain = 0 AND at >= $2 AND at < $3"#,
         access.namespace(),
         from,
-        to
+        from + grain.length()
     );
-    let mut days: BTreeMap<Key, Sums> = BTreeMap::new();
+    let mut added: BTreeMap<Key, Sums> = BTreeMap::new();
     for row in rows.fetch_all(conn).await? {
         let dim = match row.dim {
             0 => Dim::All,
@@ -500,10 +530,10 @@ pub async fn hours_of(
             _ => Dim::Label,
         };
         let sums = sums_of!(row);
-        let key = Key { ns_id: access.namespace(), dim, grain: Grain::Day, at: from, key: row.key };
-        days.entry(key).or_default().add(&sums);
+        let key = Key { ns_id: access.namespace(), dim, grain, at: from, key: row.key };
+        added.entry(key).or_default().add(&sums);
     }
-    Ok(days)
+    Ok(added)
 }
 
 /// Notes that runs of a day were removed, of these namespaces: a rebuild leaves the sums of the day alone.
@@ -520,7 +550,7 @@ pub async fn note_removed(conn: &mut Conn, _: &Access<System>, day: NaiveDate, n
     Ok(())
 }
 
-/// Removes sums of hours that are older than so many days, at most `limit` of each namespace and kind; returns how many.
+/// Removes sums of hours and of six hours that are older than so many days, at most `limit` of each namespace and kind; returns how many.
 pub async fn prune(conn: &mut Conn, _: &Access<System>, days: i32, limit: i64) -> Result<u64> {
     let done = sqlx::query!(
         r#"DELETE FROM rollup
@@ -528,9 +558,10 @@ pub async fn prune(conn: &mut Conn, _: &Access<System>, days: i32, limit: i64) -
                SELECT r.tid
                FROM namespace n
                CROSS JOIN generate_series(0, 3) AS d(dim)
+               CROSS JOIN (VALUES (0), (2)) AS g(grain)
                CROSS JOIN LATERAL (
                    SELECT ctid AS tid FROM rollup
-                   WHERE ns_id = n.id AND dim = d.dim::smallint AND grain = 0
+                   WHERE ns_id = n.id AND dim = d.dim::smallint AND grain = g.grain::smallint
                      AND at < date_trunc('day', clock_timestamp(), 'UTC') - make_interval(days => $1)
                    ORDER BY at
                    LIMIT $2) r))"#,

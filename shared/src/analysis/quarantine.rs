@@ -157,15 +157,6 @@ pub struct QuarantineEntry {
     pub in_force: bool,
 }
 
-/// The quarantine list, as far as it could be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum List<'l, K> {
-    /// It was read, now: a list that was kept from an earlier run is not to be used.
-    Known(&'l [Entry<K>]),
-    /// It could not be read.
-    Unknown,
-}
-
 /// What is known of the report of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Report<'r, K> {
@@ -193,8 +184,6 @@ words!(
         NotByCases = "not_by_cases",
         /// The container was ended by a signal, so that the report may not be all.
         Signalled = "signalled",
-        /// The list of muted cases could not be read.
-        ListUnknown = "list_unknown",
         /// There is no report, or it could not be read.
         ReportUnread = "report_unread",
         /// The report was not read as a whole.
@@ -227,38 +216,29 @@ const SIGNALLED: std::ops::RangeInclusive<i32> = 129..=159;
 
 /// Judges a run by its result, its exit code, its report and the quarantine list at `now`.
 ///
+/// The list is one that was just read: where it cannot be read there is no judgement, and the container's own end counts.
 /// A run whose container exited 0 although cases failed has failed by its cases, and is judged like the others: pass
 /// `RunResult::Fail`. A case that is on the list twice is muted if one of the entries that are in force mutes it.
 pub fn judge<K: Ord + Clone>(
     result: RunResult,
     exit_code: Option<i32>,
     report: &Report<'_, K>,
-    list: &List<'_, K>,
+    list: &[Entry<K>],
     now: DateTime<Utc>,
 ) -> Judgement<K> {
     let failed: &[K] = match report {
         Report::Read { failed, .. } => failed,
         Report::Unread => &[],
     };
-    let entries: &[Entry<K>] = match list {
-        List::Known(entries) => entries,
-        List::Unknown => &[],
-    };
-    let in_force = entries.iter().filter(|entry| entry.mode == Mode::Mute && entry.is_in_force(now));
+    let in_force = list.iter().filter(|entry| entry.mode == Mode::Mute && entry.is_in_force(now));
     let muting: BTreeSet<&K> = in_force.map(|entry| &entry.case).collect();
     let (muted, not_muted): (Vec<K>, Vec<K>) = failed.iter().cloned().partition(|case| muting.contains(case));
-    let ruling = ruling(result, exit_code, report, list, not_muted.is_empty());
+    let ruling = ruling(result, exit_code, report, not_muted.is_empty());
     let result = if ruling == Ruling::Excused { RunResult::Pass } else { result };
     Judgement { result, ruling, muted, not_muted }
 }
 
-fn ruling<K>(
-    result: RunResult,
-    exit_code: Option<i32>,
-    report: &Report<'_, K>,
-    list: &List<'_, K>,
-    all_muted: bool,
-) -> Ruling {
+fn ruling<K>(result: RunResult, exit_code: Option<i32>, report: &Report<'_, K>, all_muted: bool) -> Ruling {
     match result {
         RunResult::Pass => return Ruling::NotFailed,
         RunResult::Error | RunResult::TimedOut | RunResult::Cancelled => return Ruling::NotByCases,
@@ -268,14 +248,13 @@ fn ruling<K>(
     if exit_code.is_none_or(|code| code < 0 || SIGNALLED.contains(&code)) {
         return Ruling::Signalled;
     }
-    match (list, report) {
-        (_, Report::Unread) => Ruling::ReportUnread,
-        (_, Report::Read { whole: false, .. }) => Ruling::ReportCut,
-        (_, Report::Read { suite_errors: 1.., .. }) => Ruling::SuiteError,
-        (_, Report::Read { failed: [], .. }) => Ruling::NoCaseFailed,
-        (List::Unknown, _) => Ruling::ListUnknown,
-        (List::Known(_), Report::Read { .. }) if all_muted => Ruling::Excused,
-        (List::Known(_), Report::Read { .. }) => Ruling::NotMuted,
+    match report {
+        Report::Unread => Ruling::ReportUnread,
+        Report::Read { whole: false, .. } => Ruling::ReportCut,
+        Report::Read { suite_errors: 1.., .. } => Ruling::SuiteError,
+        Report::Read { failed: [], .. } => Ruling::NoCaseFailed,
+        Report::Read { .. } if all_muted => Ruling::Excused,
+        Report::Read { .. } => Ruling::NotMuted,
     }
 }
 
@@ -299,14 +278,13 @@ mod tests {
         Report::Read { failed, suite_errors: 0, whole: true }
     }
 
-    fn ruled(exit_code: Option<i32>, report: Report<'_, u8>, list: &List<'_, u8>) -> Ruling {
+    fn ruled(exit_code: Option<i32>, report: Report<'_, u8>, list: &[Entry<u8>]) -> Ruling {
         judge(RunResult::Fail, exit_code, &report, list, now()).ruling
     }
 
     #[test]
     fn a_run_is_excused_only_when_every_failed_case_is_muted() {
-        let entries = [entry(1), entry(2)];
-        let list = List::Known(&entries);
+        let list = [entry(1), entry(2)];
         let judged = judge(RunResult::Fail, Some(1), &read(&[1, 2]), &list, now());
         assert_eq!((judged.result, judged.ruling), (RunResult::Pass, Ruling::Excused));
         assert_eq!(judged.muted, [1, 2]);
@@ -318,9 +296,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_counts_against_it() {
-        let entries = [entry(1)];
-        let list = List::Known(&entries);
-        assert_eq!(ruled(Some(1), read(&[1]), &List::Unknown), Ruling::ListUnknown);
+        let list = [entry(1)];
         assert_eq!(ruled(Some(1), Report::Unread, &list), Ruling::ReportUnread);
         assert_eq!(ruled(Some(1), read(&[]), &list), Ruling::NoCaseFailed);
         let with = |suite_errors, whole| Report::Read { failed: &[1], suite_errors, whole };
@@ -335,7 +311,7 @@ mod tests {
     fn only_failures_by_cases_are_excused() {
         let entries = [entry(1)];
         for result in RunResult::ALL {
-            let judged = judge(*result, Some(1), &read(&[1]), &List::Known(&entries), now());
+            let judged = judge(*result, Some(1), &read(&[1]), &entries, now());
             assert_eq!(judged.ruling == Ruling::Excused, *result == RunResult::Fail, "{result}");
             assert!(judged.result == *result || *result == RunResult::Fail);
         }
@@ -352,10 +328,10 @@ mod tests {
             Entry { mode: Mode::Skip, ..entry(1) },
         ];
         for entry in &bad {
-            assert_eq!(ruled(Some(1), read(&[1]), &List::Known(std::slice::from_ref(entry))), Ruling::NotMuted);
+            assert_eq!(ruled(Some(1), read(&[1]), std::slice::from_ref(entry)), Ruling::NotMuted);
         }
         let until_the_last_moment = Entry { until: now() + TimeDelta::nanoseconds(1), ..entry(1) };
-        assert_eq!(ruled(Some(1), read(&[1]), &List::Known(&[until_the_last_moment])), Ruling::Excused);
+        assert_eq!(ruled(Some(1), read(&[1]), &[until_the_last_moment]), Ruling::Excused);
     }
 
     #[test]
@@ -395,14 +371,13 @@ mod tests {
         fn a_pass_was_earned(
             failed in proptest::collection::vec(0u8..4, 0..4),
             muted in proptest::collection::vec((0u8..4, any::<bool>()), 0..4),
-            suite_errors in 0u32..2, whole: bool, parsed: bool, known: bool, exit_code in 0i32..3,
+            suite_errors in 0u32..2, whole: bool, parsed: bool, exit_code in 0i32..3,
         ) {
             let entry = |(case, valid): &(u8, bool)| Entry { until: now() + TimeDelta::days(i64::from(*valid)), ..entry(*case) };
             let entries: Vec<_> = muted.iter().map(entry).collect();
-            let list = if known { List::Known(&entries) } else { List::Unknown };
             let report = if parsed { Report::Read { failed: &failed, suite_errors, whole } } else { Report::Unread };
-            let passes = judge(RunResult::Fail, Some(exit_code), &report, &list, now()).result == RunResult::Pass;
-            let earned = known && parsed && whole && suite_errors == 0 && !failed.is_empty()
+            let passes = judge(RunResult::Fail, Some(exit_code), &report, &entries, now()).result == RunResult::Pass;
+            let earned = parsed && whole && suite_errors == 0 && !failed.is_empty()
                 && failed.iter().all(|case| muted.contains(&(*case, true)));
             prop_assert_eq!(passes, earned);
         }

@@ -89,6 +89,8 @@ pub struct Parts {
     pub output: Option<File>,
     /// `TSTR_METRICS`.
     pub metrics: Option<File>,
+    /// The artifacts that hold metrics, each with its path.
+    pub metric_files: Vec<(String, File)>,
     /// `TSTR_SUMMARY`.
     pub summary: Option<File>,
     /// The records of the standard output.
@@ -110,9 +112,11 @@ impl Output {
         {
             output.take_data(source, data, &mut room);
         }
-        if let Some(file) = parts.metrics {
-            output.take_metrics(metrics::parse_of(&file.bytes, file.size));
+        let mut found = parts.metrics.map(|file| metrics::parse_of(&file.bytes, file.size)).unwrap_or_default();
+        for (path, file) in parts.metric_files {
+            found.merge(&path, metrics::parse_of(&file.bytes, file.size));
         }
+        output.take_metrics(found);
         if let Some(file) = parts.summary {
             output.take_summary(&file);
         }
@@ -338,6 +342,7 @@ mod tests {
         let output = Output::of(Parts {
             output: file("nonsense\n"),
             metrics: file("m v=x\n"),
+            metric_files: Vec::new(),
             summary: file(b"\xff"),
             stdout: records(&[("9", "x")]),
             stderr: records(&[("8", "x")]),

@@ -1,4 +1,4 @@
-//! `TSTR_METRICS`: numbers, in a subset of the line protocol of InfluxDB.
+//! `TSTR_METRICS`, and artifacts that are named `*.lp` or `*.influx`: numbers, in a subset of the line protocol of InfluxDB.
 //!
 //! ```text
 //! # comment
@@ -71,6 +71,16 @@ pub fn parse_of(bytes: &[u8], size: u64) -> Metrics {
 }
 
 impl Metrics {
+    /// Adds the numbers of a file among the artifacts to those that are there, as if its lines stood behind theirs.
+    pub(super) fn merge(&mut self, path: &str, other: Self) {
+        for OutputNote { message, line, .. } in other.notes {
+            note(&mut self.notes, format!("{}: {message}", crate::report::clean(path)), line);
+        }
+        for (series, value) in other.values {
+            self.add(series, value, None);
+        }
+    }
+
     fn line(&mut self, line: &str, number: u64) -> Result<(), String> {
         let mut parts = split(line, ' ', true).into_iter().filter(|part| !part.is_empty());
         let head = parts.next().unwrap_or("");
@@ -96,7 +106,7 @@ impl Metrics {
             let (name, value) = pair(field)?;
             let series = Series { measurement: measurement.clone(), tags: tags.clone(), field: word(name)? };
             match parse_number(value) {
-                Some(value) => self.add(series, value, number),
+                Some(value) => self.add(series, value, Some(number)),
                 None => {
                     let message = format!("'{}' of '{}' is no number, and is not kept", shown(value), shown(name));
                     note(&mut self.notes, message, Some(number));
@@ -106,17 +116,17 @@ impl Metrics {
         Ok(())
     }
 
-    fn add(&mut self, series: Series, value: f64, number: u64) {
+    fn add(&mut self, series: Series, value: f64, line: Option<u64>) {
         if self.values.len() >= MAX_SERIES && !self.values.contains_key(&series) {
             let message =
                 format!("'{}' is not kept: there are {MAX_SERIES} series already", shown(&series.measurement));
-            return note(&mut self.notes, message, Some(number));
+            return note(&mut self.notes, message, line);
         }
         let sum = self.values.entry(series).or_default();
         if (*sum + value).is_finite() {
             *sum += value;
         } else {
-            note(&mut self.notes, "the sum is too large, and stays as it was", Some(number));
+            note(&mut self.notes, "the sum is too large, and stays as it was", line);
         }
     }
 }

@@ -80,7 +80,7 @@ pub async fn run(bench: &Bench) -> Result<Found> {
     let ns_id: i32 = sqlx::query_scalar("SELECT id FROM namespace WHERE name = 'default'").fetch_one(&mut conn).await?;
     for part in 0..(many - few) / PART {
         let ended: Vec<EndedRun> = (0..PART).map(|n| ended(&tests, ns_id, part * PART + n)).collect();
-        for (key, sums) in rollups::hours_and_days(&ended) {
+        for (key, sums) in rollups::summed(&ended) {
             all.entry(key).or_default().add(&sums);
         }
     }

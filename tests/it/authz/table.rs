@@ -255,6 +255,8 @@ pub fn table() -> Vec<Row> {
 
         row(("list_runners", "ListRunners"), "runners:read", Named, Nothing, nothing,
             |t| pb::ListRunnersRequest { namespace: t.namespace.clone(), ..Default::default() }.encode_to_vec()),
+        row(("list_outages", "ListOutages"), "runners:read", Named, Nothing, nothing,
+            |t| pb::ListOutagesRequest { namespace: t.namespace.clone(), ..Default::default() }.encode_to_vec()),
         row(("get_runner", "GetRunner"), "runners:read", Object, Runner, nothing,
             |t| pb::GetRunnerRequest { runner_id: t.runner.clone() }.encode_to_vec()),
         row(("drain_runner", "DrainRunner"), "runners:write", Object, Runner, nothing,

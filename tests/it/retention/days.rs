@@ -188,7 +188,7 @@ async fn logs_go_before_runs_and_the_api_says_so() {
         assert_eq!(problem["retryable"], false);
     }
     assert_eq!(admin.get(&format!("/api/v1/runs/{silent}/logs")).await.status, 200);
-    assert_eq!(admin.get(&format!("/api/v1/runs/{spoken}/logs?attempt=2")).await.status, 200);
+    assert_eq!(admin.get(&format!("/api/v1/runs/{spoken}/logs?attempt=2")).await.status, 404);
     let space = admin.get("/api/v1/namespaces/default").await.expect(200);
     assert_eq!(space["usage"], json!({"runs": 2, "log_bytes": 0, "artifact_bytes": 0}));
     // A retry has a log of its own.

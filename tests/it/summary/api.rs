@@ -158,6 +158,7 @@ async fn what_cannot_be_told_names_its_field() {
     for (query, field) in [
         (format!("scheduled_after={}&interval=hour", at(60)), "interval"),
         (format!("scheduled_after={}", at(1001)), "interval"),
+        (format!("scheduled_after={}&scheduled_before={}&interval=hour", at(410), at(409)), "interval"),
         (format!("scheduled_after={}", at(-1)), "scheduled_after"),
         (format!("scheduled_after={}&scheduled_before={}", at(1), at(2)), "scheduled_before"),
         ("interval=month".to_owned(), "interval"),

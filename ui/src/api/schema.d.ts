@@ -1068,6 +1068,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/namespaces/{namespace}/outages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists when the control test of a namespace failed on a runner, the newest first */
+        get: operations["list_outages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runners/{runner}": {
         parameters: {
             query?: never;
@@ -3441,6 +3458,39 @@ export interface components {
             /** @description One for each run, in their order; null where the run has none. */
             values: (number | null)[];
         };
+        /**
+         * @description A time during which the control test of a namespace failed on a runner. What other tests did there meanwhile says nothing
+         *     of whether they are flaky or broken.
+         */
+        Outage: {
+            /** @description The runner. */
+            runner_id: components["schemas"]["RunnerId"];
+            /** @description Its name. */
+            runner_name: string;
+            /**
+             * Format: date-time
+             * @description When the first run of the control test that failed was taken by the runner.
+             */
+            since: string;
+            /**
+             * Format: date-time
+             * @description When the control test failed last; absent once the outage has ended.
+             */
+            failed_at?: string;
+            /**
+             * Format: date-time
+             * @description When the control test passed again, or failed for the last time before a day without a run of it; absent as long as
+             *     the outage goes on.
+             */
+            until?: string;
+        };
+        /** @description One page of a list. */
+        OutagePage: {
+            /** @description The items; there may be fewer than were asked for. */
+            items: components["schemas"]["Outage"][];
+            /** @description Pass it as `page_token` to get the next page; absent at the end. */
+            next_page_token?: string;
+        };
         /** @description Something about result data that the one who wrote the test should know. */
         OutputNote: {
             /** @description What it is about; absent while only one source is looked at. */
@@ -4149,7 +4199,7 @@ export interface components {
             failed_cases?: boolean;
         };
         /** @description Why the failure of a run was excused, or was not. */
-        Ruling: "excused" | "not_failed" | "not_by_cases" | "signalled" | "list_unknown" | "report_unread" | "report_cut" | "suite_error" | "no_case_failed" | "not_muted";
+        Ruling: "excused" | "not_failed" | "not_by_cases" | "signalled" | "report_unread" | "report_cut" | "suite_error" | "no_case_failed" | "not_muted";
         /** @description One requested execution of one cell of a test. */
         Run: {
             /** @description Names the run. */
@@ -7435,6 +7485,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunnerPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    list_outages: {
+        parameters: {
+            query?: {
+                /** @description Those of this runner. */
+                runner?: components["schemas"]["RunnerId"];
+                /** @description How many items the page holds at most: 50 unless said, 1000 at most; a larger wish is lowered. */
+                page_size?: number;
+                /** @description The `next_page_token` of the page before. */
+                page_token?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The name of the namespace. */
+                namespace: components["schemas"]["Namespace"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page of a list. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OutagePage"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -28,6 +28,16 @@ impl BlobData {
         Self { blob, file, at, read: Arc::default() }
     }
 
+    /// Reads the first bytes of the content, at most so many.
+    pub async fn head(&self, most: u64) -> io::Result<Vec<u8>> {
+        let mut head = Vec::new();
+        while (head.len() as u64) < most.min(self.blob.bytes) {
+            head.extend_from_slice(&self.piece(head.len() as u64).await?);
+        }
+        head.truncate(most as usize);
+        Ok(head)
+    }
+
     /// Reads the piece that begins at this byte of the content; empty at its end.
     pub async fn piece(&self, from: u64) -> io::Result<Vec<u8>> {
         let length = self.blob.bytes.saturating_sub(from).min(PIECE);

@@ -3,12 +3,13 @@
 use clap::Subcommand;
 use serde_json::Value;
 use tstr_shared::ids::RunnerId;
+use tstr_shared::outage::Outage;
 use tstr_shared::runner::{Runner, RunnerState};
 
 use super::{Ctl, Much, text_at};
 use crate::client::Call;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::typed;
+use crate::output::{Cell, Column, Look, Show, Tint, typed};
 
 /// Commands about runners.
 #[derive(Debug, Subcommand)]
@@ -21,6 +22,14 @@ pub enum Command {
     Get {
         /// The runner: its id or its name
         runner: String,
+    },
+    /// List when the control test of the namespace failed on a runner, the newest first
+    #[command(before_help = "Examples:\n  tstr ctl runner outages\n  tstr ctl runner outages build-1")]
+    Outages {
+        /// Only of this runner: its id or its name
+        runner: Option<String>,
+        #[command(flatten)]
+        much: Much,
     },
     /// Let a runner finish what it has and give it nothing new
     #[command(before_help = "Examples:\n  tstr ctl runner drain build-1")]
@@ -41,6 +50,13 @@ pub async fn run(ctl: &Ctl, command: Command) -> Outcome<Exit> {
     match command {
         Command::List(much) => ctl.list::<Runner>(&Call::get(&ctl.in_ns(&["runners"])), &much).await,
         Command::Get { runner } => ctl.item::<Runner>(&Call::get(&["runners", &find(ctl, &runner).await?])).await,
+        Command::Outages { runner, much } => {
+            let of = match runner {
+                Some(runner) => Some(find(ctl, &runner).await?),
+                None => None,
+            };
+            ctl.list::<Outage>(&Call::get(&ctl.in_ns(&["outages"])).with_some("runner", of), &much).await
+        }
         Command::Drain { runner } => act(ctl, &runner, "drain", "is drained").await,
         Command::Resume { runner } => act(ctl, &runner, "resume", "takes runs again").await,
     }
@@ -69,6 +85,34 @@ fn pick(items: &[Value], name: &str) -> Outcome<Option<String>> {
     let named = runners.into_iter().filter(|runner| runner.name == name);
     let best = named.max_by_key(|runner| (runner.state != RunnerState::Offline, runner.last_seen_at));
     Ok(best.map(|runner| runner.id.to_string()))
+}
+
+impl Show for Outage {
+    const COLUMNS: &'static [Column] = &[
+        Column::new("RUNNER"),
+        Column::new("SINCE"),
+        Column::new("UNTIL"),
+        Column::new("FAILED"),
+        Column::wide("RUNNER ID"),
+    ];
+
+    fn name(&self) -> String {
+        self.runner_id.to_string()
+    }
+
+    fn row(&self, look: &Look) -> Vec<Cell> {
+        let until = match self.until {
+            Some(until) => Cell::plain(look.age(until)),
+            None => Cell::new("still", Tint::Bad),
+        };
+        vec![
+            Cell::plain(&self.runner_name),
+            Cell::plain(look.age(self.since)),
+            until,
+            Cell::plain(self.failed_at.map(|at| look.age(at)).unwrap_or_default()),
+            Cell::plain(self.runner_id.to_string()),
+        ]
+    }
 }
 
 #[cfg(test)]

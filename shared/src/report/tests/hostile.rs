@@ -180,6 +180,25 @@ fn many_small_things_in_one_case_are_counted() {
 }
 
 #[test]
+fn attempts_with_long_texts_share_the_room_of_their_case() {
+    let text = "x".repeat(MAX_TEXT + 1000);
+    let retry = format!("<rerunFailure message='m'><stackTrace>{text}</stackTrace></rerunFailure>");
+    let again = format!("<testcase name='n' classname='c'><failure>{text}</failure></testcase>");
+    for (head, piece, count, tail) in [
+        ("<testsuite><testcase name='n' classname='c'><failure/>", retry, 110, "</testcase></testsuite>"),
+        ("<testsuite>", again, 60, "<testcase name='n' classname='c'/></testsuite>"),
+    ] {
+        let size = piece.len() as u64 * count;
+        let got = read_from(Format::Junit, endless(head, &piece, size, tail), Limits::default());
+        bounded(&got);
+        let attempts: usize = got.cases.iter().map(|case| case.attempts.len()).sum();
+        assert!(attempts >= 50, "{attempts} attempts of {} cases", got.cases.len());
+        assert!(got.report.notes.contains_key(&NoteCode::Cut), "{:?}", got.codes());
+        assert!(peak_mib() < 96, "{} MiB", peak_mib());
+    }
+}
+
+#[test]
 fn files_that_are_too_large_are_read_up_to_the_limit() {
     let limits = Limits { file_bytes: 10_000, ..Limits::default() };
     for (format, head, piece) in [

@@ -17,6 +17,8 @@ use tracing::{error, info, warn};
 use tstr_shared::artifacts::{ArtifactNote, ArtifactPattern, Blob, Collected, CollectedFile, ContentHash, NoteWhy};
 use tstr_shared::error::ErrorCode;
 use tstr_shared::lease::{Fence, LeasedRun};
+use tstr_shared::output::{File, MAX_OUTPUT_BYTES, OutputNote, OutputSource, Parts};
+use tstr_shared::report::{ReportKind, detect};
 
 use self::take::{Notes, Taking};
 use super::Shared;
@@ -51,6 +53,31 @@ pub(super) struct Taken {
     files: Vec<CollectedFile>,
     contents: BTreeMap<ContentHash, BlobData>,
     notes: Vec<ArtifactNote>,
+}
+
+impl Taken {
+    /// Reads the metrics among the artifacts; all of them together are as large as the file of metrics may be.
+    pub(super) async fn metric_files(&self, parts: &mut Parts) {
+        let mut room = MAX_OUTPUT_BYTES as u64;
+        for file in &self.files {
+            let path = file.path.as_str();
+            let Some(data) = self.contents.get(&file.blob.sha256) else { continue };
+            // By its name alone: its content has no mark.
+            if detect(path, &[]) != Some(ReportKind::Metrics) {
+                continue;
+            }
+            match data.head(room).await {
+                Ok(bytes) => {
+                    room -= bytes.len() as u64;
+                    parts.metric_files.push((path.to_owned(), File { bytes, size: file.blob.bytes }));
+                }
+                Err(error) => {
+                    let message = format!("{path} is not read: {error}");
+                    parts.notes.push(OutputNote { source: Some(OutputSource::Metrics), message, line: None });
+                }
+            }
+        }
+    }
 }
 
 /// Takes the artifacts from a container that has ended. `None` when there is nothing to say, or the lease is lost.

@@ -32,16 +32,15 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How much of a file is read: as much as is kept, and a byte more.
 const MOST: u64 = MAX_OUTPUT_BYTES as u64 + 1;
 
-/// Reads the files of a container that has ended, and puts what they say together with its records. `None` when there is
-/// nothing to say, or the lease is lost.
+/// Reads the files of a container that has ended, and puts them beside its records. `None` when the lease is lost.
 pub(super) async fn collect(
     shared: &Shared,
     lease: &Lease,
     name: &str,
     until: Instant,
     records: [ResultData; 2],
-) -> Option<Output> {
-    let said = AssertUnwindSafe(put_together(shared, lease, name, until, records)).catch_unwind().await;
+) -> Option<Parts> {
+    let said = AssertUnwindSafe(find(shared, lease, name, until, records)).catch_unwind().await;
     said.unwrap_or_else(|_| {
         let run = lease.fence().run_id;
         error!(run.id = %run, "reading what run {run} said about itself failed in a way that was not thought of");
@@ -49,13 +48,7 @@ pub(super) async fn collect(
     })
 }
 
-async fn put_together(
-    shared: &Shared,
-    lease: &Lease,
-    name: &str,
-    until: Instant,
-    records: [ResultData; 2],
-) -> Option<Output> {
+async fn find(shared: &Shared, lease: &Lease, name: &str, until: Instant, records: [ResultData; 2]) -> Option<Parts> {
     let [stdout, stderr] = records;
     let mut parts = Parts { stdout, stderr, ..Parts::default() };
     let cut_short = tokio::select! {
@@ -69,6 +62,11 @@ async fn put_together(
         let message = format!("some of the files of result data are not read: {why}");
         parts.notes.push(OutputNote { source: None, message, line: None });
     }
+    Some(parts)
+}
+
+/// Puts together what was found; `None` when that says nothing.
+pub(super) fn put_together(parts: Parts) -> Option<Output> {
     Some(Output::of(parts)).filter(|output| !output.is_empty())
 }
 

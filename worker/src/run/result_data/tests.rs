@@ -74,6 +74,31 @@ async fn what_was_said_is_handed_over_before_the_end_is_told_however_a_container
     bench.stop().await;
 }
 
+#[tokio::test]
+async fn metrics_among_the_artifacts_are_added_to_those_of_the_file() {
+    let long = format!("a v=10\n# {}\na v=100\n", "x".repeat(MAX_OUTPUT_BYTES));
+    let artifacts = Tar::default()
+        .entry("artifacts/", b'5')
+        .file("artifacts/one.lp", "a v=1\nb v=2\nno\n")
+        .file("artifacts/sub/two.INFLUX", "a v=1\n")
+        .file("artifacts/long.lp", &long)
+        .file("artifacts/none.txt", "a v=1000\n")
+        .end();
+    let archives = [archive(METRICS_FILE, "a v=1\n"), (tstr_shared::artifacts::FOLDER.to_owned(), artifacts)];
+    let bench = bench(Script { archives: archives.into(), ..exits(0) });
+    let run = leased(IMAGE);
+    let fence = run.fence;
+    bench.outcome(run).await;
+    let output = said(&bench, fence);
+    let sums: Vec<_> = output.metrics.iter().map(|one| (one.measurement.as_str(), one.value)).collect();
+    assert_eq!(sums, [("a", 13.0), ("b", 2.0)]);
+    let notes: Vec<_> = output.notes.iter().map(|note| (note.message.as_str(), note.line)).collect();
+    let fault = "one.lp: a measurement and its fields, with a space between them, are expected";
+    assert_eq!(notes[0], (fault, Some(3)));
+    assert!(notes[1].0.starts_with("long.lp: the file has ") && notes.len() == 2, "{notes:?}");
+    bench.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_said_of_nothing() {
     let run = leased(IMAGE);
