@@ -16,6 +16,7 @@ import { RunTable } from "~/parts/run-table";
 import { Badge } from "~/parts/state";
 import { Time } from "~/parts/time";
 import { DrainButton, NeverTakes, RunnerState, runnerWord, Selectors, share } from "./common";
+import { Outages } from "./outages";
 import { versionQuery } from "./runners";
 
 /** One runner: what it is, what it does now and what it did. */
@@ -181,6 +182,7 @@ function Shown({ runner, crumbs }: { runner: Schema["Runner"]; crumbs: Crumb[] }
       <Panel title="What it never takes" note="by its selectors, whatever is free" pad>
         <NeverTakes runner={runner} />
       </Panel>
+      <Outages runner={runner.id} />
       <Panel title="What it does now">
         <Loaded query={current} what="Its current runs" skeleton={<Skeleton rows={2} />}>
           {(page) =>

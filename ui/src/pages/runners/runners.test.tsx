@@ -91,6 +91,7 @@ test("a runner says what it never takes", async () => {
   server.use(
     ...page,
     get("/runners/id-bad", runner("bad", { accept: { region: "nyc|sfo" }, reject: { env: "prod" } })),
+    get("/namespaces/default/outages", { items: [] }),
     get("/namespaces/default/runs", { items: [] }),
     get("/namespaces/default/summary", () => problem(500, "internal", "The server failed")),
   );
@@ -105,6 +106,36 @@ test("a runner says what it never takes", async () => {
     "runs whose label region is notnyc|sfo",
     "runs with any label but region",
   ]);
+});
+
+test("a runner says when its control test failed, and that it goes on", async () => {
+  server.use(
+    ...page,
+    get("/runners/id-bad", runner("bad")),
+    get("/namespaces/default/runs", { items: [] }),
+    get("/namespaces/default/summary", () => problem(500, "internal", "The server failed")),
+    get<Schema["OutagePage"]>("/namespaces/default/outages", {
+      items: [
+        {
+          runner_id: "id-bad",
+          runner_name: "bad",
+          since: "2026-03-01T00:00:00Z",
+          failed_at: "2026-03-01T00:05:00Z",
+        },
+        {
+          runner_id: "id-bad",
+          runner_name: "bad",
+          since: "2026-02-01T00:00:00Z",
+          until: "2026-02-01T01:30:00Z",
+        },
+      ],
+    }),
+  );
+  showApp("/ns/default/runners/id-bad");
+  const panel = (await screen.findByRole("heading", { name: "When its control test failed" })).closest("section")!;
+  const [now, before] = await within(panel).findAllByRole("listitem");
+  expect(now?.textContent).toContain("goes on");
+  expect(before?.textContent).toBe("2026-02-01 00:00:00 UTC to 2026-02-01 01:30:00 UTC1 h 30 min");
 });
 
 test("without a runner there is the command that starts one", async () => {
