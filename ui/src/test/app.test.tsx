@@ -1,30 +1,12 @@
 import { fireEvent, screen, waitFor, within } from "@testing-library/react";
 import { HttpResponse, http } from "msw";
-import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Schema } from "~/api/client";
 import { frame, get, identity, problem, testDef } from "./handlers";
-import { server, showApp } from "./render";
+import { server, showApp, stubBrowser } from "./render";
 
 beforeAll(() => {
-  // jsdom has neither; nothing is followed, and nothing scrolls.
-  vi.stubGlobal(
-    "EventSource",
-    class {
-      static CLOSED = 2;
-      readyState = 0;
-      addEventListener() {}
-      close() {}
-    },
-  );
-  vi.stubGlobal(
-    "ResizeObserver",
-    class {
-      observe() {}
-      unobserve() {}
-      disconnect() {}
-    },
-  );
-  window.scrollTo = () => {};
+  stubBrowser();
   server.listen({ onUnhandledRequest: "error" });
 });
 afterEach(() => server.resetHandlers());
