@@ -5,9 +5,9 @@ import { makeRouter } from "./router";
 /** The cache of answers and the router of the app; each needs the other. */
 export function makeApp(): { queries: QueryClient; router: ReturnType<typeof makeRouter> } {
   const queries = makeQueryClient(() => {
-    // By the route and not by how the address ends: a test may be called «signin».
+    // The whole path, without that of the server: a test may be called «signin».
     const { pathname, href } = router.latestLocation;
-    if (pathname === router.buildLocation({ to: "/signin", search: {} }).pathname) return;
+    if (pathname === "/signin") return;
     queries.removeQueries({ queryKey: ["identity"] });
     void router.navigate({ to: "/signin", search: { to: href } });
   });
