@@ -4,7 +4,7 @@ import { pathOf } from "./base";
 import { diffLines, foldSame } from "./diff";
 import { stripEscapes } from "./escapes";
 import { parseExact, stringifyExact, valueText } from "./exact-json";
-import { bytes, counted, percent, ratio } from "./numbers";
+import { bytes, count, counted, percent, ratio } from "./numbers";
 import { phases } from "./timeline";
 import { tree } from "./tree";
 import { endWords } from "./verdict";
@@ -62,10 +62,28 @@ test("yaml quotes what would be read as something else", () => {
 });
 
 test("escape sequences go, whatever they are", () => {
-  expect(stripEscapes("\u001b[1;31mred\u001b[0m\u001b]52;c;x\u0007 \u009b31m \u202eabc")).toBe("red 31m abc");
+  expect(stripEscapes("\u001b[1;31mred\u001b[0m\u001b]52;c;x\u0007 \u009b31m \u202eabc")).toBe("red  abc");
+  // Of a link only its text stays, of a title nothing, in 7 bits and in 8.
+  const link = (begin: string, end: string) => `${begin}8;;https://a.example/${end}text${begin}8;;${end}`;
+  for (const end of ["\u0007", "\u001b\\", "\u009c"]) {
+    expect(stripEscapes(link("\u001b]", end))).toBe("text");
+    expect(stripEscapes(link("\u009d", end))).toBe("text");
+    expect(stripEscapes(`a\u001b]0;title${end}b`)).toBe("ab");
+  }
+  // One without an end hides nothing of what follows.
+  expect(stripEscapes("\u001b]0;a message\nof two lines")).toBe("0;a message\nof two lines");
 });
 
 test("numbers are rounded without lying", () => {
+  expect([1e-7, -2.5e-9, 0.00012345, 0.001, 0.5, 0, 1_234_567.891].map(count)).toEqual([
+    "1e-7",
+    "-2.5e-9",
+    "0.00012345",
+    "0.001",
+    "0.5",
+    "0",
+    "1,234,567.891",
+  ]);
   expect([percent(999, 1_000), percent(1, 10_000), percent(5, 5), percent(0, 5), percent(0, 0)]).toEqual([
     "99.9 %",
     "0.1 %",
