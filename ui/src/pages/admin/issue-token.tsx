@@ -44,7 +44,7 @@ export function IssueToken({ onClose }: { onClose: () => void }) {
   });
   if (issued) {
     return (
-      <Dialog title={`The secret of ${issued.record.name}`} onClose={onClose}>
+      <Dialog title={`The secret of ${issued.record.name}`} onClose={onClose} stays>
         <p className="text-sm">It is shown this once. Copy it now; who has lost it issues another one.</p>
         <div className="mt-3 flex items-center gap-2 rounded-md border bg-sunken p-2">
           <code className="code min-w-0 flex-1 wrap-anywhere">{issued.token}</code>
