@@ -1,4 +1,4 @@
-import { type ReactNode, useId, useLayoutEffect, useRef, useState } from "react";
+import { type InputHTMLAttributes, type ReactNode, useId, useLayoutEffect, useRef, useState } from "react";
 import { Button } from "./basics";
 import { Icon } from "./icons";
 
@@ -109,5 +109,33 @@ export function Field({
         </p>
       ) : null}
     </div>
+  );
+}
+
+/** A labelled field of one line, of whichever kind an `input` has. */
+export function TextField({
+  label,
+  hint,
+  onChange,
+  className = "",
+  ...input
+}: Omit<InputHTMLAttributes<HTMLInputElement>, "id" | "onChange" | "value"> & {
+  label: string;
+  hint?: ReactNode;
+  value: string;
+  onChange: (text: string) => void;
+}) {
+  return (
+    <Field label={label} hint={hint}>
+      {(id, about) => (
+        <input
+          {...input}
+          id={id}
+          aria-describedby={about}
+          className={`input ${className}`}
+          onChange={(event) => onChange(event.target.value)}
+        />
+      )}
+    </Field>
   );
 }
