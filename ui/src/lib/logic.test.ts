@@ -36,6 +36,12 @@ test("integers past 2^53 keep their digits", () => {
   );
 });
 
+test("where a text is shown, its numbers stand as they were written", () => {
+  const text = '{"a":1.0,"b":1e-7,"c":1E400,"d":9007199254740993,"e":12,"f":"1.0"}';
+  expect(stringifyExact(parseExact(text, "as written"))).toBe(text);
+  expect(parseExact('{"a":1.0,"b":1e-7}')).toEqual({ a: 1, b: 1e-7 });
+});
+
 test("a difference keeps what is the same and folds what is far", () => {
   const lines = diffLines(["a", "b", "c", "d"], ["a", "x", "c", "d", "e"]);
   expect(lines.map((line) => `${line.change[0]}${line.text}`)).toEqual(["sa", "rb", "ax", "sc", "sd", "ae"]);

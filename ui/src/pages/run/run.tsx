@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { getRouteApi, Link, useParams } from "@tanstack/react-router";
+import { getRouteApi, Link, Navigate, useLocation, useParams } from "@tanstack/react-router";
 import { lazy, Suspense } from "react";
 import type { Schema } from "~/api/client";
 import { isPaused } from "~/api/live";
@@ -38,6 +38,8 @@ const REFRESH_MS = 4_000;
 export function Run() {
   const ns = useNs();
   const { run: id } = useParams({ from: "/ns/$ns/runs/$run" });
+  const search = route.useSearch();
+  const hash = useLocation({ select: (location) => location.hash });
   const query = useQuery({
     ...runQuery(id),
     refetchInterval: ({ state }) =>
@@ -55,6 +57,13 @@ export function Run() {
           It never was, it belongs to a namespace that your token does not see, or retention has removed it.
         </Empty>
       </>
+    );
+  }
+  // An id says which run is meant, whatever namespace somebody wrote before it; the rest of the page asks by namespace.
+  const home = query.data?.namespace;
+  if (home && home !== ns) {
+    return (
+      <Navigate to="/ns/$ns/runs/$run" params={{ ns: home, run: id }} search={search} hash={hash} replace />
     );
   }
   return (
