@@ -9,6 +9,7 @@ import { Empty } from "~/parts/basics";
 import { Icon, type IconName } from "~/parts/icons";
 import { Toasts } from "~/parts/toast";
 import { Announcer } from "./announcer";
+import { Away } from "./away";
 import { followKeys, useKeys } from "./keys";
 import { LiveBadge } from "./live-badge";
 import { lastNamespace, useNs } from "./namespace";
@@ -101,6 +102,7 @@ export function Frame() {
         </button>
         <UserMenu onHelp={() => setOpen("help")} />
       </header>
+      <Away />
       <div className="flex flex-1">
         <Nav shown={open === "nav"} />
         <main id="main" tabIndex={-1} className="min-w-0 flex-1 outline-none">
