@@ -1,4 +1,4 @@
-import { text, texts, whole, word, words } from "~/lib/search";
+import { instant, text, texts, whole, word, words } from "~/lib/search";
 
 // What may stand behind `?` of each page. The address is the only place where filters live, so that Back works and a
 // link shows another person the same. What a page does not know is dropped.
@@ -74,8 +74,8 @@ export const runsSearch = optional((raw) => ({
   label: texts(raw.label),
   matrix: text(raw.matrix),
   kept: word(raw.kept, ["true", "false"]),
-  after: text(raw.after),
-  before: text(raw.before),
+  after: instant(raw.after),
+  before: instant(raw.before),
 }));
 
 /** The tabs of a run. */

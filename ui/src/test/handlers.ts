@@ -72,6 +72,37 @@ export function testDef(name: string, more: Partial<Schema["TestDef"]> = {}): Sc
   };
 }
 
+/** A run that has passed, of which nothing special is said. */
+export function runOf(id: string, more: Partial<Schema["Run"]> = {}): Schema["Run"] {
+  return {
+    id,
+    namespace: "default",
+    test_id: "id-cart",
+    test_name: "cart",
+    matrix_id: `m-${id}`,
+    cell: {},
+    labels: {},
+    annotations: {},
+    run_config: testDef("cart").run_config,
+    state: "finished",
+    result: "pass",
+    flaky: false,
+    cancel_requested: false,
+    attempt: 1,
+    attempts: [],
+    priority: "normal",
+    trigger: "schedule",
+    scheduled_at: "2026-03-01T10:00:00Z",
+    created_at: "2026-03-01T10:00:00Z",
+    leased_at: "2026-03-01T10:00:04Z",
+    started_at: "2026-03-01T10:00:05Z",
+    finished_at: "2026-03-01T10:01:00Z",
+    log: { status: "complete", bytes: 0, dropped_bytes: 0 },
+    artifacts: { files: 0, bytes: 0 },
+    ...more,
+  };
+}
+
 /** What the frame asks for on every page. */
 export const frame = [
   get("/identity", identity("admin")),

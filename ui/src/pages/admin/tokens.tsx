@@ -5,7 +5,7 @@ import { client, type Schema } from "~/api/client";
 import { useAction } from "~/app/action";
 import { useNow } from "~/app/clock";
 import { Button, Panel } from "~/parts/basics";
-import { Dialog } from "~/parts/dialog";
+import { Dialog, DialogEnd } from "~/parts/dialog";
 import { Loaded, Skeleton } from "~/parts/loaded";
 import { More } from "~/parts/more";
 import { Badge } from "~/parts/state";
@@ -175,7 +175,7 @@ function Revoke({ token, onClose }: { token: Token; onClose: () => void }) {
   });
   return (
     <Dialog title={`Revoke ${token.name}?`} onClose={onClose}>
-      <p className="text-sm">
+      <p className="mb-5 text-sm">
         Whoever uses it is refused from now on, runners and sessions included. It cannot be taken back.
         {token.last_used_at ? (
           <>
@@ -186,12 +186,11 @@ function Revoke({ token, onClose }: { token: Token; onClose: () => void }) {
           " It was never used."
         )}
       </p>
-      <div className="mt-5 flex justify-end gap-2">
-        <Button onClick={onClose}>Back</Button>
+      <DialogEnd onClose={onClose}>
         <Button kind="danger" busy={revoke.isPending} onClick={() => revoke.mutate()}>
           Revoke
         </Button>
-      </div>
+      </DialogEnd>
     </Dialog>
   );
 }

@@ -8,6 +8,7 @@ import { count, percent, plural } from "~/lib/numbers";
 import { Empty, Meter, Panel } from "~/parts/basics";
 import { SearchField, Toggles } from "~/parts/filters";
 import { Loaded, Skeleton } from "~/parts/loaded";
+import { OnlyFirst } from "~/parts/more";
 import { PageHead } from "~/parts/page-head";
 import { Badge } from "~/parts/state";
 import { Time } from "~/parts/time";
@@ -166,6 +167,7 @@ export function Runners() {
                     })}
                   </tbody>
                 </table>
+                <OnlyFirst page={page} what="runners" command={`tstr ctl runner list --namespace ${ns}`} />
               </div>
             );
           }}

@@ -1,8 +1,8 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
-import { useState } from "react";
 import { statesQuery } from "~/api/queries";
 import { runPages } from "~/api/runs";
+import { useCursor } from "~/app/cursor";
 import { useKeys } from "~/app/keys";
 import { useNs } from "~/app/namespace";
 import { RESULTS, STATES } from "~/app/searches";
@@ -25,7 +25,6 @@ export function Runs() {
   const ns = useNs();
   const search = route.useSearch();
   const navigate = useNavigate({ from: "/ns/$ns/runs" });
-  const [at, setAt] = useState(-1);
   const set = (change: Partial<typeof search>, replace = false) =>
     void navigate({ search: (before) => ({ ...before, ...change }), replace });
 
@@ -46,14 +45,15 @@ export function Runs() {
   const names = states?.items.map((test) => test.name) ?? [];
   const runs = query.data?.pages.flatMap((page) => page.items) ?? [];
   const isFiltered = Object.values(search).some((value) => value !== undefined);
+  const cursor = useCursor(runs.map((run) => run.id));
   useKeys([
-    { keys: "j", says: "next run", run: () => setAt(Math.min(at + 1, runs.length - 1)) },
-    { keys: "k", says: "previous run", run: () => setAt(Math.max(at - 1, 0)) },
+    { keys: "j", says: "next run", run: cursor.next },
+    { keys: "k", says: "previous run", run: cursor.previous },
     {
       keys: "o",
       says: "open the run",
       run: () =>
-        runs[at] && void navigate({ to: "/ns/$ns/runs/$run", params: { ns, run: runs[at].id }, search: {} }),
+        cursor.id && void navigate({ to: "/ns/$ns/runs/$run", params: { ns, run: cursor.id }, search: {} }),
     },
   ]);
 
@@ -122,7 +122,7 @@ export function Runs() {
           {() =>
             runs.length > 0 ? (
               <>
-                <RunTable runs={runs} at={at} />
+                <RunTable runs={runs} at={cursor.id} />
                 <More query={query} shown={runs.length} what="run" />
               </>
             ) : isFiltered ? (
