@@ -2,6 +2,7 @@ import createFetchClient from "openapi-fetch";
 import createQueryClient from "openapi-react-query";
 import { basePath } from "~/lib/base";
 import { asApiError, problemOf } from "./problem";
+import { fetchNoting } from "./reach";
 import type { components, paths } from "./schema";
 
 /** The schemas of the API by name: `Schema["Run"]`. */
@@ -16,8 +17,7 @@ const SERVER = location.origin + basePath();
  */
 export const client = createFetchClient<paths>({
   baseUrl: SERVER,
-  // Looked up at each call, so that a test can put another fetch in place.
-  fetch: (request) => globalThis.fetch(request),
+  fetch: (request) => fetchNoting(request),
 });
 
 client.use({
@@ -48,7 +48,7 @@ export function apiUrl(path: string, query: Record<string, string | number | und
 export async function raw(path: string, init?: RequestInit): Promise<Response> {
   let response: Response;
   try {
-    response = await globalThis.fetch(`${SERVER}/api/v1${path}`, init);
+    response = await fetchNoting(`${SERVER}/api/v1${path}`, init);
   } catch (thrown) {
     if (thrown instanceof DOMException && thrown.name === "AbortError") throw thrown;
     throw asApiError(thrown);

@@ -1,4 +1,4 @@
-import { QueryClient } from "@tanstack/react-query";
+import { QueryClient, type QueryOptions } from "@tanstack/react-query";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Follower, isPaused, live } from "./live";
 
@@ -7,7 +7,6 @@ class FakeSource {
   static CLOSED = 2;
   static made: FakeSource[] = [];
   readyState = 0;
-  onopen: () => void = () => {};
   onerror: () => void = () => {};
   private readonly listeners = new Map<string, (event: { data: string }) => void>();
   constructor(readonly url: string) {
@@ -19,6 +18,11 @@ class FakeSource {
   say(name: string) {
     this.listeners.get(name)?.({ data: "{}" });
   }
+  /** The connection breaks, and the browser makes it again. */
+  breaks() {
+    this.readyState = 0;
+    this.onerror();
+  }
   close() {
     this.readyState = 2;
   }
@@ -26,23 +30,36 @@ class FakeSource {
 
 const latest = () => FakeSource.made.at(-1)!;
 
+/** Puts a query on the screen. */
+function show(queries: QueryClient, options: QueryOptions) {
+  const query = queries.getQueryCache().build(queries, options as never);
+  query.addObserver({ options: {}, onQueryUpdate() {}, isDisabled: () => false } as never);
+  return query;
+}
+
 /** A cache with one shown answer for each path; returns how often each was asked for. */
 function shown(queries: QueryClient, ...paths: string[]): Record<string, number> {
   const asked: Record<string, number> = {};
   for (const path of paths) {
     asked[path] = 0;
-    queries
-      .getQueryCache()
-      .build(queries, {
-        queryKey: ["get", path],
-        queryFn: () => {
-          asked[path] = (asked[path] ?? 0) + 1;
-          return 1;
-        },
-      })
-      .addObserver({ options: {}, onQueryUpdate() {}, isDisabled: () => false } as never);
+    show(queries, {
+      queryKey: ["get", path],
+      queryFn: () => {
+        asked[path] = (asked[path] ?? 0) + 1;
+        return 1;
+      },
+    });
   }
   return asked;
+}
+
+/** Begins to follow; what the beginning itself reads is over when this returns. */
+async function following(queries: QueryClient) {
+  const follower = new Follower(queries);
+  const stop = follower.follow("shop");
+  latest().say("ready");
+  await vi.advanceTimersByTimeAsync(500);
+  return { follower, stop };
 }
 
 beforeEach(() => {
@@ -58,12 +75,11 @@ afterEach(() => {
 
 test("an event makes stale what it is about, once for a burst of them", async () => {
   const queries = new QueryClient();
+  const { stop } = await following(queries);
   const asked = shown(queries, "/api/v1/runs/{run}", "/api/v1/tokens");
-  const stop = new Follower(queries).follow("shop");
   expect(latest().url).toBe(
     "http://tstr.test/api/v1/events?topics=runs%2Ctests%2Crunners%2Cqueue&namespace=shop",
   );
-  latest().onopen();
   expect(live.get().mode).toBe("live");
   for (let n = 0; n < 50; n++) latest().say("run.finished");
   await vi.advanceTimersByTimeAsync(500);
@@ -71,15 +87,86 @@ test("an event makes stale what it is about, once for a burst of them", async ()
   stop();
 });
 
+test("events that come faster than answers break none off, and the last of them is still answered", async () => {
+  const queries = new QueryClient();
+  const { stop } = await following(queries);
+  let begun = 0;
+  let brokenOff = 0;
+  let under = 0;
+  let most = 0;
+  const query = show(queries, {
+    queryKey: ["get", "/api/v1/namespaces/{namespace}/queue"],
+    queryFn: async ({ signal }) => {
+      begun += 1;
+      under += 1;
+      most = Math.max(most, under);
+      signal.addEventListener("abort", () => brokenOff++);
+      await new Promise((done) => setTimeout(done, 2_000));
+      under -= 1;
+      return begun;
+    },
+  });
+  void query.fetch();
+  for (let tenth = 0; tenth < 60; tenth++) {
+    latest().say("queue.changed");
+    await vi.advanceTimersByTimeAsync(100);
+  }
+  // Six seconds of events, and answers that take two: each answer is shown.
+  expect([query.state.dataUpdateCount, brokenOff, most]).toEqual([3, 0, 1]);
+  await vi.advanceTimersByTimeAsync(10_000);
+  // The one that was under way at the last event, and one behind it.
+  expect([begun, query.state.data, query.state.isInvalidated]).toEqual([5, 5, false]);
+  stop();
+});
+
+test("a finished run is not fetched again, what was read before its end is, once", async () => {
+  const queries = new QueryClient();
+  const { stop } = await following(queries);
+  const asked: Record<string, number> = {};
+  const of = (run: string, path: string, answer: unknown, params: object) =>
+    show(queries, {
+      queryKey: ["get", path, params],
+      queryFn: () => {
+        asked[`${run} ${path}`] = (asked[`${run} ${path}`] ?? 0) + 1;
+        return answer;
+      },
+    });
+  const path = (run: string) => ({ params: { path: { run } } });
+  await of(
+    "old",
+    "/api/v1/runs/{run}",
+    { state: "finished", log: { status: "complete" } },
+    path("old"),
+  ).fetch();
+  await of("new", "/api/v1/runs/{run}", { state: "running" }, path("new")).fetch();
+  await of("old", "/api/v1/runs/{run}/cases", [], { path: { run: "old" }, attempt: 1 }).fetch();
+  await of("old", "/api/v1/runs/{run}/output", {}, { run: "old", attempt: 1 }).fetch();
+  const both = { params: { path: { run: "old", other: "new" } } };
+  await of("both", "/api/v1/runs/{run}/compare/{other}", {}, both).fetch();
+  for (let n = 0; n < 4; n++) {
+    await vi.advanceTimersByTimeAsync(6_000);
+    latest().say("run.finished");
+    await vi.advanceTimersByTimeAsync(500);
+  }
+  expect(asked).toEqual({
+    "old /api/v1/runs/{run}": 1,
+    "old /api/v1/runs/{run}/cases": 2,
+    "old /api/v1/runs/{run}/output": 2,
+    "new /api/v1/runs/{run}": 5,
+    "both /api/v1/runs/{run}/compare/{other}": 5,
+  });
+  stop();
+});
+
 test("paused, nothing is asked for; going on asks for everything", async () => {
   const queries = new QueryClient();
+  const { follower, stop } = await following(queries);
   const asked = shown(queries, "/api/v1/runs/{run}");
-  const follower = new Follower(queries);
-  const stop = follower.follow("shop");
-  latest().onopen();
   follower.toggle();
   latest().say("run.started");
   latest().say("reset");
+  latest().breaks();
+  latest().say("ready");
   await vi.advanceTimersByTimeAsync(60_000);
   expect([isPaused(), live.get().waiting, asked["/api/v1/runs/{run}"]]).toEqual([true, 2, 0]);
   follower.toggle();
@@ -101,17 +188,71 @@ test("a server without a stream is asked every 15 s, and the stream is tried aga
   stop();
 });
 
-test("a large list is fetched again only when it is old enough, and then it is", async () => {
+test("a stream that is kept back on its way is not waited for, and is taken when it comes after all", async () => {
+  const queries = new QueryClient();
+  const asked = shown(queries, "/api/v1/runs/{run}");
+  const stop = new Follower(queries).follow("shop");
+  await vi.advanceTimersByTimeAsync(7_900);
+  expect([live.get().mode, asked["/api/v1/runs/{run}"]]).toEqual(["reconnecting", 0]);
+  await vi.advanceTimersByTimeAsync(200);
+  expect([live.get().mode, asked["/api/v1/runs/{run}"]]).toEqual(["polling", 1]);
+  // The browser tries again and again; that is no reason to stop asking.
+  latest().breaks();
+  await vi.advanceTimersByTimeAsync(15_000);
+  expect([live.get().mode, asked["/api/v1/runs/{run}"]]).toEqual(["polling", 2]);
+  latest().say("ready");
+  await vi.advanceTimersByTimeAsync(500);
+  expect([live.get().mode, asked["/api/v1/runs/{run}"]]).toEqual(["live", 3]);
+  stop();
+});
+
+/** A worker of all tabs of which a test has the other side. */
+class FakeShared {
+  static made: FakeShared[] = [];
+  onerror: () => void = () => {};
+  said: object[] = [];
+  port: { onmessage: (event: object) => void; postMessage: (data: object) => void; close: () => void } = {
+    onmessage: () => {},
+    postMessage: (data) => this.said.push(data),
+    close: () => {},
+  };
+  constructor() {
+    FakeShared.made.push(this);
+  }
+}
+
+test("where the worker of all tabs does not start, a tab has a stream of its own", async () => {
+  vi.stubGlobal("SharedWorker", FakeShared);
+  const queries = new QueryClient();
+  const stop = new Follower(queries).follow("shop");
+  expect([FakeSource.made.length, FakeShared.made.at(-1)?.said.length]).toEqual([0, 1]);
+  FakeShared.made.at(-1)?.onerror();
+  latest().say("ready");
+  expect(live.get().mode).toBe("live");
+  stop();
+  expect(latest().readyState).toBe(2);
+});
+
+test("a worker that never says anything is not waited for", async () => {
+  vi.stubGlobal("SharedWorker", FakeShared);
+  const queries = new QueryClient();
+  const asked = shown(queries, "/api/v1/runs/{run}");
+  const stop = new Follower(queries).follow("shop");
+  FakeShared.made.at(-1)?.port.onmessage({ data: { kind: "status", status: "connecting" } });
+  await vi.advanceTimersByTimeAsync(8_100);
+  expect([live.get().mode, asked["/api/v1/runs/{run}"]]).toEqual(["polling", 1]);
+  stop();
+});
+
+test("a large list is fetched again only when it is old enough, and then it is, alone", async () => {
   const queries = new QueryClient();
   let asked = 0;
   const queryFn = () => ++asked;
-  const query = queries
-    .getQueryCache()
-    .build(queries, { queryKey: ["get", "/tests"], queryFn, meta: { minAgeMs: 20_000 } });
-  query.addObserver({ options: {}, onQueryUpdate() {}, isDisabled: () => false } as never);
+  const query = show(queries, { queryKey: ["get", "/tests"], queryFn, meta: { minAgeMs: 20_000 } });
   await query.fetch();
+  const others = shown(queries, "/api/v1/namespaces/{namespace}/queue");
   const stop = new Follower(queries).follow("shop");
-  latest().onopen();
+  latest().say("ready");
   for (let second = 0; second < 19; second++) {
     latest().say("test.state_changed");
     await vi.advanceTimersByTimeAsync(1_000);
@@ -119,20 +260,24 @@ test("a large list is fetched again only when it is old enough, and then it is",
   expect(asked).toBe(1);
   await vi.advanceTimersByTimeAsync(6_000);
   expect(asked).toBe(2);
+  // The beginning of the stream made everything stale, once.
+  expect(others["/api/v1/namespaces/{namespace}/queue"]).toBe(1);
   stop();
 });
 
-test("what a break may have missed is asked for again", async () => {
+test("what happened before the stream began, or while it was broken, is asked for, once", async () => {
   const queries = new QueryClient();
   const asked = shown(queries, "/api/v1/namespaces/{namespace}/queue");
   const stop = new Follower(queries).follow("shop");
-  latest().onopen();
   await vi.advanceTimersByTimeAsync(1_000);
   expect(asked["/api/v1/namespaces/{namespace}/queue"]).toBe(0);
-  latest().onerror();
+  latest().say("ready");
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(asked["/api/v1/namespaces/{namespace}/queue"]).toBe(1);
+  latest().breaks();
   expect(live.get().mode).toBe("reconnecting");
-  latest().onopen();
-  await vi.advanceTimersByTimeAsync(1_000);
-  expect([live.get().mode, asked["/api/v1/namespaces/{namespace}/queue"]]).toEqual(["live", 1]);
+  latest().say("ready");
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect([live.get().mode, asked["/api/v1/namespaces/{namespace}/queue"]]).toEqual(["live", 2]);
   stop();
 });

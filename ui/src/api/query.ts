@@ -1,11 +1,12 @@
 import { MutationCache, QueryCache, QueryClient } from "@tanstack/react-query";
 import { isPaused } from "./live";
 import { ApiError } from "./problem";
+import { hasSignedOut } from "./session";
 
 /** Makes the cache of answers. `onSignedOut` is called when the server no longer knows the session. */
 export function makeQueryClient(onSignedOut: () => void): QueryClient {
   const onError = (error: unknown) => {
-    if (error instanceof ApiError && error.status === 401) onSignedOut();
+    if (error instanceof ApiError && error.status === 401 && !hasSignedOut()) onSignedOut();
   };
   return new QueryClient({
     queryCache: new QueryCache({ onError }),

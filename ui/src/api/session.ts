@@ -1,14 +1,25 @@
 import { queryOptions } from "@tanstack/react-query";
 import { client, raw, type Schema } from "./client";
+import { asApiError } from "./problem";
 
 /** Who is signed in: the token behind the session, and the namespaces that it sees. */
 export type Identity = Schema["Identity"];
+
+let isLeaving = false;
+
+/** Whether this page has ended its session: what is refused from then on is nothing that somebody has to be told. */
+export function hasSignedOut(): boolean {
+  return isLeaving;
+}
 
 /** Who is signed in. It hardly changes, so it is asked for once and again after a sign-in. */
 export const identityQuery = queryOptions({
   queryKey: ["identity"],
   queryFn: async ({ signal }): Promise<Identity> => {
+    const wasLeaving = isLeaving;
     const { data } = await client.GET("/api/v1/identity", { signal });
+    // Somebody is signed in again, be it by another tab.
+    if (wasLeaving) isLeaving = false;
     return data!;
   },
   staleTime: 5 * 60_000,
@@ -26,7 +37,15 @@ export async function signIn(proof: { token: string } | { code: string }): Promi
 
 /** Ends the session on the server and takes its cookie away. */
 export async function signOut(): Promise<void> {
-  await raw("/session", { method: "DELETE" });
+  isLeaving = true;
+  try {
+    await raw("/session", { method: "DELETE" });
+  } catch (thrown) {
+    // Over already, elsewhere or by its age.
+    if (asApiError(thrown).status === 401) return;
+    isLeaving = false;
+    throw thrown;
+  }
 }
 
 /** Whether a scope lets its bearer write tests and runs. */

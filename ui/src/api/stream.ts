@@ -1,3 +1,8 @@
+import type { components } from "./schema";
+
+/** What the server says of changes; `ready`, the first word of a stream, is none. */
+type Change = Exclude<components["schemas"]["EventKind"], "ready">;
+
 /** The names of the events that the server sends. */
 export const EVENT_NAMES = [
   "run.queued",
@@ -7,17 +12,18 @@ export const EVENT_NAMES = [
   "run.cancelled",
   "run.many",
   "test.state_changed",
-  "test.flaky_changed",
   "runner.state_changed",
-  "runner.lost",
   "queue.changed",
   "reset",
-] as const;
+] as const satisfies readonly Change[];
 
 /** The name of an event. */
-export type EventName = (typeof EVENT_NAMES)[number];
+export type EventName = Change;
 
-/** How a stream stands. */
+/**
+ * How a stream stands. It is `open` when something came through it: an answer whose beginning came is none yet, because a
+ * proxy may keep the rest of it back for minutes.
+ */
 export type StreamStatus = "open" | "connecting" | "refused";
 
 /** What a stream tells. `data` is the JSON text of the event. */
@@ -31,26 +37,25 @@ const LAST_RETRY_MS = 60_000;
 /**
  * Opens a stream of server-sent events and keeps it open. The browser itself comes back after a broken connection, with
  * `Last-Event-ID`; after an answer that is no stream (404, 401, 503) it gives up, and then this tries again, later and
- * later. What was missed meanwhile is not known, so after each break it tells of a `reset`. Returns how to close it.
+ * later. What was missed meanwhile is not known: whoever hears of `open` reads everything. Returns how to close it.
  */
 export function openStream(url: string, tell: (message: StreamMessage) => void): () => void {
   let source: EventSource | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let wait = FIRST_RETRY_MS;
-  let missed = false;
 
   const open = () => {
     const current = new EventSource(url);
+    let isOpen = false;
     source = current;
-    current.onopen = () => {
+    const heard = () => {
+      if (isOpen) return;
+      isOpen = true;
       wait = FIRST_RETRY_MS;
       tell({ kind: "status", status: "open" });
-      if (missed) tell({ kind: "event", name: "reset", data: "{}" });
-      missed = false;
     };
     current.onerror = () => {
-      // What has an id is told again after a break; «look again» has none, so it may have been missed in any case.
-      missed = true;
+      isOpen = false;
       if (current.readyState !== EventSource.CLOSED) {
         tell({ kind: "status", status: "connecting" });
         return;
@@ -59,8 +64,13 @@ export function openStream(url: string, tell: (message: StreamMessage) => void):
       timer = setTimeout(open, wait);
       wait = Math.min(wait * 2, LAST_RETRY_MS);
     };
+    // What the server begins every stream with.
+    current.addEventListener("ready", heard);
     for (const name of EVENT_NAMES) {
-      current.addEventListener(name, (event) => tell({ kind: "event", name, data: String(event.data) }));
+      current.addEventListener(name, (event) => {
+        heard();
+        tell({ kind: "event", name, data: String(event.data) });
+      });
     }
   };
   open();

@@ -1,14 +1,16 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useMatchRoute, useNavigate, useRouter } from "@tanstack/react-router";
-import { lazy, type ReactNode, Suspense, useEffect, useMemo, useState } from "react";
+import { type ReactNode, Suspense, useEffect, useMemo, useState } from "react";
 import { Follower } from "~/api/live";
 import { dashboardQuery } from "~/api/queries";
 import { identityQuery, mayAdmin } from "~/api/session";
 import { count, counted } from "~/lib/numbers";
 import { Empty } from "~/parts/basics";
 import { Icon, type IconName } from "~/parts/icons";
+import { lazy } from "~/parts/lazy";
 import { Toasts } from "~/parts/toast";
 import { Announcer } from "./announcer";
+import { Away } from "./away";
 import { followKeys, useKeys } from "./keys";
 import { LiveBadge } from "./live-badge";
 import { lastNamespace, useNs } from "./namespace";
@@ -101,6 +103,7 @@ export function Frame() {
         </button>
         <UserMenu onHelp={() => setOpen("help")} />
       </header>
+      <Away />
       <div className="flex flex-1">
         <Nav shown={open === "nav"} />
         <main id="main" tabIndex={-1} className="min-w-0 flex-1 outline-none">

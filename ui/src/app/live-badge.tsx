@@ -5,7 +5,7 @@ import { useStore } from "~/lib/store";
 const WORDS = {
   live: ["Live", "Changes appear as they happen"],
   reconnecting: ["Reconnecting", "The connection to the server broke; it is being made again"],
-  polling: ["Every 15 s", "The server gives no stream of events, so this page asks every 15 s"],
+  polling: ["Every 15 s", "No stream of events comes through, so this page asks every 15 s"],
   paused: ["Paused", "Nothing on this page changes until updates go on"],
 } as const;
 

@@ -1,5 +1,7 @@
 import type { ErrorComponentProps } from "@tanstack/react-router";
 import { useRouter } from "@tanstack/react-router";
+import { useEffect, useState } from "react";
+import { probe, reachable } from "~/api/reach";
 import { Problem } from "~/parts/loaded";
 
 /** What stands at an address that the app does not know. */
@@ -24,37 +26,43 @@ function isMissingFile(error: unknown): boolean {
   );
 }
 
-/** What stands in the place of a page that broke. */
-export function PageFailed({ error, reset }: ErrorComponentProps) {
-  const router = useRouter();
-  if (isMissingFile(error)) {
-    return (
-      <div role="alert" className="mx-auto max-w-xl px-4 py-16 text-center">
-        <h1>This page could not be loaded</h1>
-        <p className="mt-2 text-muted">
-          The server cannot be reached, or a new version was installed under the open page and the files of
-          the old one are gone.
-        </p>
-        <div className="mt-4 flex justify-center gap-2">
-          <button type="button" className="btn" onClick={reset}>
-            Try again
-          </button>
+/** What stands in the place of a page whose file did not come: the server is away, or has other files by now. */
+function FileMissing({ onRetry }: { onRetry: () => void }) {
+  const [isThere, setThere] = useState<boolean>();
+  useEffect(() => void probe().then(() => setThere(reachable.get())), []);
+  return (
+    <div role="alert" className="mx-auto max-w-xl px-4 py-16 text-center">
+      <h1>{isThere ? "There is a new version" : "This page could not be loaded"}</h1>
+      <p className="mt-2 text-muted">
+        {isThere
+          ? "It was installed under the open page, and the files of the old one are gone."
+          : "Its file did not come. It is asked for again when you try again."}
+      </p>
+      <div className="mt-4 flex justify-center gap-2">
+        <button type="button" className="btn" onClick={onRetry}>
+          Try again
+        </button>
+        {isThere ? (
           <button type="button" className="btn btn-primary" onClick={() => location.reload()}>
             Load the new version
           </button>
-        </div>
+        ) : null}
       </div>
-    );
-  }
+    </div>
+  );
+}
+
+/** What stands in the place of a page that broke. */
+export function PageFailed({ error, reset }: ErrorComponentProps) {
+  const router = useRouter();
+  const retry = () => {
+    reset();
+    void router.invalidate();
+  };
+  if (isMissingFile(error)) return <FileMissing onRetry={retry} />;
   return (
     <div className="panel mx-auto my-8 max-w-2xl">
-      <Problem
-        error={error}
-        onRetry={() => {
-          reset();
-          void router.invalidate();
-        }}
-      />
+      <Problem error={error} onRetry={retry} />
     </div>
   );
 }

@@ -1,6 +1,6 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { type KeyboardEvent, useDeferredValue, useId, useState } from "react";
+import { type KeyboardEvent, useDeferredValue, useEffect, useId, useState } from "react";
 import { api } from "~/api/client";
 import { identityQuery } from "~/api/session";
 import { Dialog } from "~/parts/dialog";
@@ -17,6 +17,9 @@ interface Choice {
   run: () => void;
 }
 
+/** So many tests are listed; the rest is a choice that leads to all of them. */
+const SHOWN = 8;
+
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** Search and commands: pages, tests by name, runs by id, namespaces, settings. */
@@ -25,16 +28,26 @@ export function Palette({ onClose }: { onClose: () => void }) {
   const navigate = useNavigate();
   const id = useId();
   const [typed, setTyped] = useState("");
-  const [at, setAt] = useState(0);
-  const q = useDeferredValue(typed.trim());
+  const [at, setAt] = useState<string>();
+  const [entered, setEntered] = useState<string>();
+  const wanted = typed.trim();
+  const q = useDeferredValue(wanted);
   const { data: identity } = useQuery(identityQuery);
-  const { data: tests } = useQuery({
+  const isSearch = q.length > 0 && !UUID.test(q);
+  const {
+    data: tests,
+    isPending,
+    isPlaceholderData,
+  } = useQuery({
     ...api.queryOptions("get", "/api/v1/namespaces/{namespace}/tests", {
-      params: { path: { namespace: ns }, query: { q, page_size: 8 } },
+      params: { path: { namespace: ns }, query: { q, page_size: SHOWN } },
     }),
-    enabled: q.length > 0 && !UUID.test(q),
+    enabled: isSearch,
     placeholderData: keepPreviousData,
   });
+
+  // What is listed may still be the answer to what was typed before.
+  const isBehind = q !== wanted || (isSearch && (isPending || isPlaceholderData));
 
   const matches = (text: string) => text.toLowerCase().includes(q.toLowerCase());
   const choices: Choice[] = [];
@@ -46,7 +59,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
       run: () => void navigate({ to: "/ns/$ns/runs/$run", params: { ns, run: q } }),
     });
   }
-  if (q && !UUID.test(q)) {
+  if (isSearch) {
     for (const test of tests?.items ?? []) {
       choices.push({
         id: test.id,
@@ -54,6 +67,15 @@ export function Palette({ onClose }: { onClose: () => void }) {
         name: test.name,
         note: "test",
         run: () => void navigate({ to: "/ns/$ns/tests/$test", params: { ns, test: test.name } }),
+      });
+    }
+    if (tests?.next_page_token) {
+      choices.push({
+        id: "more",
+        icon: "tests",
+        name: `More tests with «${q}»`,
+        note: "list",
+        run: () => void navigate({ to: "/ns/$ns/tests", params: { ns }, search: { q } }),
       });
     }
   }
@@ -94,13 +116,21 @@ export function Palette({ onClose }: { onClose: () => void }) {
   const shown = choices.filter(
     (choice) => choice.note === "test" || choice.id === "run" || matches(choice.name),
   );
-  const chosen = Math.min(at, shown.length - 1);
+  // Chosen is a choice and not a place: what comes in above it must not be taken in its stead.
+  const found = shown.findIndex((choice) => choice.id === at);
+  const chosen = found >= 0 ? found : Math.min(0, shown.length - 1);
 
   const take = (choice: Choice | undefined) => {
     if (!choice) return;
     onClose();
     choice.run();
   };
+  // Enter was pressed before the answer was there: it means the first of what was typed.
+  const isDue = entered !== undefined && entered === wanted && !isBehind;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once, when the answer is there
+  useEffect(() => {
+    if (isDue) take(shown[chosen]);
+  }, [isDue]);
   const onKeyDown = (event: KeyboardEvent) => {
     const moves: Record<string, number> = {
       ArrowDown: chosen + 1,
@@ -111,10 +141,12 @@ export function Palette({ onClose }: { onClose: () => void }) {
     const to = moves[event.key];
     if (to !== undefined && shown.length > 0) {
       event.preventDefault();
-      setAt((to + shown.length) % shown.length);
+      setEntered(undefined);
+      setAt(shown[(to + shown.length) % shown.length]?.id);
     } else if (event.key === "Enter") {
       event.preventDefault();
-      take(shown[chosen]);
+      if (isBehind && found < 0) setEntered(wanted);
+      else take(shown[chosen]);
     }
   };
 
@@ -136,7 +168,8 @@ export function Palette({ onClose }: { onClose: () => void }) {
           value={typed}
           onChange={(event) => {
             setTyped(event.target.value);
-            setAt(0);
+            setAt(undefined);
+            setEntered(undefined);
           }}
           onKeyDown={onKeyDown}
         />
@@ -155,7 +188,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
             aria-selected={index === chosen}
             ref={index === chosen ? (element) => element?.scrollIntoView({ block: "nearest" }) : undefined}
             className={`flex min-h-9 cursor-pointer items-center gap-3 rounded-md px-2.5 text-sm ${index === chosen ? "bg-accent-soft text-accent" : ""}`}
-            onPointerMove={() => setAt(index)}
+            onPointerMove={() => setAt(choice.id)}
             onClick={() => take(choice)}
           >
             <Icon name={choice.icon} size={14} />
@@ -164,7 +197,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
           </div>
         ))}
       </div>
-      {shown.length === 0 ? (
+      {shown.length === 0 && !isBehind ? (
         <p className="px-4 pb-6 text-sm text-muted">Nothing is called like that.</p>
       ) : null}
     </Dialog>

@@ -11,5 +11,9 @@ test("reading what was read changes nothing, for every page", () => {
     const once = read(parseSearch(all));
     expect(read(once as Record<string, unknown>), name).toEqual(once);
   }
+  expect(searches.runsSearch({ after: "yesterday", before: "2026-01-01T00:00:00+01:00" })).toMatchObject({
+    after: undefined,
+    before: "2025-12-31T23:00:00.000Z",
+  });
   expect(searches.testSearch(parseSearch(all))).toMatchObject({ tab: "config", a: 1, b: 2, days: 7 });
 });

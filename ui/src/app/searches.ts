@@ -1,4 +1,4 @@
-import { text, texts, whole, word, words } from "~/lib/search";
+import { instant, text, texts, whole, word, words } from "~/lib/search";
 
 // What may stand behind `?` of each page. The address is the only place where filters live, so that Back works and a
 // link shows another person the same. What a page does not know is dropped.
@@ -24,8 +24,8 @@ export const signinSearch = optional((raw) => ({ to: text(raw.to) }));
 /** The dashboard. A span of time stands in the place of a range. */
 export const dashboardSearch = optional((raw) => ({
   range: word(raw.range, RANGES),
-  after: text(raw.after),
-  before: text(raw.before),
+  after: instant(raw.after),
+  before: instant(raw.before),
 }));
 
 /** How lists of tests can be ordered. */
@@ -71,8 +71,8 @@ export const testSearch = optional((raw) => ({
   a: whole(raw.a),
   b: whole(raw.b),
   result: words(raw.result, RESULTS),
-  after: text(raw.after),
-  before: text(raw.before),
+  after: instant(raw.after),
+  before: instant(raw.before),
 }));
 
 /** Ranges of the list of runs, where an hour is much. */
@@ -88,8 +88,8 @@ export const runsSearch = optional((raw) => ({
   label: texts(raw.label),
   matrix: text(raw.matrix),
   kept: word(raw.kept, ["true", "false"]),
-  after: text(raw.after),
-  before: text(raw.before),
+  after: instant(raw.after),
+  before: instant(raw.before),
 }));
 
 /** The tabs of a run. */

@@ -35,8 +35,9 @@ export function UserMenu({ onHelp }: { onHelp: () => void }) {
   const leave = async () => {
     try {
       await signOut();
-      queries.clear();
+      // First away from the pages, which would ask again for what is cleared.
       await navigate({ to: "/signin", search: {} });
+      queries.clear();
     } catch (thrown) {
       failed("Not signed out", thrown);
     }

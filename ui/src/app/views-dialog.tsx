@@ -5,7 +5,7 @@ import { api, client, type Schema } from "~/api/client";
 import { identityQuery, mayControl } from "~/api/session";
 import { parseSearch, stringifySearch } from "~/lib/search";
 import { Button } from "~/parts/basics";
-import { Dialog, Field } from "~/parts/dialog";
+import { Dialog, TextField } from "~/parts/dialog";
 import { Loaded, Problem } from "~/parts/loaded";
 import { Badge } from "~/parts/state";
 import { useAction } from "./action";
@@ -102,21 +102,13 @@ export function ViewsDialog({
           if (name.trim()) save.mutate();
         }}
       >
-        <Field
+        <TextField
           label="Save what is shown as"
           hint={text ? <code className="code wrap-anywhere">{text}</code> : "Nothing is filtered now."}
-        >
-          {(id, about) => (
-            <input
-              id={id}
-              aria-describedby={about}
-              className="input"
-              maxLength={100}
-              value={name}
-              onChange={(event) => setName(event.target.value)}
-            />
-          )}
-        </Field>
+          maxLength={100}
+          value={name}
+          onChange={setName}
+        />
         <label className="flex min-h-6 items-center gap-2 text-sm">
           <input
             type="checkbox"

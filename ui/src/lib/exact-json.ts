@@ -14,15 +14,22 @@ export class ExactNumber {
 
 const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
+/** Whether JavaScript holds a number so that nothing that counts is lost: fractions may be rounded, whole numbers not. */
+function isHeld(digits: string): boolean {
+  const value = Number(digits);
+  return /^-?\d+$/.test(digits) ? Number.isSafeInteger(value) : Number.isFinite(value);
+}
+
 /**
- * Reads JSON without losing digits: an integer past 2^53 comes out as an `ExactNumber`, not rounded. Strings are skipped
- * by the pattern, so digits within them stay what they are.
+ * Reads JSON without losing digits: an integer past 2^53 comes out as an `ExactNumber`, not rounded. `as written` keeps so
+ * every number that JavaScript would write otherwise, as `1.0`. Strings are skipped by the pattern, so digits within them
+ * stay what they are.
  */
-export function parseExact(text: string): unknown {
-  const marked = text.replace(TOKEN, (token) => {
-    if (token.startsWith('"') || !/^-?\d+$/.test(token)) return token;
-    return Number.isSafeInteger(Number(token)) ? token : JSON.stringify(MARK + token);
-  });
+export function parseExact(text: string, numbers: "as values" | "as written" = "as values"): unknown {
+  const keeps = numbers === "as written" ? (digits: string) => String(Number(digits)) === digits : isHeld;
+  const marked = text.replace(TOKEN, (token) =>
+    token.startsWith('"') || keeps(token) ? token : JSON.stringify(MARK + token),
+  );
   return JSON.parse(marked, (_, value) =>
     typeof value === "string" && value.startsWith(MARK) ? new ExactNumber(value.slice(MARK.length)) : value,
   );
@@ -38,5 +45,5 @@ export function valueText(value: unknown): string {
 
 /** Writes JSON, with exact numbers as bare digits. */
 export function stringifyExact(value: unknown, indent?: number): string {
-  return JSON.stringify(value, null, indent)?.replace(/"\\u0000exact:(-?\d+)"/g, "$1") ?? "–";
+  return JSON.stringify(value, null, indent)?.replace(/"\\u0000exact:([-+.\deE]+)"/g, "$1") ?? "–";
 }

@@ -4,7 +4,7 @@ import { pathOf } from "./base";
 import { diffLines, foldSame } from "./diff";
 import { stripEscapes } from "./escapes";
 import { parseExact, stringifyExact, valueText } from "./exact-json";
-import { bytes, counted, percent, ratio } from "./numbers";
+import { bytes, count, counted, percent, ratio } from "./numbers";
 import { phases } from "./timeline";
 import { tree } from "./tree";
 import { endWords } from "./verdict";
@@ -36,6 +36,12 @@ test("integers past 2^53 keep their digits", () => {
   );
 });
 
+test("where a text is shown, its numbers stand as they were written", () => {
+  const text = '{"a":1.0,"b":1e-7,"c":1E400,"d":9007199254740993,"e":12,"f":"1.0"}';
+  expect(stringifyExact(parseExact(text, "as written"))).toBe(text);
+  expect(parseExact('{"a":1.0,"b":1e-7}')).toEqual({ a: 1, b: 1e-7 });
+});
+
 test("a difference keeps what is the same and folds what is far", () => {
   const lines = diffLines(["a", "b", "c", "d"], ["a", "x", "c", "d", "e"]);
   expect(lines.map((line) => `${line.change[0]}${line.text}`)).toEqual(["sa", "rb", "ax", "sc", "sd", "ae"]);
@@ -62,10 +68,35 @@ test("yaml quotes what would be read as something else", () => {
 });
 
 test("escape sequences go, whatever they are", () => {
-  expect(stripEscapes("\u001b[1;31mred\u001b[0m\u001b]52;c;x\u0007 \u009b31m \u202eabc")).toBe("red 31m abc");
+  expect(stripEscapes("\u001b[1;31mred\u001b[0m\u001b]52;c;x\u0007 \u009b31m \u202eabc")).toBe("red  abc");
+  // Of a link only its text stays, of a title nothing, in 7 bits and in 8.
+  const link = (begin: string, end: string) => `${begin}8;;https://a.example/${end}text${begin}8;;${end}`;
+  for (const end of ["\u0007", "\u001b\\", "\u009c"]) {
+    expect(stripEscapes(link("\u001b]", end))).toBe("text");
+    expect(stripEscapes(link("\u009d", end))).toBe("text");
+    expect(stripEscapes(`a\u001b]0;title${end}b`)).toBe("ab");
+  }
+  // One without an end hides nothing of what follows.
+  expect(stripEscapes("\u001b]0;a message\nof two lines")).toBe("0;a message\nof two lines");
+});
+
+test("hostile escapes are dropped in a time that grows with the text", () => {
+  const began = performance.now();
+  for (const part of ["\u009d", "\u001b]", "\u009b", "\u001b[", "\u001b]\u009d", "\u009b38;"])
+    stripEscapes(part.repeat(200_000));
+  expect(performance.now() - began).toBeLessThan(2_000);
 });
 
 test("numbers are rounded without lying", () => {
+  expect([1e-7, -2.5e-9, 0.00012345, 0.001, 0.5, 0, 1_234_567.891].map(count)).toEqual([
+    "1e-7",
+    "-2.5e-9",
+    "0.00012345",
+    "0.001",
+    "0.5",
+    "0",
+    "1,234,567.891",
+  ]);
   expect([percent(999, 1_000), percent(1, 10_000), percent(5, 5), percent(0, 5), percent(0, 0)]).toEqual([
     "99.9 %",
     "0.1 %",

@@ -13,9 +13,12 @@ export function bytes(n: number): string {
 
 const grouped = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 6 });
 
-/** `12,345`. */
+/** Below this the six digits behind the point are not enough. */
+const SMALL = 1e-3;
+
+/** `12,345`; `1e-7`, where rounding would say that there is nothing. */
 export function count(n: number): string {
-  return grouped.format(n);
+  return n !== 0 && Math.abs(n) < SMALL ? String(Number(n.toPrecision(6))) : grouped.format(n);
 }
 
 /** A count that ends at a limit: `1,000+` says that there are more. */

@@ -58,3 +58,10 @@ export function whole(value: unknown): number | undefined {
   const found = text(value);
   return found !== undefined && /^\d{1,9}$/.test(found) ? Number(found) : undefined;
 }
+
+/** An instant as the API writes it, or nothing: what a clock cannot show would break the page that shows it. */
+export function instant(value: unknown): string | undefined {
+  const found = text(value);
+  const at = found === undefined ? Number.NaN : Date.parse(found);
+  return Number.isNaN(at) ? undefined : new Date(at).toISOString();
+}

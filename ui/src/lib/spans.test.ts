@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { instant, intervalFor, rangeStart } from "./spans";
+import { intervalFor, rangeStart } from "./spans";
 
 test("a span is told in intervals that can be read, and never in too many", () => {
   const day = 86_400_000;
@@ -16,10 +16,4 @@ test("a range begins at the same instant for as long as its step", () => {
   const now = Date.parse("2026-03-01T10:34:56Z");
   expect(rangeStart("1h", now, 60_000)).toBe("2026-03-01T09:34:00.000Z");
   expect(rangeStart("24h", now, 3_600_000)).toBe(rangeStart("24h", now + 1_500_000, 3_600_000));
-});
-
-test("an instant of an address is taken as one, and anything else as none", () => {
-  expect(instant("2026-03-01T10:00Z")).toBe("2026-03-01T10:00:00.000Z");
-  expect(instant("yesterday")).toBeUndefined();
-  expect(instant(undefined)).toBeUndefined();
 });

@@ -18,9 +18,3 @@ export function intervalFor(ms: number): Schema["Interval"] {
 export function rangeStart(range: keyof typeof RANGE_MS, now: number, step: number): string {
   return new Date(Math.floor(now / step) * step - RANGE_MS[range]).toISOString();
 }
-
-/** An instant of an address, or nothing where it is none: what a person typed there must not break a page. */
-export function instant(text: string | undefined): string | undefined {
-  const at = text === undefined ? Number.NaN : Date.parse(text);
-  return Number.isNaN(at) ? undefined : new Date(at).toISOString();
-}

@@ -11,6 +11,20 @@ test("a time is shown in its zone, with its name", () => {
   expect(weekday(at, "UTC")).toBe("Sun 29 Mar");
 });
 
+test("an hour that comes twice is told apart by the name of its zone", () => {
+  const [first, second] = [new Date("2026-10-25T00:30:00Z"), new Date("2026-10-25T01:30:00Z")];
+  const shown = (at: Date, zone: string) => `${dateTime(at, zone)} ${zoneLabel(at, zone)}`;
+  expect([shown(first, "Europe/Berlin"), shown(second, "Europe/Berlin")]).toEqual([
+    "2026-10-25 02:30:00 CEST",
+    "2026-10-25 02:30:00 CET",
+  ]);
+  const [before, after] = [new Date("2026-11-01T05:30:00Z"), new Date("2026-11-01T06:30:00Z")];
+  expect([shown(before, "America/New_York"), shown(after, "America/New_York")]).toEqual([
+    "2026-11-01 01:30:00 GMT-4",
+    "2026-11-01 01:30:00 GMT-5",
+  ]);
+});
+
 test("a zone that nobody knows is UTC", () => {
   expect(zoneName("Mars/Olympus")).toBe("UTC");
   expect(zoneName("America/Toronto")).toBe("America/Toronto");

@@ -4,6 +4,7 @@ import { followKeys } from "~/app/keys";
 import { Engine } from "./engine";
 import { LogView } from "./LogView";
 import type { Answer, Request } from "./protocol";
+import { LIMITS } from "./protocol";
 
 /** A worker that is no other thread. */
 class FakeWorker {
@@ -132,4 +133,23 @@ test("a log without lines says why", async () => {
   log = "gone";
   render(<LogView runId="r" attempt={1} live={false} />);
   expect(await screen.findByText("This log was removed by retention")).toBeTruthy();
+});
+
+test("of a log whose beginning is not read no line has a number, and none is marked by one", async () => {
+  log = `${lines(1, 50)}::error file=a.rs,line=3::broke\n${lines(52, 60)}`;
+  // The end is read as bytes.
+  vi.stubGlobal("fetch", async (_: string, init: { headers: Record<string, string> }) => {
+    const from = Number(/bytes=(\d+)-/.exec(init.headers.Range ?? "")?.[1]);
+    return new Response(from > 50 ? "\n" : `\n${log}`, { status: 206 });
+  });
+  const anchor = { from: 20, to: 21 };
+  render(<LogView runId="r" attempt={1} live={false} failed bytes={LIMITS.bytes + 40} anchor={anchor} />);
+  await waitFor(() => expect(row(1)).not.toBeNull());
+  expect(await screen.findByText(/The address names line 20, which cannot be found/)).toBeTruthy();
+  expect(document.querySelector(".log-marked")).toBeNull();
+  expect(screen.queryByRole("button", { name: /go to a line/ })).toBeNull();
+  const annotation = (await screen.findByText("1 error")).closest("details")?.querySelector("li");
+  expect(annotation?.textContent).toContain("broke");
+  expect(annotation?.textContent).toContain("a.rs:3");
+  expect(annotation?.textContent).not.toMatch(/line \d/);
 });

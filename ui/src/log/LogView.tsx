@@ -1,9 +1,10 @@
-import { lazy, Suspense, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
+import { Suspense, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { apiUrl } from "~/api/client";
 import { live as liveMode } from "~/api/live";
 import { useZone } from "~/app/settings";
 import { formatAnchor } from "~/lib/anchor";
 import { useStore } from "~/lib/store";
+import { lazy } from "~/parts/lazy";
 import { LogClient } from "./client";
 import "./log.css";
 import { Skeleton } from "~/parts/loaded";
@@ -49,9 +50,11 @@ export function LogView(props: LogViewProps) {
   return <Viewer key={`${props.runId} ${props.attempt}`} {...props} />;
 }
 
-function Viewer({ runId, attempt, live, anchor, onAnchor, failed: isFailed, bytes = 0 }: LogViewProps) {
+function Viewer({ runId, attempt, live, onAnchor, failed: isFailed, bytes = 0, ...props }: LogViewProps) {
   // Decided once: a log that passes the limit while it is read lets its oldest lines go.
   const [skipped] = useState(Math.max(0, bytes - LIMITS.bytes));
+  // Where the beginning is not read, nobody knows which line is the 120th: none is better than a wrong one.
+  const anchor = skipped > 0 ? undefined : props.anchor;
   const [client] = useState(() => new LogClient({ runId, attempt }, live, skipped || undefined));
   useEffect(() => client.start(), [client]);
   useEffect(() => client.setLive(live), [client, live]);
@@ -178,7 +181,8 @@ function Viewer({ runId, attempt, live, anchor, onAnchor, failed: isFailed, byte
   );
   const rawUrl = apiUrl(`/runs/${runId}/logs`, { attempt });
   const isEmpty = state.lines === 0;
-  const missing = anchor && state.phase === "done" && anchor.from > state.lines ? anchor.from : undefined;
+  const isMissing = anchor !== undefined && state.phase === "done" && anchor.from > state.lines;
+  const missing = skipped > 0 || isMissing ? props.anchor?.from : undefined;
   const hasNotice =
     !isEmpty && (state.error !== undefined || skipped > 0 || state.first > 0 || missing !== undefined);
   return (
@@ -217,7 +221,7 @@ function Viewer({ runId, attempt, live, anchor, onAnchor, failed: isFailed, byte
           />
         ) : null}
         {state.annotations.length > 0 ? (
-          <Annotations state={state} onLine={(line) => void goTo(line)} />
+          <Annotations state={state} isWhole={skipped === 0} onLine={(line) => void goTo(line)} />
         ) : null}
       </Suspense>
       {isEmpty ? (

@@ -1,7 +1,7 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { Engine } from "./engine";
 import type { Answer, LogState } from "./protocol";
-import { BUSY_MS, IDLE_MS } from "./tail";
+import { follow } from "./tail";
 
 /** A server of one log, which can break off its answers, start anew, and answer more than it was asked for. */
 class Server {
@@ -39,7 +39,8 @@ class Server {
       new ReadableStream({
         start(to) {
           // In pieces of a few bytes, so that characters and lines are cut.
-          for (let at = 0; at < cut; at += 7) to.enqueue(bytes.subarray(at, Math.min(cut, at + 7)));
+          const piece = Math.max(7, cut >> 12);
+          for (let at = 0; at < cut; at += piece) to.enqueue(bytes.subarray(at, Math.min(cut, at + piece)));
           if (how === "broken") to.error(new TypeError("network error"));
           else to.close();
         },
@@ -93,18 +94,67 @@ test("no line is lost or doubled when answers break off, the server starts anew 
   engine.close();
 }, 20_000);
 
-test("what is written is asked for at once or a rest later, which is shorter than half a second", async () => {
+test("a log that is written to is asked for again in less than half a second, whether something came or not", async () => {
+  const rests: number[] = [];
+  const answers = [true, false, false, true, true, false];
+  const stop = new AbortController();
+  let under = 0;
+  await follow(
+    {
+      more: async () => {
+        under += 1;
+        await Promise.resolve();
+        under -= 1;
+        return answers.shift() ?? false;
+      },
+      isLive: () => true,
+      sleep: async (ms) => {
+        // It rests only when nothing is asked for.
+        expect(under).toBe(0);
+        rests.push(ms);
+        if (answers.length === 0) stop.abort();
+      },
+      whileHeld: async () => {},
+      tell: () => {},
+    },
+    stop.signal,
+  );
+  expect(rests).toHaveLength(6);
+  for (const ms of rests) {
+    expect(ms).toBeGreaterThan(0);
+    expect(ms).toBeLessThan(500);
+  }
+});
+
+test("what is written comes with the request that is under way, or with the next", async () => {
   const server = new Server();
   const { engine, lines, until } = open(server, true);
   await until("following");
   const asked = server.asked.length;
   server.write("one\ntwo\n");
-  await vi.waitFor(() => expect(lines()).toHaveLength(2), { timeout: 5_000, interval: 5 });
-  // The request that was under way, and the one after its rest.
+  await vi.waitFor(() => expect(lines()).toEqual(["one", "two"]), { timeout: 5_000, interval: 5 });
   expect(server.asked.length - asked).toBeLessThanOrEqual(2);
-  expect(Math.max(IDLE_MS, BUSY_MS)).toBeLessThan(500);
   engine.close();
 });
+
+test("errors whose lines were let go are not led to", async () => {
+  const server = new Server();
+  server.write("::error::early\n");
+  for (let n = 0; n < 400; n++) server.write(`${"x".repeat(999)}\n`.repeat(10));
+  server.write("::error::late\n");
+  vi.stubGlobal("fetch", server.fetch);
+  const answers: Answer[] = [];
+  const engine = new Engine((answer) => answers.push(answer), { bytes: 1 << 20, lines: 2_000_000 });
+  const state = () => answers.findLast((each) => each.kind === "state")?.state;
+  engine.take({ kind: "open", url: "http://tstr.test/api/v1/runs/r/logs?attempt=1", isLive: false });
+  await vi.waitFor(() => expect(state()?.phase).toBe("done"), 10_000);
+  expect(state()?.first).toBeGreaterThan(0);
+  expect([state()?.totals.error, state()?.firstError]).toEqual([2, 4_001]);
+  // Behind the last error comes the first again: the first that is still there.
+  engine.take({ kind: "locate", id: 7, line: 4_001, what: "error" });
+  expect(answers.at(-1)).toMatchObject({ kind: "located", id: 7, line: 4_001 });
+  engine.close();
+}, 20_000);
 
 test("a log that has ended is asked for once more, and then no more", async () => {
   const server = new Server();

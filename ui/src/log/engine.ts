@@ -239,7 +239,7 @@ export class Engine {
     let wanted: number | undefined = line;
     if (what === "error") {
       const { errors } = this.log.marks;
-      wanted = errors[firstAtLeast(errors, errors.length, line + 1)] ?? errors[0];
+      wanted = errors[firstAtLeast(errors, errors.length, line + 1)] ?? this.firstError();
     }
     if (wanted === undefined) {
       this.tell({ kind: "located", id });
@@ -253,6 +253,12 @@ export class Engine {
       row: this.view.rowOf(wanted),
       ...(fold === undefined ? {} : { fold }),
     });
+  }
+
+  /** The first error whose line is still kept. */
+  private firstError(): number | undefined {
+    const { errors } = this.log.marks;
+    return errors[firstAtLeast(errors, errors.length, this.log.first)];
   }
 
   private startSearch(id: number, query: Query | undefined): void {
@@ -337,7 +343,7 @@ export class Engine {
       choice: this.choiceId,
     };
     if ("error" in phase) state.error = plain(phase.error);
-    const firstError = log.marks.errors[0];
+    const firstError = this.firstError();
     if (firstError !== undefined) state.firstError = firstError;
     this.tell({ kind: "state", state });
     this.goOnSearching();

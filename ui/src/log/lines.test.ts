@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { PLAIN, parse, visible, width } from "./ansi";
 import { Lines, MAX_LINE } from "./lines";
 import { matches, type Query } from "./search";
@@ -156,4 +156,24 @@ test("streams and folded groups leave out lines, and wrapped lines have several 
   view.choose({ ...base, isFolded: true, columns: 5 });
   expect(lines()).toEqual([0, 1, 1, 5, 5, 6]);
   expect([view.row(4), view.rowOf(5), view.rowOf(3)]).toEqual([{ line: 5, part: 1 }, 3, 3]);
+});
+
+test("a line that has not ended is measured once for each time it grows, however many rows are asked for", () => {
+  const log = new Lines();
+  log.append(0, bytes(`${"x".repeat(30)}\n`.repeat(2_000)), 0);
+  log.append(0, bytes("y".repeat(25)), 0);
+  const measured = vi.spyOn(log, "widthOfOpen");
+  const view = new View(log, { streams: 0b111, isFolded: false, others: [], columns: 10 });
+  const all = () => Array.from({ length: view.rows }, (_, row) => view.row(row));
+  expect([all().length, all().at(-1), measured.mock.calls.length]).toEqual([
+    6_003,
+    { line: 2_000, part: 2 },
+    1,
+  ]);
+  log.append(0, bytes("y".repeat(10)), 0);
+  expect([all().length, all().at(-1), measured.mock.calls.length]).toEqual([
+    6_004,
+    { line: 2_000, part: 3 },
+    2,
+  ]);
 });

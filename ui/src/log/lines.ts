@@ -69,6 +69,8 @@ export class Lines {
   bytes = 0;
   /** When the first line was written; 0 while there is none. */
   startedAt = 0;
+  /** Grows whenever a line that has not ended does. */
+  grown = 0;
   /** How many lines there are of each stream. */
   readonly perStream = [0, 0, 0];
   private readonly open: [Open, Open] = [makeOpen(), makeOpen()];
@@ -103,7 +105,10 @@ export class Lines {
       }
       from = end + 1;
     }
-    if (from < bytes.length) keep(open, bytes.subarray(from), time);
+    if (from < bytes.length) {
+      keep(open, bytes.subarray(from), time);
+      this.grown += 1;
+    }
   }
 
   /** Ends the line that has not ended, if there is one. */

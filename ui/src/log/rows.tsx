@@ -1,6 +1,6 @@
 import { memo } from "react";
 import { keptStore } from "~/lib/store";
-import { clock, dateTime } from "~/lib/time";
+import { clock, dateTime, zoneLabel } from "~/lib/time";
 import type { Drawn, ShownRow } from "./protocol";
 
 /** How high a row is. All are equally high, so that a place in the log is a multiplication. */
@@ -33,6 +33,11 @@ export function timeText(time: number, { times, zone, startedAt }: Drawing): str
   const two = (n: number) => String(n).padStart(2, "0");
   const hours = Math.floor(seconds / 3_600);
   return `+${hours > 0 ? `${hours}:` : ""}${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}.${rest}`;
+}
+
+/** With the name that the zone has at that instant: at the end of summer time an hour comes twice. */
+function exactly(time: Date, zone: string): string {
+  return `${dateTime(time, zone, true)} ${zoneLabel(time, zone)}`;
 }
 
 /** One row of the log. */
@@ -84,7 +89,7 @@ export const LogRow = memo(function LogRow({
         <span
           className="shrink-0 text-muted select-none"
           style={{ width: "14ch" }}
-          title={isFirst && row.time ? `${dateTime(new Date(row.time), zone, true)} ${zone}` : undefined}
+          title={isFirst && row.time ? exactly(new Date(row.time), zone) : undefined}
         >
           {isFirst ? timeText(row.time, drawing) : ""}
         </span>

@@ -2,7 +2,7 @@ import { useState } from "react";
 import { ApiError, type ErrorWord } from "~/api/problem";
 import { bytes, count } from "~/lib/numbers";
 import { Button, Empty } from "~/parts/basics";
-import { Dialog, Field } from "~/parts/dialog";
+import { Dialog, TextField } from "~/parts/dialog";
 import { Problem } from "~/parts/loaded";
 import type { LogState } from "./protocol";
 
@@ -45,7 +45,9 @@ export function Notices({
       ) : null}
       {missing ? (
         <p role="status" className="border-b bg-warn-soft px-3.5 py-1.5 text-sm">
-          This log has no line {count(missing)}: it ends at line {count(state.lines)}.
+          {skipped > 0
+            ? `The address names line ${count(missing)}, which cannot be found without the beginning of the log.`
+            : `This log has no line ${count(missing)}: it ends at line ${count(state.lines)}.`}
         </p>
       ) : null}
       {skipped > 0 || state.first > 0 ? (
@@ -63,7 +65,16 @@ export function Notices({
 }
 
 /** What the test wants to be seen: errors, warnings and notices, with the way to their lines. */
-export function Annotations({ state, onLine }: { state: LogState; onLine: (line: number) => void }) {
+export function Annotations({
+  state,
+  isWhole,
+  onLine,
+}: {
+  state: LogState;
+  /** Whether the numbers of lines are known. */
+  isWhole: boolean;
+  onLine: (line: number) => void;
+}) {
   const { annotations, totals } = state;
   if (annotations.length === 0) return null;
   const all = totals.error + totals.warning + totals.notice;
@@ -80,12 +91,19 @@ export function Annotations({ state, onLine }: { state: LogState; onLine: (line:
             <button
               type="button"
               className="flex min-h-7 w-full items-baseline gap-2 px-3.5 py-0.5 text-left hover:bg-sunken"
-              onClick={() => onLine(each.line)}
+              aria-disabled={each.line < state.first || undefined}
+              onClick={() => each.line >= state.first && onLine(each.line)}
             >
               <span className={`shrink-0 font-medium ${TONES[each.level]}`}>{each.level}</span>
               <span className="min-w-0 flex-1 wrap-anywhere whitespace-pre-wrap">{each.message}</span>
               <span className="shrink-0 text-muted">
-                {each.at ? `${each.at} · ` : ""}line {count(each.line + 1)}
+                {[
+                  each.at,
+                  isWhole && `line ${count(each.line + 1)}`,
+                  each.line < state.first && "no longer here",
+                ]
+                  .filter(Boolean)
+                  .join(" · ")}
               </span>
             </button>
           </li>
@@ -124,20 +142,15 @@ export function GoTo({
           if (isThere) onLine(line);
         }}
       >
-        <Field label="Line" hint={`from 1 to ${count(last)}`}>
-          {(id, about) => (
-            <input
-              id={id}
-              aria-describedby={about}
-              className="input"
-              inputMode="numeric"
-              autoComplete="off"
-              autoFocus
-              value={text}
-              onChange={(event) => setText(event.target.value.trim())}
-            />
-          )}
-        </Field>
+        <TextField
+          label="Line"
+          hint={`from 1 to ${count(last)}`}
+          inputMode="numeric"
+          autoComplete="off"
+          autoFocus
+          value={text}
+          onChange={(next) => setText(next.trim())}
+        />
         <div className="flex justify-end">
           <Button type="submit" kind="primary" why={isThere ? undefined : "There is no such line"}>
             Go

@@ -59,7 +59,7 @@ export function Toolbar(props: ToolbarProps) {
     { keys: "n", says: "next match", run: () => search.current?.go(1) },
     { keys: "N", says: "previous match", run: () => search.current?.go(-1) },
     { keys: "e", says: "next error of the log", run: () => void nextError() },
-    { keys: "g", says: "go to a line of the log", run: onGoTo },
+    ...(isWhole ? [{ keys: "g", says: "go to a line of the log", run: onGoTo }] : []),
     { keys: "f", says: "follow the log", run: onFollow },
     { keys: "t", says: "times of lines: off, since start, of day", run: nextTimes },
     { keys: "w", says: "wrap lines", run: wrap },
@@ -151,10 +151,16 @@ interface SearchHandle {
 /** The field that is searched with, how much it found, and the way through it. */
 function SearchBox({
   handle,
+  isWhole,
   onGoTo,
   onCopyLink,
   ...rest
-}: Searching & { handle: Ref<SearchHandle>; onGoTo: () => void; onCopyLink: () => void }) {
+}: Searching & {
+  handle: Ref<SearchHandle>;
+  isWhole: boolean;
+  onGoTo: () => void;
+  onCopyLink: () => void;
+}) {
   const search = useSearch(rest);
   const field = useRef<HTMLInputElement>(null);
   const { query, setQuery, mistake, at, isDone, go } = search;
@@ -236,24 +242,28 @@ function SearchBox({
           </button>
         </>
       )}
-      <button
-        type="button"
-        className="btn btn-icon"
-        aria-label="# go to a line"
-        title="Go to a line (g)"
-        onClick={onGoTo}
-      >
-        #
-      </button>
-      <button
-        type="button"
-        className="btn btn-icon"
-        aria-label="Copy a link to the line"
-        title="Copy a link to the line (y)"
-        onClick={onCopyLink}
-      >
-        <Icon name="link" size={14} />
-      </button>
+      {isWhole ? (
+        <>
+          <button
+            type="button"
+            className="btn btn-icon"
+            aria-label="# go to a line"
+            title="Go to a line (g)"
+            onClick={onGoTo}
+          >
+            #
+          </button>
+          <button
+            type="button"
+            className="btn btn-icon"
+            aria-label="Copy a link to the line"
+            title="Copy a link to the line (y)"
+            onClick={onCopyLink}
+          >
+            <Icon name="link" size={14} />
+          </button>
+        </>
+      ) : null}
       <span role="status" className={`max-w-72 wrap-anywhere ${mistake ? "text-fail" : ""}`}>
         {words}
       </span>

@@ -86,9 +86,10 @@ export class View {
 
   private build(): void {
     const { log, choice } = this;
-    const state = `${log.first} ${log.count} ${log.unfinished} ${log.marks.groups.length}`;
-    // What has not ended may grow wider without any of these changing.
-    if (this.builtFor === state && !(choice.columns > 0 && log.unfinished > 0)) return;
+    // What has not ended may grow wider without anything else changing.
+    const wide = choice.columns > 0 ? log.grown : 0;
+    const state = `${log.first} ${log.count} ${log.unfinished} ${log.marks.groups.length} ${wide}`;
+    if (this.builtFor === state) return;
     this.builtFor = state;
     const all = log.count - log.first + log.unfinished;
     this.lines = undefined;

@@ -1,4 +1,6 @@
 import { type ReactNode, useState } from "react";
+import { reachable } from "~/api/reach";
+import { useStore } from "~/lib/store";
 import { Icon, type IconName } from "./icons";
 
 /** A titled part of a page. */
@@ -31,15 +33,18 @@ export function Panel({
   );
 }
 
-/** A button with an icon. `why` is the reason for which it does nothing now; it stays focusable, so that it can be read. */
+/**
+ * A button with an icon. `why` is the reason for which it does nothing now; it stays focusable, so that it can be read. One
+ * that asks the server for something has `busy`, and so it is off while the server cannot be reached.
+ */
 export function Button({
   icon,
   children,
   onClick,
-  why,
+  why: given,
   kind = "",
   type = "button",
-  busy = false,
+  busy,
   title,
 }: {
   icon?: IconName;
@@ -51,7 +56,9 @@ export function Button({
   busy?: boolean;
   title?: string;
 }) {
-  const off = why !== undefined || busy;
+  const isThere = useStore(reachable);
+  const why = given ?? (busy === undefined || isThere ? undefined : "The server cannot be reached");
+  const off = why !== undefined || busy === true;
   return (
     <button
       type={type}

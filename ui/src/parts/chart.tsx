@@ -1,4 +1,4 @@
-import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from "react";
+import { type KeyboardEvent, type MouseEvent, useEffect, useMemo, useRef, useState } from "react";
 import { useZone } from "~/app/settings";
 import { durationTicks, nearest, timeTicks } from "~/lib/ticks";
 import { clock, dateTime, duration, zoneLabel } from "~/lib/time";
@@ -100,6 +100,13 @@ export function Chart({
     event.preventDefault();
     setChosen(Math.max(0, Math.min(last, next)));
   };
+  /** Chooses the point under the pointer. A finger does not move before it taps, so a click looks for itself, too. */
+  const choose = (event: MouseEvent<HTMLElement>) => {
+    const px = event.clientX - event.currentTarget.getBoundingClientRect().left;
+    const found = nearest(times, from + ((px - LEFT) / (right - LEFT)) * (to - from));
+    setChosen(found);
+    return found;
+  };
   const at = times[index] ?? 0;
   const when = `${dateTime(new Date(at), zone).slice(0, 16)} ${zoneLabel(new Date(at), zone)}`;
   const said = series.flatMap((each) => {
@@ -120,11 +127,8 @@ export function Chart({
         className={`rounded ${onPick ? "cursor-pointer" : ""}`}
         style={{ height }}
         onKeyDown={onKeyDown}
-        onClick={() => onPick?.(index)}
-        onPointerMove={(event) => {
-          const px = event.clientX - event.currentTarget.getBoundingClientRect().left;
-          setChosen(nearest(times, from + ((px - LEFT) / (right - LEFT)) * (to - from)));
-        }}
+        onClick={(event) => onPick?.(choose(event))}
+        onPointerMove={choose}
       >
         {width > 0 ? (
           <svg width={width} height={height} className="block" aria-hidden="true">

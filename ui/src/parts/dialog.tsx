@@ -1,10 +1,10 @@
-import { type ReactNode, useEffect, useId, useRef } from "react";
+import { type InputHTMLAttributes, type ReactNode, useId, useLayoutEffect, useRef, useState } from "react";
 import { Button } from "./basics";
 import { Icon } from "./icons";
 
 /**
- * A modal dialog: the browser's own element, which holds the focus inside, closes on Escape and gives the focus back.
- * It is open for as long as it is drawn.
+ * A modal dialog: the browser's own element, which holds the focus inside and closes on Escape. It is open for as long as it
+ * is drawn, and gives the focus back to what opened it.
  */
 export function Dialog({
   title,
@@ -12,21 +12,30 @@ export function Dialog({
   children,
   wide = false,
   bare = false,
+  stays = false,
 }: {
   title: string;
   onClose: () => void;
   children: ReactNode;
   wide?: boolean;
   bare?: boolean;
+  /** A click beside it does not close it: it shows what cannot be shown again. */
+  stays?: boolean;
 }) {
   const ref = useRef<HTMLDialogElement>(null);
+  const pressed = useRef<EventTarget>(null);
   const id = useId();
-  useEffect(() => {
+  const [opener] = useState(() => document.activeElement);
+  // Before the element is taken out of the page: afterwards closing it would give the focus to nobody.
+  useLayoutEffect(() => {
     const dialog = ref.current;
     if (!dialog) return;
     dialog.showModal();
-    return () => dialog.close();
-  }, []);
+    return () => {
+      dialog.close();
+      if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
+    };
+  }, [opener]);
   return (
     // A click on the backdrop is a convenience; Escape and the button do the same by keyboard.
     <dialog
@@ -36,8 +45,13 @@ export function Dialog({
         event.preventDefault();
         onClose();
       }}
+      onPointerDown={(event) => {
+        pressed.current = event.target;
+      }}
       onClick={(event) => {
-        if (event.target === ref.current) onClose();
+        // Somebody who marks a text and lets go beside the dialog has not clicked there.
+        const isBeside = event.target === ref.current && pressed.current === ref.current;
+        if (isBeside && !stays) onClose();
       }}
       className={`m-auto mt-[10vh] max-h-[82vh] w-[calc(100vw-24px)] overflow-hidden rounded-xl border bg-surface p-0 text-ink shadow-(--shadow) backdrop:bg-black/35 ${wide ? "max-w-3xl" : "max-w-lg"}`}
     >
@@ -95,5 +109,33 @@ export function Field({
         </p>
       ) : null}
     </div>
+  );
+}
+
+/** A labelled field of one line, of whichever kind an `input` has. */
+export function TextField({
+  label,
+  hint,
+  onChange,
+  className = "",
+  ...input
+}: Omit<InputHTMLAttributes<HTMLInputElement>, "id" | "onChange" | "value"> & {
+  label: string;
+  hint?: ReactNode;
+  value: string;
+  onChange: (text: string) => void;
+}) {
+  return (
+    <Field label={label} hint={hint}>
+      {(id, about) => (
+        <input
+          {...input}
+          id={id}
+          aria-describedby={about}
+          className={`input ${className}`}
+          onChange={(event) => onChange(event.target.value)}
+        />
+      )}
+    </Field>
   );
 }

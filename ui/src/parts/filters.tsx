@@ -18,9 +18,12 @@ export function SearchField({
   const [typed, setTyped] = useState(value ?? "");
   const sent = useRef(value ?? "");
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  // What was typed is for this page: once it is left, nothing may lead back to it.
+  useEffect(() => () => clearTimeout(timer.current), []);
   // Back and forward change the address without the field; what was just typed must not be taken back, though.
   useEffect(() => {
     if ((value ?? "") === sent.current) return;
+    clearTimeout(timer.current);
     sent.current = value ?? "";
     setTyped(value ?? "");
   }, [value]);

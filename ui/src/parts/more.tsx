@@ -1,4 +1,5 @@
-import { plural } from "~/lib/numbers";
+import { count, plural } from "~/lib/numbers";
+import { Command } from "./basics";
 
 /** The end of a list by pages: a way to the next page, or the word that there is none. */
 export function More({
@@ -24,6 +25,25 @@ export function More({
       ) : (
         `${plural(shown, what)}, and no more`
       )}
+    </div>
+  );
+}
+
+/** The end of a list of which only the beginning is shown: that there is more, and the command that lists all of it. */
+export function OnlyFirst({
+  page,
+  what,
+  command,
+}: {
+  page: { items: readonly unknown[]; next_page_token?: string };
+  what: string;
+  command: string;
+}) {
+  if (!page.next_page_token) return null;
+  return (
+    <div className="flex flex-wrap items-center gap-3 border-t px-3.5 py-2 text-sm text-muted">
+      Only the first {count(page.items.length)} {what} are listed; all of them by
+      <Command>{command}</Command>
     </div>
   );
 }

@@ -1,5 +1,5 @@
 import type { Schema } from "~/api/client";
-import { Field } from "./dialog";
+import { Field, TextField } from "./dialog";
 
 /** What a quarantine needs: what happens, who looks after it, why, and until when. */
 export interface QuarantineWish {
@@ -49,46 +49,32 @@ export function QuarantineFields({
           </select>
         )}
       </Field>
-      <Field label="Owner" hint="Who looks after it.">
-        {(id, about) => (
-          <input
-            id={id}
-            aria-describedby={about}
-            required
-            maxLength={200}
-            className="input"
-            value={wish.owner}
-            onChange={(event) => onChange({ ...wish, owner: event.target.value })}
-          />
-        )}
-      </Field>
-      <Field label="Reason">
-        {(id) => (
-          <input
-            id={id}
-            required
-            maxLength={1000}
-            className="input"
-            value={wish.reason}
-            onChange={(event) => onChange({ ...wish, reason: event.target.value })}
-          />
-        )}
-      </Field>
-      <Field label="For how many days" hint="At most 90 from here; adding it again renews it.">
-        {(id, about) => (
-          <input
-            id={id}
-            aria-describedby={about}
-            type="number"
-            min={1}
-            max={90}
-            required
-            className="input w-24"
-            value={wish.days}
-            onChange={(event) => onChange({ ...wish, days: event.target.value })}
-          />
-        )}
-      </Field>
+      <TextField
+        label="Owner"
+        hint="Who looks after it."
+        required
+        maxLength={200}
+        value={wish.owner}
+        onChange={(owner) => onChange({ ...wish, owner })}
+      />
+      <TextField
+        label="Reason"
+        required
+        maxLength={1000}
+        value={wish.reason}
+        onChange={(reason) => onChange({ ...wish, reason })}
+      />
+      <TextField
+        label="For how many days"
+        hint="At most 90 from here; adding it again renews it."
+        type="number"
+        min={1}
+        max={90}
+        required
+        className="w-24"
+        value={wish.days}
+        onChange={(days) => onChange({ ...wish, days })}
+      />
     </>
   );
 }

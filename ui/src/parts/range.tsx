@@ -3,7 +3,7 @@ import { useZone } from "~/app/settings";
 import { zoneLabel } from "~/lib/time";
 import { instantOf, localOf } from "~/lib/zoned";
 import { Button } from "./basics";
-import { Dialog, DialogEnd, Field } from "./dialog";
+import { Dialog, DialogEnd, TextField } from "./dialog";
 import { Icon } from "./icons";
 import { Time } from "./time";
 
@@ -126,30 +126,22 @@ function SpanDialog({
         }}
       >
         <div className="grid gap-4 sm:grid-cols-2">
-          <Field label="From" hint={`In ${zone} (${label}); open without it.`}>
-            {(id, hint) => (
-              <input
-                id={id}
-                aria-describedby={hint}
-                type="datetime-local"
-                className="input w-full"
-                value={from}
-                onChange={(event) => setFrom(event.target.value)}
-              />
-            )}
-          </Field>
-          <Field label="Until" hint="In the same zone; now without it.">
-            {(id, hint) => (
-              <input
-                id={id}
-                aria-describedby={hint}
-                type="datetime-local"
-                className="input w-full"
-                value={to}
-                onChange={(event) => setTo(event.target.value)}
-              />
-            )}
-          </Field>
+          <TextField
+            label="From"
+            hint={`In ${zone} (${label}); open without it.`}
+            type="datetime-local"
+            className="w-full"
+            value={from}
+            onChange={setFrom}
+          />
+          <TextField
+            label="Until"
+            hint="In the same zone; now without it."
+            type="datetime-local"
+            className="w-full"
+            value={to}
+            onChange={setTo}
+          />
         </div>
         <p role="status" className="min-h-5 text-sm text-fail">
           {why && (from || to) ? why : ""}

@@ -1,4 +1,5 @@
 import { Link } from "@tanstack/react-router";
+import { useEffect, useRef } from "react";
 import type { Schema } from "~/api/client";
 import { useNs } from "~/app/namespace";
 import { endWords } from "~/lib/verdict";
@@ -10,13 +11,18 @@ import { Time, Took } from "./time";
 export function RunTable({
   runs,
   withTest = true,
-  at = -1,
+  at,
 }: {
   runs: Schema["Run"][];
   withTest?: boolean;
-  at?: number;
+  /** The id of the run at which the keys stand. */
+  at?: string | undefined;
 }) {
   const ns = useNs();
+  const row = useRef<HTMLTableRowElement>(null);
+  // When the keys move, and not when rows come in: a reader who has scrolled on is left there.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the row is that of `at`
+  useEffect(() => row.current?.scrollIntoView({ block: "nearest" }), [at]);
   return (
     <div className="overflow-x-auto">
       <table className="tbl">
@@ -32,14 +38,15 @@ export function RunTable({
           </tr>
         </thead>
         <tbody>
-          {runs.map((run, index) => {
+          {runs.map((run) => {
             const cell = cellText(run.cell);
             const words = endWords(run);
             return (
               <tr
                 key={run.id}
-                className={at === index ? "[&>td]:bg-accent-soft" : ""}
-                ref={at === index ? (row) => row?.scrollIntoView({ block: "nearest" }) : undefined}
+                className={at === run.id ? "[&>td]:bg-accent-soft" : ""}
+                aria-current={at === run.id || undefined}
+                ref={at === run.id ? row : undefined}
               >
                 <td>
                   <State state={runWord(run)} />

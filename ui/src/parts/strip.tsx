@@ -1,6 +1,6 @@
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
-import { type KeyboardEvent, type PointerEvent, type ReactNode, useState } from "react";
+import { type KeyboardEvent, type MouseEvent, type ReactNode, useRef, useState } from "react";
 import { api } from "~/api/client";
 import { barAt, barText, type End, ends, runBehind, STRIP_RUNS, stripPaths } from "~/lib/strip";
 import { duration } from "~/lib/time";
@@ -65,24 +65,31 @@ export function Strip({
   const navigate = useNavigate();
   const last = list.length - 1;
   const index = chosen === undefined ? last : Math.min(chosen, last);
-  const { data: run } = useQuery({
-    ...api.queryOptions("get", "/api/v1/namespaces/{namespace}/runs", {
-      params: {
-        path: { namespace: ns },
-        query: {
-          test,
-          state: ["finished"],
-          page_size: STRIP_RUNS,
-          label: Object.entries(cell ?? {}).map(([key, value]) => `${key}=${value}`),
-        },
+  const queries = useQueryClient();
+  const runs = api.queryOptions("get", "/api/v1/namespaces/{namespace}/runs", {
+    params: {
+      path: { namespace: ns },
+      query: {
+        test,
+        state: ["finished"],
+        page_size: STRIP_RUNS,
+        label: Object.entries(cell ?? {}).map(([key, value]) => `${key}=${value}`),
       },
-    }),
+    },
+  });
+  const { data: run } = useQuery({
+    ...runs,
     enabled: isOpen && list.length > 0,
     select: (page) => runBehind(list, index, page.items),
   });
 
-  const open = () => {
-    if (run) void navigate({ to: "/ns/$ns/runs/$run", params: { ns, run: run.id } });
+  const box = useRef<HTMLDivElement>(null);
+  const open = async (bar: number) => {
+    const known = isOpen && bar === index ? run : undefined;
+    const page = known ? undefined : await queries.fetchQuery(runs).catch(() => undefined);
+    const found = known ?? (page && runBehind(list, bar, page.items));
+    // Whoever went elsewhere before the answer came stays there.
+    if (found && box.current) void navigate({ to: "/ns/$ns/runs/$run", params: { ns, run: found.id } });
   };
   const onKeyDown = (event: KeyboardEvent) => {
     const to = {
@@ -95,24 +102,27 @@ export function Strip({
       Home: 0,
       End: last,
     }[event.key];
-    if (event.key === "Enter") open();
+    if (event.key === "Enter") void open(index);
     if (to === undefined) return;
     event.preventDefault();
     setChosen(Math.max(0, Math.min(last, to)));
     setOpen(true);
   };
-  const onPointerMove = (event: PointerEvent<HTMLElement>) => {
+  /** Chooses the bar under the pointer. A finger does not move before it taps, so a click looks for itself, too. */
+  const choose = (event: MouseEvent<HTMLElement>) => {
     const at = barAt(event.clientX - event.currentTarget.getBoundingClientRect().left, list.length, step);
     if (at !== undefined) {
       setChosen(at);
       setOpen(true);
     }
+    return at;
   };
 
   if (list.length === 0) return <span className="text-sm text-muted">no runs yet</span>;
   const text = barText(list, index);
   return (
     <div
+      ref={box}
       className="relative w-max max-w-full"
       onPointerLeave={() => setOpen(false)}
       onBlur={(event) => {
@@ -130,8 +140,11 @@ export function Strip({
         className="cursor-pointer overflow-hidden rounded-sm py-0.5"
         onFocus={() => setOpen(true)}
         onKeyDown={onKeyDown}
-        onPointerMove={onPointerMove}
-        onClick={open}
+        onPointerMove={choose}
+        onClick={(event) => {
+          const bar = choose(event);
+          if (bar !== undefined) void open(bar);
+        }}
       >
         <StripBars list={list} step={step} height={height}>
           {isOpen ? (

@@ -20,6 +20,7 @@ export function Time({
   const zone = useZone();
   if (!at) return <span className="text-muted">–</span>;
   const instant = new Date(at);
+  if (Number.isNaN(instant.getTime())) return <span>{at}</span>;
   const label = zoneLabel(instant, zone);
   const exact = `${dateTime(instant, zone, millis)} ${label}`;
   if (how === "absolute") {
@@ -32,7 +33,7 @@ export function Time({
   if (how === "clock") {
     return (
       <time dateTime={at} title={exact} className="whitespace-nowrap">
-        {clock(instant, zone, millis)}
+        {clock(instant, zone, millis)} {label}
       </time>
     );
   }

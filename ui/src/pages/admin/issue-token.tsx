@@ -3,7 +3,7 @@ import { client, type Schema } from "~/api/client";
 import { useAction } from "~/app/action";
 import { newKey } from "~/lib/key";
 import { Button, Copy } from "~/parts/basics";
-import { Dialog, DialogEnd, Field } from "~/parts/dialog";
+import { Dialog, DialogEnd, TextField } from "~/parts/dialog";
 import { Problem } from "~/parts/loaded";
 import { Time } from "~/parts/time";
 
@@ -57,7 +57,7 @@ export function IssueToken({ like, onClose }: { like?: Schema["Token"] | undefin
   });
   if (issued) {
     return (
-      <Dialog title={`The secret of ${issued.record.name}`} onClose={onClose}>
+      <Dialog title={`The secret of ${issued.record.name}`} onClose={onClose} stays>
         <p className="text-sm">It is shown this once. Copy it now; who has lost it issues another one.</p>
         <div className="mt-3 flex items-center gap-2 rounded-md border bg-sunken p-2">
           <code className="code min-w-0 flex-1 wrap-anywhere">{issued.token}</code>
@@ -91,19 +91,14 @@ export function IssueToken({ like, onClose }: { like?: Schema["Token"] | undefin
           if (!why) issue.mutate();
         }}
       >
-        <Field label="Name" hint="Who or what uses it: it stands in the events of runs.">
-          {(id, about) => (
-            <input
-              id={id}
-              aria-describedby={about}
-              required
-              maxLength={100}
-              className="input"
-              value={name}
-              onChange={(event) => setName(event.target.value)}
-            />
-          )}
-        </Field>
+        <TextField
+          label="Name"
+          hint="Who or what uses it: it stands in the events of runs."
+          required
+          maxLength={100}
+          value={name}
+          onChange={setName}
+        />
         <fieldset className="flex flex-col gap-1">
           <legend className="mb-1 text-sm font-medium">What it may do</legend>
           {kinds.map((each, index) => (
@@ -113,36 +108,25 @@ export function IssueToken({ like, onClose }: { like?: Schema["Token"] | undefin
             </label>
           ))}
         </fieldset>
-        <Field
+        <TextField
           label="Namespaces"
           hint="Regular expressions over the whole name, with spaces between; .* is every namespace. It cannot see more than you do."
-        >
-          {(id, about) => (
-            <input
-              id={id}
-              aria-describedby={about}
-              required
-              className="input code"
-              value={namespaces}
-              onChange={(event) => setNamespaces(event.target.value)}
-            />
-          )}
-        </Field>
-        <Field label="Days until it expires" hint="At most 365, and not longer than your own.">
-          {(id, about) => (
-            <input
-              id={id}
-              aria-describedby={about}
-              type="number"
-              min={1}
-              max={365}
-              required
-              className="input w-28"
-              value={days}
-              onChange={(event) => setDays(event.target.value)}
-            />
-          )}
-        </Field>
+          required
+          className="code"
+          value={namespaces}
+          onChange={setNamespaces}
+        />
+        <TextField
+          label="Days until it expires"
+          hint="At most 365, and not longer than your own."
+          type="number"
+          min={1}
+          max={365}
+          required
+          className="w-28"
+          value={days}
+          onChange={setDays}
+        />
         {issue.error ? <Problem error={issue.error} /> : null}
         <DialogEnd onClose={onClose}>
           <Button type="submit" kind="primary" why={why} busy={issue.isPending}>

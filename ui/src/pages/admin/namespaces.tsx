@@ -7,8 +7,9 @@ import { useAction } from "~/app/action";
 import { newKey } from "~/lib/key";
 import { bytes, count, plural } from "~/lib/numbers";
 import { Button, Panel } from "~/parts/basics";
-import { Dialog, DialogEnd, Field } from "~/parts/dialog";
+import { Dialog, DialogEnd, TextField } from "~/parts/dialog";
 import { Loaded, Problem, Skeleton } from "~/parts/loaded";
+import { OnlyFirst } from "~/parts/more";
 
 type Info = Schema["NamespaceInfo"];
 const GIB = 1024 ** 3;
@@ -78,6 +79,7 @@ export function Namespaces() {
                 ))}
               </tbody>
             </table>
+            <OnlyFirst page={page} what="namespaces" command="tstr ctl namespace list" />
           </div>
         )}
       </Loaded>
@@ -142,20 +144,7 @@ function Edit({ namespace, onClose }: { namespace: Info | undefined; onClose: ()
   });
   const shorter = namespace && runsDays && Number(runsDays) < namespace.retention.runs_days;
   const field = (label: string, value: string, set: (text: string) => void, hint?: string, step = "1") => (
-    <Field label={label} hint={hint}>
-      {(id, about) => (
-        <input
-          id={id}
-          aria-describedby={about}
-          type="number"
-          min={0}
-          step={step}
-          className="input"
-          value={value}
-          onChange={(event) => set(event.target.value)}
-        />
-      )}
-    </Field>
+    <TextField label={label} hint={hint} type="number" min={0} step={step} value={value} onChange={set} />
   );
   return (
     <Dialog title={namespace ? `Change ${namespace.name}` : "Create a namespace"} onClose={onClose}>
@@ -167,18 +156,13 @@ function Edit({ namespace, onClose }: { namespace: Info | undefined; onClose: ()
         }}
       >
         {namespace ? null : (
-          <Field label="Name" hint="Lower-case letters, digits and dashes.">
-            {(id, about) => (
-              <input
-                id={id}
-                aria-describedby={about}
-                required
-                className="input"
-                value={name}
-                onChange={(event) => setName(event.target.value)}
-              />
-            )}
-          </Field>
+          <TextField
+            label="Name"
+            hint="Lower-case letters, digits and dashes."
+            required
+            value={name}
+            onChange={setName}
+          />
         )}
         <div className="grid gap-4 sm:grid-cols-2">
           {field("Runs are kept for, in days", runsDays, setRunsDays)}

@@ -7,7 +7,7 @@ import { useNow } from "~/app/clock";
 import { plural } from "~/lib/numbers";
 import { endingSoon, lifeOf } from "~/lib/tokens";
 import { Button, Panel } from "~/parts/basics";
-import { Dialog } from "~/parts/dialog";
+import { Dialog, DialogEnd } from "~/parts/dialog";
 import { Loaded, Skeleton } from "~/parts/loaded";
 import { More } from "~/parts/more";
 import { Badge } from "~/parts/state";
@@ -241,7 +241,7 @@ function Revoke({ token, onClose }: { token: Token; onClose: () => void }) {
   });
   return (
     <Dialog title={`Revoke ${token.name}?`} onClose={onClose}>
-      <p className="text-sm">
+      <p className="mb-5 text-sm">
         Whoever uses it is refused from now on, runners and sessions included. It cannot be taken back.
         {token.last_used_at ? (
           <>
@@ -252,12 +252,11 @@ function Revoke({ token, onClose }: { token: Token; onClose: () => void }) {
           " It was never used."
         )}
       </p>
-      <div className="mt-5 flex justify-end gap-2">
-        <Button onClick={onClose}>Back</Button>
+      <DialogEnd onClose={onClose}>
         <Button kind="danger" busy={revoke.isPending} onClick={() => revoke.mutate()}>
           Revoke
         </Button>
-      </div>
+      </DialogEnd>
     </Dialog>
   );
 }

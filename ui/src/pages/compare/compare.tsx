@@ -1,15 +1,15 @@
-import { useQuery } from "@tanstack/react-query";
-import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
+import { queryOptions, useQuery } from "@tanstack/react-query";
+import { getRouteApi, Link, Navigate, useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
-import { api, type Schema } from "~/api/client";
+import { raw, type Schema } from "~/api/client";
 import { runQuery } from "~/api/queries";
 import { useNs } from "~/app/namespace";
 import { caseText } from "~/lib/cases";
-import { valueText } from "~/lib/exact-json";
+import { parseExact, valueText } from "~/lib/exact-json";
 import { bytes, count, plural, ratio, signed } from "~/lib/numbers";
 import { duration } from "~/lib/time";
 import { Button, cellText, Empty, Panel } from "~/parts/basics";
-import { Field } from "~/parts/dialog";
+import { TextField } from "~/parts/dialog";
 import { Loaded, Skeleton } from "~/parts/loaded";
 import { PageHead } from "~/parts/page-head";
 import { Badge, runWord, State, StateIcon } from "~/parts/state";
@@ -17,6 +17,16 @@ import { Time } from "~/parts/time";
 import { LogDiff } from "./log-diff";
 
 const route = getRouteApi("/ns/$ns/compare");
+
+/** What differs between two runs. Read digit by digit: `JSON.parse` would round integers past 2^53. */
+const comparisonQuery = (run: string, other: string) =>
+  queryOptions({
+    queryKey: ["get", "/api/v1/runs/{run}/compare/{other}", { run, other }],
+    queryFn: async ({ signal }) => {
+      const path = `/runs/${encodeURIComponent(run)}/compare/${encodeURIComponent(other)}`;
+      return parseExact(await (await raw(path, { signal })).text()) as Schema["Comparison"];
+    },
+  });
 
 /** Two runs side by side: what differs in their making, and what differs in what came out. */
 export function Compare() {
@@ -27,13 +37,15 @@ export function Compare() {
   const after = useQuery({ ...runQuery(b ?? ""), enabled: !!b });
   const isOther = before.data && after.data && before.data.test_id !== after.data.test_id;
   const comparison = useQuery({
-    ...api.queryOptions("get", "/api/v1/runs/{run}/compare/{other}", {
-      params: { path: { run: a ?? "", other: b ?? "" } },
-    }),
+    ...comparisonQuery(a ?? "", b ?? ""),
     enabled:
       !!a && !!b && before.data !== undefined && after.data !== undefined && (!isOther || anyway === "true"),
   });
   if (!a || !b) return <Choose a={a} b={b} />;
+  const home = after.data?.namespace;
+  if (home && home !== ns && home === before.data?.namespace) {
+    return <Navigate to="/ns/$ns/compare" params={{ ns: home }} search={{ a, b, anyway }} replace />;
+  }
   return (
     <>
       <PageHead
@@ -79,7 +91,7 @@ export function Compare() {
             </Button>
           </Empty>
         </Panel>
-      ) : before.error || after.error ? null : (
+      ) : (before.error && !before.data) || (after.error && !after.data) ? null : (
         <Loaded
           query={comparison}
           what="The comparison"
@@ -359,32 +371,21 @@ function Choose({ a, b }: { a: string | undefined; b: string | undefined }) {
       />
       <Panel pad>
         <form onSubmit={onSubmit} className="flex max-w-xl flex-col gap-4">
-          <Field label="The id of the run before">
-            {(id) => (
-              <input
-                id={id}
-                required
-                className="input code"
-                value={before}
-                onChange={(event) => setBefore(event.target.value)}
-              />
-            )}
-          </Field>
-          <Field
+          <TextField
+            label="The id of the run before"
+            required
+            className="code"
+            value={before}
+            onChange={setBefore}
+          />
+          <TextField
             label="The id of the run after"
             hint="A run has «Compare with last pass», which needs no ids."
-          >
-            {(id, about) => (
-              <input
-                id={id}
-                aria-describedby={about}
-                required
-                className="input code"
-                value={after}
-                onChange={(event) => setAfter(event.target.value)}
-              />
-            )}
-          </Field>
+            required
+            className="code"
+            value={after}
+            onChange={setAfter}
+          />
           <div>
             <Button type="submit" kind="primary" icon="compare">
               Compare

@@ -1,5 +1,5 @@
 import { useNavigate } from "@tanstack/react-router";
-import { type KeyboardEvent, useState } from "react";
+import { type KeyboardEvent, type MouseEvent, useState } from "react";
 import type { Schema } from "~/api/client";
 import { useNs } from "~/app/namespace";
 import { useZone } from "~/app/settings";
@@ -46,18 +46,27 @@ export function Bars({
     const bad = PARTS.filter((part) => part.key !== "pass" && counts[part.key] > 0).map(
       (part) => `${count(counts[part.key])} ${part.word}`,
     );
-    const when = `${dateTime(start, zone).slice(0, interval === "hour" ? 16 : 10)} ${zoneLabel(start, zone)}`;
+    // Days and weeks are those of UTC; in another zone they would begin within the day before.
+    const shownIn = interval === "hour" ? zone : "UTC";
+    const when = `${dateTime(start, shownIn).slice(0, interval === "hour" ? 16 : 10)} ${zoneLabel(start, shownIn)}`;
     if (counts.runs === 0) return `${when}: no runs`;
     return `${when}: ${plural(counts.runs, "run")}, ${bad.length > 0 ? bad.join(", ") : "all passed"}`;
   };
-  const open = () => {
-    if (!at) return;
-    const before = new Date(Date.parse(at.start) + LENGTHS[interval]).toISOString();
-    void navigate({ to: "/ns/$ns/runs", params: { ns }, search: { after: justBefore(at.start), before } });
+  const open = (which: Schema["SummaryInterval"] | undefined) => {
+    if (!which) return;
+    const before = new Date(Date.parse(which.start) + LENGTHS[interval]).toISOString();
+    void navigate({ to: "/ns/$ns/runs", params: { ns }, search: { after: justBefore(which.start), before } });
+  };
+  /** Chooses the bar under the pointer. A finger does not move before it taps, so a click looks for itself, too. */
+  const choose = (event: MouseEvent<HTMLElement>) => {
+    const box = event.currentTarget.getBoundingClientRect();
+    const found = Math.floor(((event.clientX - box.left) / box.width) * intervals.length);
+    if (intervals[found]) setChosen(found);
+    return intervals[found];
   };
   const onKeyDown = (event: KeyboardEvent) => {
     const to = { ArrowLeft: index - 1, ArrowRight: index + 1, Home: 0, End: last }[event.key];
-    if (event.key === "Enter") open();
+    if (event.key === "Enter") open(at);
     if (to === undefined) return;
     event.preventDefault();
     setChosen(Math.max(0, Math.min(last, to)));
@@ -75,12 +84,8 @@ export function Bars({
         className="flex cursor-pointer items-end rounded border-b"
         style={{ height: HEIGHT }}
         onKeyDown={onKeyDown}
-        onClick={open}
-        onPointerMove={(event) => {
-          const box = event.currentTarget.getBoundingClientRect();
-          const found = Math.floor(((event.clientX - box.left) / box.width) * intervals.length);
-          if (found >= 0 && found <= last) setChosen(found);
-        }}
+        onClick={(event) => open(choose(event))}
+        onPointerMove={choose}
       >
         {intervals.map((each, i) => (
           <span
@@ -104,7 +109,7 @@ export function Bars({
       <p className="mt-1 flex min-h-6 flex-wrap items-center gap-x-2 text-sm text-muted">
         {text(at)}
         {at && at.figures.counts.runs > 0 ? (
-          <button type="button" className="link min-h-6" onClick={open}>
+          <button type="button" className="link min-h-6" onClick={() => open(at)}>
             list them
           </button>
         ) : null}

@@ -7,7 +7,7 @@ import { dashboardQuery } from "~/api/queries";
 import { useNs } from "~/app/namespace";
 import { RANGES, type Range } from "~/app/searches";
 import { count, percent, plural, ratio } from "~/lib/numbers";
-import { instant, intervalFor, RANGE_MS, rangeStart } from "~/lib/spans";
+import { intervalFor, RANGE_MS, rangeStart } from "~/lib/spans";
 import { duration, justBefore } from "~/lib/time";
 import { Copy, Figure, Meter, Panel } from "~/parts/basics";
 import { CHART_INSET, Chart } from "~/parts/chart";
@@ -36,10 +36,7 @@ const NAMES: Record<Range, string> = { "24h": "24 hours", "7d": "7 days", "30d":
 /** The start of a namespace: what is wrong now, and how things went. */
 export function Dashboard() {
   const ns = useNs();
-  const search = route.useSearch();
-  const range = search.range ?? "24h";
-  const after = instant(search.after);
-  const before = instant(search.before);
+  const { range = "24h", after, before } = route.useSearch();
   const isSpan = after !== undefined || before !== undefined;
   const navigate = useNavigate({ from: "/ns/$ns" });
   const end = before ?? new Date(Math.ceil(Date.now() / HOUR) * HOUR).toISOString();

@@ -8,6 +8,7 @@ import { duration } from "~/lib/time";
 import { Empty, Figure, Labels, Panel } from "~/parts/basics";
 import { Icon } from "~/parts/icons";
 import { Loaded, Skeleton } from "~/parts/loaded";
+import { OnlyFirst } from "~/parts/more";
 import { PageHead } from "~/parts/page-head";
 import { Badge } from "~/parts/state";
 import { Time, Took } from "~/parts/time";
@@ -80,7 +81,7 @@ export function Queue() {
           const all = items.flatMap((each) => [each.depth, each.gated]);
           const waiting = {
             count: all.reduce((sum, each) => sum + each.count, 0),
-            more: all.some((each) => each.more),
+            more: all.some((each) => each.more) || page.next_page_token !== undefined,
           };
           const delayed = {
             count: items.reduce((sum, each) => sum + each.delayed.count, 0),
@@ -170,11 +171,7 @@ export function Queue() {
                         })}
                       </tbody>
                     </table>
-                    {page.next_page_token ? (
-                      <p className="border-t px-3.5 py-2 text-sm text-muted">
-                        The first {items.length} classes; there are more.
-                      </p>
-                    ) : null}
+                    <OnlyFirst page={page} what="classes" command={`tstr ctl queue --namespace ${ns}`} />
                   </div>
                 )}
               </Panel>

@@ -3,6 +3,7 @@ import { getRouteApi, Link } from "@tanstack/react-router";
 import { api, apiUrl, raw, type Schema } from "~/api/client";
 import { asApiError } from "~/api/problem";
 import { stripEscapes } from "~/lib/escapes";
+import { parseExact, stringifyExact } from "~/lib/exact-json";
 import { bytes, count, plural } from "~/lib/numbers";
 import { type Node, tree } from "~/lib/tree";
 import { Copy, Empty } from "~/parts/basics";
@@ -73,9 +74,13 @@ export function Artifacts({ run, attempt }: { run: Schema["Run"]; attempt: numbe
   );
 }
 
+/** Where a file is, below `/api/v1`. */
+function filePath(run: string, file: File): string {
+  return `/runs/${run}/artifacts/${file.path.split("/").map(encodeURIComponent).join("/")}`;
+}
+
 function fileUrl(run: string, attempt: number, file: File, view: boolean): string {
-  const path = file.path.split("/").map(encodeURIComponent).join("/");
-  return apiUrl(`/runs/${run}/artifacts/${path}`, { attempt, view: view ? "true" : undefined });
+  return apiUrl(filePath(run, file), { attempt, view: view ? "true" : undefined });
 }
 
 function Nodes({
@@ -153,7 +158,7 @@ function Preview({ run, attempt, file }: { run: Schema["Run"]; attempt: number; 
   const query = useQuery({
     queryKey: ["artifact", run.id, attempt, file.sha256],
     queryFn: async ({ signal }) => {
-      const response = await raw(fileUrl(run.id, attempt, file, false).split("/api/v1")[1] ?? "", {
+      const response = await raw(`${filePath(run.id, file)}?attempt=${attempt}`, {
         headers: file.bytes > PREVIEW_BYTES ? { Range: `bytes=0-${PREVIEW_BYTES - 1}` } : {},
         signal,
       });
@@ -207,11 +212,11 @@ function Preview({ run, attempt, file }: { run: Schema["Run"]; attempt: number; 
   );
 }
 
-/** JSON on one line is laid out; anything that cannot be read as JSON stays as it is. */
+/** JSON on one line is laid out, its numbers as they were written; what cannot be read as JSON stays as it is. */
 function pretty(file: File, text: string): string {
   if (!file.media_type.includes("json") || text.includes("\n  ")) return text;
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    return stringifyExact(parseExact(text, "as written"), 2);
   } catch {
     return text;
   }

@@ -2,7 +2,7 @@ import { useState } from "react";
 import { client, type Schema } from "~/api/client";
 import { useAction } from "~/app/action";
 import { Button } from "~/parts/basics";
-import { Dialog, DialogEnd, Field } from "~/parts/dialog";
+import { Dialog, DialogEnd, TextField } from "~/parts/dialog";
 import { Icon } from "~/parts/icons";
 
 /** Keeping a run, with a word why. */
@@ -29,21 +29,13 @@ export function KeepDialog({ run, onClose }: { run: Schema["Run"]; onClose: () =
           keep.mutate(note.trim());
         }}
       >
-        <Field
+        <TextField
           label="Why (may be left out)"
           hint="Retention leaves the run, its log and its artifacts alone until it is unkept."
-        >
-          {(id, about) => (
-            <input
-              id={id}
-              aria-describedby={about}
-              className="input"
-              maxLength={200}
-              value={note}
-              onChange={(event) => setNote(event.target.value)}
-            />
-          )}
-        </Field>
+          maxLength={200}
+          value={note}
+          onChange={setNote}
+        />
         <DialogEnd onClose={onClose}>
           <Button type="submit" kind="primary" busy={keep.isPending}>
             <Icon name="pin" size={14} /> Keep

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
-import { getRouteApi, Link, useParams } from "@tanstack/react-router";
-import { lazy, Suspense } from "react";
+import { getRouteApi, Link, Navigate, useLocation, useParams } from "@tanstack/react-router";
+import { Suspense } from "react";
 import type { Schema } from "~/api/client";
 import { isPaused } from "~/api/live";
 import { asApiError } from "~/api/problem";
@@ -9,6 +9,7 @@ import { useNs } from "~/app/namespace";
 import { RUN_TABS } from "~/app/searches";
 import { count } from "~/lib/numbers";
 import { Copy, cellText, Empty, Facts, Labels, Panel } from "~/parts/basics";
+import { lazy } from "~/parts/lazy";
 import { Loaded, Skeleton } from "~/parts/loaded";
 import { PageHead, Tabs } from "~/parts/page-head";
 import { Badge, runWord, State, StateIcon, stateLabel } from "~/parts/state";
@@ -39,6 +40,8 @@ const REFRESH_MS = 4_000;
 export function Run() {
   const ns = useNs();
   const { run: id } = useParams({ from: "/ns/$ns/runs/$run" });
+  const search = route.useSearch();
+  const hash = useLocation({ select: (location) => location.hash });
   const query = useQuery({
     ...runQuery(id),
     refetchInterval: ({ state }) =>
@@ -56,6 +59,13 @@ export function Run() {
           It never was, it belongs to a namespace that your token does not see, or retention has removed it.
         </Empty>
       </>
+    );
+  }
+  // An id says which run is meant, whatever namespace somebody wrote before it; the rest of the page asks by namespace.
+  const home = query.data?.namespace;
+  if (home && home !== ns) {
+    return (
+      <Navigate to="/ns/$ns/runs/$run" params={{ ns: home, run: id }} search={search} hash={hash} replace />
     );
   }
   return (

@@ -89,7 +89,19 @@ export function Siblings({ run }: { run: Schema["Run"] }) {
                 </Button>
               </li>
             ) : null}
-            {page.next_page_token ? <li className="px-3.5 py-1.5 text-muted">more than {SHOWN}</li> : null}
+            {page.next_page_token ? (
+              <li className="px-3.5 py-1.5 text-muted">
+                Only the latest {SHOWN};{" "}
+                <Link
+                  className="prose-link"
+                  to="/ns/$ns/runs"
+                  params={{ ns }}
+                  search={{ matrix: run.matrix_id }}
+                >
+                  all of them
+                </Link>
+              </li>
+            ) : null}
           </ul>
         )}
       </Loaded>

@@ -3,6 +3,7 @@ import { api } from "~/api/client";
 import { useNs } from "~/app/namespace";
 import { Panel } from "~/parts/basics";
 import { Loaded, Skeleton } from "~/parts/loaded";
+import { OnlyFirst } from "~/parts/more";
 import { Badge } from "~/parts/state";
 import { Time, Took } from "~/parts/time";
 
@@ -22,8 +23,8 @@ export function Outages({ runner }: { runner: string }) {
         {(page) =>
           page.items.length === 0 ? (
             <p className="px-3.5 py-4 text-sm text-muted">
-              Never, as far as is known. A test with the annotation <code className="code">tstr.control=true</code>{" "}
-              is one.
+              Never, as far as is known. A test with the annotation{" "}
+              <code className="code">tstr.control=true</code> is one.
             </p>
           ) : (
             <ul className="text-sm">
@@ -52,9 +53,13 @@ export function Outages({ runner }: { runner: string }) {
                   </span>
                 </li>
               ))}
-              {page.next_page_token ? (
-                <li className="px-3.5 py-1.5 text-muted">The latest {SHOWN}; there are more.</li>
-              ) : null}
+              <li>
+                <OnlyFirst
+                  page={page}
+                  what="outages"
+                  command={`tstr ctl runner outages ${runner} --namespace ${ns}`}
+                />
+              </li>
             </ul>
           )
         }

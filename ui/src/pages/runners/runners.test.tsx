@@ -132,7 +132,9 @@ test("a runner says when its control test failed, and that it goes on", async ()
     }),
   );
   showApp("/ns/default/runners/id-bad");
-  const panel = (await screen.findByRole("heading", { name: "When its control test failed" })).closest("section")!;
+  const panel = (await screen.findByRole("heading", { name: "When its control test failed" })).closest(
+    "section",
+  )!;
   const [now, before] = await within(panel).findAllByRole("listitem");
   expect(now?.textContent).toContain("goes on");
   expect(before?.textContent).toBe("2026-02-01 00:00:00 UTC to 2026-02-01 01:30:00 UTC1 h 30 min");

@@ -10,6 +10,7 @@ import { justBefore } from "~/lib/time";
 import { Empty, Meter, Panel } from "~/parts/basics";
 import { SearchField, Toggles } from "~/parts/filters";
 import { Loaded, Skeleton } from "~/parts/loaded";
+import { OnlyFirst } from "~/parts/more";
 import { PageHead } from "~/parts/page-head";
 import { Badge } from "~/parts/state";
 import { Time } from "~/parts/time";
@@ -174,6 +175,7 @@ export function Runners() {
                     })}
                   </tbody>
                 </table>
+                <OnlyFirst page={page} what="runners" command={`tstr ctl runner list --namespace ${ns}`} />
               </div>
             );
           }}

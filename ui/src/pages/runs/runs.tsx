@@ -1,13 +1,13 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
-import { useState } from "react";
 import { statesQuery } from "~/api/queries";
 import { runPages } from "~/api/runs";
+import { useCursor } from "~/app/cursor";
 import { useKeys } from "~/app/keys";
 import { useNs } from "~/app/namespace";
 import { RESULTS, RUN_RANGES, STATES } from "~/app/searches";
 import { Views } from "~/app/views";
-import { instant, rangeStart } from "~/lib/spans";
+import { rangeStart } from "~/lib/spans";
 import { Empty } from "~/parts/basics";
 import { LabelFilter, SearchField, Toggles } from "~/parts/filters";
 import { Icon } from "~/parts/icons";
@@ -28,13 +28,10 @@ export function Runs() {
   const ns = useNs();
   const search = route.useSearch();
   const navigate = useNavigate({ from: "/ns/$ns/runs" });
-  const [at, setAt] = useState(-1);
   const set = (change: Partial<typeof search>, replace = false) =>
     void navigate({ search: (before) => ({ ...before, ...change }), replace });
 
-  const after =
-    instant(search.after) ?? (search.range ? rangeStart(search.range, Date.now(), MINUTE) : undefined);
-  const before = instant(search.before);
+  const after = search.after ?? (search.range ? rangeStart(search.range, Date.now(), MINUTE) : undefined);
   const isSpan = search.after !== undefined || search.before !== undefined;
   const query = useInfiniteQuery(
     runPages(ns, {
@@ -46,21 +43,22 @@ export function Runs() {
       matrix_id: search.matrix,
       kept: search.kept === undefined ? undefined : search.kept === "true",
       scheduled_after: after,
-      scheduled_before: before,
+      scheduled_before: search.before,
     }),
   );
   const { data: states } = useQuery(statesQuery(ns));
   const names = states?.items.map((test) => test.name) ?? [];
   const runs = query.data?.pages.flatMap((page) => page.items) ?? [];
   const isFiltered = Object.values(search).some((value) => value !== undefined);
+  const cursor = useCursor(runs.map((run) => run.id));
   useKeys([
-    { keys: "j", says: "next run", run: () => setAt(Math.min(at + 1, runs.length - 1)) },
-    { keys: "k", says: "previous run", run: () => setAt(Math.max(at - 1, 0)) },
+    { keys: "j", says: "next run", run: cursor.next },
+    { keys: "k", says: "previous run", run: cursor.previous },
     {
       keys: "o",
       says: "open the run",
       run: () =>
-        runs[at] && void navigate({ to: "/ns/$ns/runs/$run", params: { ns, run: runs[at].id }, search: {} }),
+        cursor.id && void navigate({ to: "/ns/$ns/runs/$run", params: { ns, run: cursor.id }, search: {} }),
     },
   ]);
 
@@ -106,7 +104,7 @@ export function Runs() {
         <RangePicker
           presets={RUN_RANGES}
           preset={search.range}
-          span={{ after: instant(search.after), before }}
+          span={{ after: search.after, before: search.before }}
           onPreset={(range) =>
             set({
               range: range === search.range && !isSpan ? undefined : range,
@@ -122,7 +120,7 @@ export function Runs() {
           {() =>
             runs.length > 0 ? (
               <>
-                <RunTable runs={runs} at={at} />
+                <RunTable runs={runs} at={cursor.id} />
                 <More query={query} shown={runs.length} what="run" />
               </>
             ) : isFiltered ? (

@@ -9,7 +9,7 @@ import { Copy, cellText, Empty, Panel } from "~/parts/basics";
 import { Dialog } from "~/parts/dialog";
 import { SearchField, Toggles } from "~/parts/filters";
 import { Loaded, Skeleton } from "~/parts/loaded";
-import { More } from "~/parts/more";
+import { More, OnlyFirst } from "~/parts/more";
 import { Badge, State, StateIcon } from "~/parts/state";
 import { StripBars } from "~/parts/strip";
 import { Time, Took } from "~/parts/time";
@@ -301,6 +301,13 @@ function CaseDialog({ test, id, onClose }: { test: Schema["TestDef"]; id: string
                   ) : null}
                 </li>
               ))}
+              <li>
+                <OnlyFirst
+                  page={page}
+                  what="runs"
+                  command={`tstr ctl case history ${test.name} ${id} --namespace ${ns}`}
+                />
+              </li>
             </ul>
           )
         }

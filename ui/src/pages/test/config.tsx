@@ -8,6 +8,7 @@ import { toYaml } from "~/lib/yaml";
 import { Copy, Panel } from "~/parts/basics";
 import { DiffView } from "~/parts/diff";
 import { Loaded, Skeleton } from "~/parts/loaded";
+import { OnlyFirst } from "~/parts/more";
 import { Time } from "~/parts/time";
 
 const route = getRouteApi("/ns/$ns/tests/$test");
@@ -77,6 +78,13 @@ export function Config({ test }: { test: Schema["TestDef"] }) {
             </>
           )}
         </Loaded>
+        {versions.data ? (
+          <OnlyFirst
+            page={versions.data}
+            what="versions"
+            command={`tstr ctl test versions ${test.name} --namespace ${ns}`}
+          />
+        ) : null}
       </Panel>
       {search.a !== undefined ? (
         <Diff path={path} a={search.a} b={b} />

@@ -1,5 +1,5 @@
 import { useNavigate } from "@tanstack/react-router";
-import { type KeyboardEvent, useState } from "react";
+import { type KeyboardEvent, type MouseEvent, useState } from "react";
 import type { Schema } from "~/api/client";
 import { useNs } from "~/app/namespace";
 import { badness, type Day, weeks } from "~/lib/heatmap";
@@ -36,12 +36,21 @@ export function Heatmap({ intervals, test }: { intervals: Schema["SummaryInterva
   const [chosen, setChosen] = useState<number>();
   const index = Math.min(chosen ?? days.length - 1, days.length - 1);
   const at = days[index];
-  const open = () => {
-    const date = at?.day?.date;
-    if (!date) return;
+  const open = (day: Day | undefined) => {
+    if (!day) return;
+    const { date } = day;
     const after = `${date}T00:00:00Z`;
     const before = new Date(Date.parse(after) + 86_400_000).toISOString();
     void navigate({ to: "/ns/$ns/runs", params: { ns }, search: { test, after: justBefore(after), before } });
+  };
+  /** Chooses the day under the pointer. A finger does not move before it taps, so a click looks for itself, too. */
+  const choose = (event: MouseEvent<HTMLElement>) => {
+    const box = event.currentTarget.getBoundingClientRect();
+    const w = Math.floor((event.clientX - box.left - LEFT) / STEP);
+    const d = Math.floor((event.clientY - box.top - TOP) / STEP);
+    const found = days.findIndex((each) => each.w === w && each.d === d);
+    if (found >= 0) setChosen(found);
+    return days[found]?.day;
   };
   const onKeyDown = (event: KeyboardEvent) => {
     const to = {
@@ -52,7 +61,7 @@ export function Heatmap({ intervals, test }: { intervals: Schema["SummaryInterva
       Home: 0,
       End: days.length - 1,
     }[event.key];
-    if (event.key === "Enter") open();
+    if (event.key === "Enter") open(at?.day);
     if (to === undefined) return;
     event.preventDefault();
     setChosen(Math.max(0, Math.min(days.length - 1, to)));
@@ -75,14 +84,8 @@ export function Heatmap({ intervals, test }: { intervals: Schema["SummaryInterva
           aria-valuetext={dayText(at?.day)}
           className="w-max cursor-pointer rounded p-0.5"
           onKeyDown={onKeyDown}
-          onClick={open}
-          onPointerMove={(event) => {
-            const box = event.currentTarget.getBoundingClientRect();
-            const w = Math.floor((event.clientX - box.left - LEFT) / STEP);
-            const d = Math.floor((event.clientY - box.top - TOP) / STEP);
-            const found = days.findIndex((each) => each.w === w && each.d === d);
-            if (found >= 0) setChosen(found);
-          }}
+          onClick={(event) => open(choose(event))}
+          onPointerMove={choose}
         >
           <svg width={LEFT + grid.length * STEP} height={TOP + 7 * STEP} aria-hidden="true" className="block">
             {months.map(({ w, date }) => (
@@ -127,7 +130,7 @@ export function Heatmap({ intervals, test }: { intervals: Schema["SummaryInterva
       <p className="mt-1 min-h-6 text-sm text-muted">
         {dayText(at?.day)}
         {at?.day && at.day.runs > 0 ? (
-          <button type="button" className="link ml-2 min-h-6" onClick={open}>
+          <button type="button" className="link ml-2 min-h-6" onClick={() => open(at?.day)}>
             list them
           </button>
         ) : null}

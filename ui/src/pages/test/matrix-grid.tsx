@@ -27,13 +27,30 @@ export function MatrixGrid({ cells }: { cells: Cell[] }) {
         cell[across] === column &&
         others.every((key) => !rest[key] || cell[key] === rest[key]),
     );
+  /** The worst of the cells at each place that has a run, by its row and column. */
+  const shown = new Map<string, Cell>();
+  rows.forEach((row, r) => {
+    columns.forEach((column, c) => {
+      const worst = at(row, column).sort((a, b) => weight(b) - weight(a))[0];
+      if (worst?.last_run) shown.set(`${r} ${c}`, worst);
+    });
+  });
+  // One place can be reached by Tab: where the focus was last, else the first that there is.
+  const [left, setLeft] = useState<string>();
+  const entry = left !== undefined && shown.has(left) ? left : shown.keys().next().value;
   const onKeyDown = (event: KeyboardEvent) => {
     const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
     const place = (event.target as HTMLElement).dataset.at?.split(" ").map(Number);
     if (!step || !place) return;
     event.preventDefault();
-    const to = `${(place[0] ?? 0) + (step[0] ?? 0)} ${(place[1] ?? 0) + (step[1] ?? 0)}`;
-    table.current?.querySelector<HTMLElement>(`[data-at="${to}"]`)?.focus();
+    const [down = 0, right = 0] = step;
+    let [r = 0, c = 0] = place;
+    // A combination that never ran is stepped over.
+    do {
+      r += down;
+      c += right;
+    } while (rows[r] !== undefined && columns[c] !== undefined && !shown.has(`${r} ${c}`));
+    table.current?.querySelector<HTMLElement>(`[data-at="${r} ${c}"]`)?.focus();
   };
   const axis = (
     label: string,
@@ -101,14 +118,15 @@ export function MatrixGrid({ cells }: { cells: Cell[] }) {
                   {row}
                 </th>
                 {columns.map((column, c) => {
-                  const here = at(row, column);
-                  const cell = here.sort((a, b) => weight(b) - weight(a))[0];
+                  const place = `${r} ${c}`;
+                  const cell = shown.get(place);
                   return (
                     <td key={column} className="p-0">
                       {cell?.last_run ? (
                         <Link
-                          data-at={`${r} ${c}`}
-                          tabIndex={r === 0 && c === 0 ? 0 : -1}
+                          data-at={place}
+                          tabIndex={place === entry ? 0 : -1}
+                          onFocus={() => setLeft(place)}
                           to="/ns/$ns/runs/$run"
                           params={{ ns, run: cell.last_run }}
                           className="flex h-8 w-full min-w-8 items-center justify-center rounded bg-sunken hover:bg-accent-soft"

@@ -8,6 +8,7 @@ import { caseText } from "~/lib/cases";
 import { Button, Empty, Panel } from "~/parts/basics";
 import { Dialog, DialogEnd } from "~/parts/dialog";
 import { Loaded, Problem } from "~/parts/loaded";
+import { OnlyFirst } from "~/parts/more";
 import { lackOf, newQuarantine, QuarantineFields, quarantineBody } from "~/parts/quarantine-fields";
 import { Badge } from "~/parts/state";
 import { Time } from "~/parts/time";
@@ -20,7 +21,7 @@ export function Quarantine({ test }: { test: Schema["TestDef"] }) {
   const path = { namespace: ns, test: test.name };
   const query = useQuery(
     api.queryOptions("get", "/api/v1/namespaces/{namespace}/tests/{test}/quarantine", {
-      params: { path, query: {} },
+      params: { path, query: { page_size: 500 } },
     }),
   );
   const remove = useAction({
@@ -88,6 +89,11 @@ export function Quarantine({ test }: { test: Schema["TestDef"] }) {
                   ))}
                 </tbody>
               </table>
+              <OnlyFirst
+                page={page}
+                what="cases"
+                command={`tstr ctl quarantine list ${test.name} --namespace ${ns}`}
+              />
             </div>
           )
         }

@@ -1,5 +1,4 @@
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
-import { instant } from "~/lib/spans";
 import type { Span } from "~/parts/range";
 import { Time } from "~/parts/time";
 
@@ -7,10 +6,8 @@ const route = getRouteApi("/ns/$ns/tests/$test");
 
 /** The span of time that the charts and the runs of a test are narrowed to. It is in the address, as all filters are. */
 export function useSpan() {
-  const search = route.useSearch();
+  const { after, before } = route.useSearch();
   const navigate = useNavigate({ from: "/ns/$ns/tests/$test" });
-  const after = instant(search.after);
-  const before = instant(search.before);
   const set = (span: Span) =>
     void navigate({
       search: (old) => ({ ...old, after: span.after, before: span.before }),

@@ -40,14 +40,18 @@ export function TestTable({
   rows: TestRow[];
   picked: ReadonlySet<string>;
   onPick: (name: string) => void;
-  at: number;
+  /** The id of the test at which the keys stand. */
+  at: string | undefined;
   took: Took | undefined;
 }) {
   const box = useRef<HTMLDivElement>(null);
   const height = useSyncExternalStore(onWidth, () => (WIDE.matches ? 65 : 118));
   const { from, to, reveal } = useWindowRows(box, rows.length, height);
+  const chosen = at === undefined ? -1 : rows.findIndex((row) => row.test.id === at);
+  // When the keys move, and not when the order changes: a reader who has scrolled on is left there.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the place is that of `at`
   useEffect(() => {
-    if (at >= 0) reveal(at);
+    if (chosen >= 0) reveal(chosen);
   }, [at, reveal]);
 
   return (
@@ -87,7 +91,7 @@ export function TestTable({
               key={row.test.id}
               role="row"
               aria-rowindex={place + 2}
-              className={`absolute inset-x-0 top-0 border-b px-3.5 py-2 hover:z-10 focus-within:z-10 ${GRID} ${at === place ? "bg-accent-soft" : "hover:bg-sunken/60"}`}
+              className={`absolute inset-x-0 top-0 border-b px-3.5 py-2 hover:z-10 focus-within:z-10 ${GRID} ${chosen === place ? "bg-accent-soft" : "hover:bg-sunken/60"}`}
               style={{ height, transform: `translateY(${place * height}px)` }}
             >
               <Row

@@ -3,6 +3,7 @@ import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { lazy, Suspense, useEffect, useMemo, useState } from "react";
 import { api, client } from "~/api/client";
 import { statesQuery } from "~/api/queries";
+import { useCursor } from "~/app/cursor";
 import { useKeys } from "~/app/keys";
 import { useNs } from "~/app/namespace";
 import { TEST_SORTS, TEST_STATES } from "~/app/searches";
@@ -46,7 +47,6 @@ export function Tests() {
   const search = route.useSearch();
   const navigate = useNavigate({ from: "/ns/$ns/tests" });
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
-  const [at, setAt] = useState(-1);
 
   // What the server filters is a query of its own; the rest (state, order) is done here, over all pages.
   const query = {
@@ -107,10 +107,11 @@ export function Tests() {
   const filtered = Boolean(
     search.q || search.label || search.owner || search.state || search.paused || search.schedule,
   );
-  const current = rows[at];
+  const cursor = useCursor(rows.map((row) => row.test.id));
+  const current = rows.find((row) => row.test.id === cursor.id);
   useKeys([
-    { keys: "j", says: "next test", run: () => setAt(Math.min(at + 1, rows.length - 1)) },
-    { keys: "k", says: "previous test", run: () => setAt(Math.max(at - 1, 0)) },
+    { keys: "j", says: "next test", run: cursor.next },
+    { keys: "k", says: "previous test", run: cursor.previous },
     {
       keys: "o",
       says: "open the test",
@@ -214,7 +215,7 @@ export function Tests() {
                     How the tests are could not be loaded, so they are shown without their runs.
                   </p>
                 ) : null}
-                <TestTable ns={ns} rows={rows} picked={picked} onPick={pick} at={at} took={took} />
+                <TestTable ns={ns} rows={rows} picked={picked} onPick={pick} at={cursor.id} took={took} />
               </>
             ) : filtered ? (
               <Empty title="No test is like that">
