@@ -1,9 +1,10 @@
 //! What the web UI shows at one look: dashboard, timetable, saved views, series.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use reqwest::Method;
 use chrono::{Days, Utc};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tstr_shared::permission::Scope;
 use tstr_shared::run::RunResult;
@@ -74,6 +75,25 @@ async fn the_dashboard_says_what_fails_what_waits_and_who_executes() {
         (dashboard(&admin).await["tests"]["failing"] == 0).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn all_who_look_at_once_see_what_one_of_them_finds() {
+    let stack = Stack::start().await;
+    stack.namespace("shop").await;
+    let (admin, reader) = (stack.admin(), stack.person(&[Scope::Data], &["default"]).await);
+    let look = async |person: &Person| dashboard(person).await["as_of"].clone();
+    let looks = futures_util::future::join_all((0..40).map(|n| look(if n % 2 == 0 { &admin } else { &reader }))).await;
+    let found: BTreeSet<String> = looks.iter().map(|as_of| as_of.as_str().unwrap().to_owned()).collect();
+    assert!(found.len() < 20, "forty looked by themselves: {found:?}");
+    // Nobody is shown what was found before he asked.
+    let (one, two) = (look(&admin).await, look(&reader).await);
+    assert_ne!(one, two);
+    // And nobody what is not his.
+    reader.get("/api/v1/namespaces/shop/dashboard").await.refused(404, "not_found");
+    stack.person(&[Scope::Runner], &[".*"]).await.get(&format!("{HERE}/dashboard")).await.refused(403, "forbidden");
+    let shop = admin.get("/api/v1/namespaces/shop/dashboard").await.expect(200);
+    assert_ne!(shop["as_of"], two);
 }
 
 #[tokio::test]
