@@ -41,6 +41,7 @@ pub mod duration;
 pub mod error;
 pub mod event;
 pub mod explain;
+pub mod grid;
 pub mod health;
 pub mod ids;
 pub mod image;

@@ -1,6 +1,8 @@
 //! The memory of tests and cases on a real PostgreSQL: what a run changed and since when, flaky and broken with their reasons,
 //! strips, histories, and that the order in which ends are told does not matter.
 
+mod grid;
+
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};

@@ -4,6 +4,7 @@
 //! The queries are those of the product: their text is read from `.sqlx`, where the build has put it.
 
 mod explain;
+mod grid;
 mod logs;
 mod looks;
 mod results;

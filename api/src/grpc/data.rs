@@ -166,6 +166,15 @@ impl DataService for Service {
         .await
     }
 
+    async fn get_test_grid(&self, request: Request<pb::GetTestGridRequest>) -> Answer<pb::GetTestGridResponse> {
+        answer(request, async |caller, req| {
+            let (ns, cell, much) = (namespace(&req.namespace)?, cell(req.cell)?, (req.cases, req.runs));
+            let grid = self.ops.test_grid(&caller, &ns, test(&req.test)?, cell, much).await?;
+            Ok(pb::GetTestGridResponse { grid: Some(document(&grid)) })
+        })
+        .await
+    }
+
     async fn list_views(&self, request: Request<pb::ListViewsRequest>) -> Answer<pb::ListViewsResponse> {
         answer(request, async |caller, req| {
             let views = self.ops.list_views(&caller, &namespace(&req.namespace)?).await?;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tstr_shared::analysis::flaky::Status;
 use tstr_shared::analysis::history::Standing;
+use tstr_shared::grid::TestGrid;
 use tstr_shared::health::{CaseRun, CaseState, CellState, RunChanges, StateFilter, TestState};
 use tstr_shared::labels::Labels;
 use tstr_shared::namespace::Namespace;
@@ -42,6 +43,11 @@ pub(super) fn routes() -> ApiRouter<App> {
         "Returns how a case is in each cell, with what each monitor says and by which runs.",
     );
     let history = op::<TestsRead>("list_case_history", "Lists the runs that had a case, the newest first.");
+    let grid = op::<TestsRead>(
+        "get_test_grid",
+        "Returns the cases of a test over its latest runs: a row for each case with a letter for each run.\nThe runs are the columns, \
+         the newest last. Those cases stand first that failed in the latest run.",
+    );
     let changes = op::<RunsRead>(
         "get_run_changes",
         "Returns what a run changed: cases that fail anew, still fail, are fixed, missing or removed, and since when.",
@@ -52,6 +58,7 @@ pub(super) fn routes() -> ApiRouter<App> {
         .api_route("/namespaces/{namespace}/tests/{test}/cases", get_with(list_cases, cases))
         .api_route("/namespaces/{namespace}/tests/{test}/cases/{case}", get_with(get_case, case))
         .api_route("/namespaces/{namespace}/tests/{test}/cases/{case}/history", get_with(list_case_history, history))
+        .api_route("/namespaces/{namespace}/tests/{test}/grid", get_with(get_test_grid, grid))
         .api_route("/runs/{run}/changes", get_with(get_run_changes, changes))
         .with_path_items(|item| item.tag("results"))
 }
@@ -118,6 +125,20 @@ struct HistoryQuery {
     page_token: Option<String>,
 }
 
+/// How much of a grid is wanted.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(inline)]
+#[serde(deny_unknown_fields)]
+struct GridQuery {
+    /// Runs of this cell: `key=value`. Repeated for each label of the cell.
+    #[serde(default)]
+    cell: Vec<Pair>,
+    /// How many cases: 50 unless said, 200 at most; a larger wish is lowered.
+    cases: Option<u32>,
+    /// How many of the latest runs: 60 unless said, and at most; a larger wish is lowered.
+    runs: Option<u32>,
+}
+
 /// Reads which cell is meant, if any.
 pub(super) fn cell(pairs: &[Pair]) -> Result<Option<Labels>> {
     if pairs.is_empty() {
@@ -174,6 +195,16 @@ async fn list_case_history(
 ) -> Result<Json<Page<CaseRun>>> {
     let (cell, page) = (cell(&query.cell)?, page(query.page_size, query.page_token));
     Ok(Json(app.ops.case_history(&caller, &at.namespace, &at.test.0, at.case, cell, page).await?))
+}
+
+async fn get_test_grid(
+    State(app): State<App>,
+    caller: Caller,
+    Path(at): Path<TestPath>,
+    Query(query): Query<GridQuery>,
+) -> Result<Json<TestGrid>> {
+    let (cell, much) = (cell(&query.cell)?, (query.cases.unwrap_or_default(), query.runs.unwrap_or_default()));
+    Ok(Json(app.ops.test_grid(&caller, &at.namespace, &at.test.0, cell, much).await?))
 }
 
 async fn get_run_changes(State(app): State<App>, caller: Caller, Path(at): Path<RunPath>) -> Result<Json<RunChanges>> {

@@ -25,6 +25,7 @@ pub mod error;
 pub mod events;
 pub mod explain;
 pub mod gates;
+pub mod grid;
 pub mod housekeeping;
 pub mod idempotency;
 pub mod keeps;

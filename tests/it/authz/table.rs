@@ -122,6 +122,8 @@ pub fn table() -> Vec<Row> {
             |t| pb::GetTimetableRequest { namespace: t.namespace.clone(), ..Default::default() }.encode_to_vec()),
         row(("get_test_series", "GetTestSeries"), "runs:read", Named, Nothing, nothing,
             |t| pb::GetTestSeriesRequest { namespace: t.namespace.clone(), test: t.test.clone(), ..Default::default() }.encode_to_vec()),
+        row(("get_test_grid", "GetTestGrid"), "tests:read", Named, Nothing, nothing,
+            |t| pb::GetTestGridRequest { namespace: t.namespace.clone(), test: t.test.clone(), ..Default::default() }.encode_to_vec()),
         row(("list_views", "ListViews"), "tests:read", Named, Nothing, nothing,
             |t| pb::ListViewsRequest { namespace: t.namespace.clone() }.encode_to_vec()),
         row(("put_view", "PutView"), "views:write", Named, Nothing, |_| Some(json!({"page": "tests"})),

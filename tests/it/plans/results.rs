@@ -3,7 +3,7 @@
 use super::*;
 
 /// Seeds two cells of a test with runs of ten cases over forty days, and sums of two hundred tests over eight days.
-async fn seed_results(conn: &mut PgConnection) {
+pub(super) async fn seed_results(conn: &mut PgConnection) {
     const STATEMENTS: [&str; 11] = [
         "SELECT ensure_partitions((now() AT TIME ZONE 'UTC')::date - 41, (now() AT TIME ZONE 'UTC')::date + 1)",
         "INSERT INTO cell (ns_id, test_id, labels_hash, labels, strip)

@@ -39,6 +39,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/session/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says whose session a code or a token opens, without opening it
+         * @description A code stays good. A page that was opened by a link asks this, and lets its reader decide: a link that signed in by itself would let anybody have others work in his name.
+         */
+        post: operations["preview_session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session/codes": {
         parameters: {
             query?: never;
@@ -534,7 +554,7 @@ export interface paths {
         };
         /**
          * Tells what changes in a namespace, as it happens
-         * @description Server-sent events; `event:` is the kind, `data:` one JSON object that names what changed and does not say what it is now. `run.…` come each once and in order, and have an id: with `Last-Event-ID` a stream goes on from there, for 24 hours, on any server. `ready` stands at the beginning; `reset` says that something was missed and everything is to be read again; `run.many` that more runs changed than are told one by one. `test.state_changed`, `runner.state_changed` and `queue.changed` say «look again» and have no id. The stream ends with the token.
+         * @description Server-sent events; `event:` is the kind, `data:` one JSON object that names what changed and does not say what it is now. `run.…` come each once and in order, and have an id: with `Last-Event-ID` a stream goes on from there, for 24 hours, on any server. `ready` stands at the beginning; `reset` says that something was missed and everything is to be read again; `run.many` that more runs changed than are told one by one. `test.state_changed`, `test.flaky_changed`, `runner.state_changed`, `runner.lost` and `queue.changed` say «look again» and have no id. Where nothing is told, a bare `id:` says now and then how far the stream has come. The stream ends with the token; a token has at most 200 open on a server.
          */
         get: operations["watch_events"];
         put?: never;
@@ -805,6 +825,26 @@ export interface paths {
         };
         /** Lists the runs that had a case, the newest first */
         get: operations["list_case_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/namespaces/{namespace}/tests/{test}/grid": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns the cases of a test over its latest runs: a row for each case with a letter for each run
+         * @description The runs are the columns, the newest last. Those cases stand first that failed in the latest run.
+         */
+        get: operations["get_test_grid"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2356,7 +2396,7 @@ export interface components {
             reason?: components["schemas"]["ResetReason"];
         };
         /** @description What an event says. */
-        EventKind: "ready" | "reset" | "run.queued" | "run.leased" | "run.started" | "run.finished" | "run.cancelled" | "run.many" | "test.state_changed" | "runner.state_changed" | "queue.changed";
+        EventKind: "ready" | "reset" | "here" | "run.queued" | "run.leased" | "run.started" | "run.finished" | "run.cancelled" | "run.many" | "test.state_changed" | "test.flaky_changed" | "runner.state_changed" | "runner.lost" | "queue.changed";
         /** @description The beginning of a text. */
         Excerpt: {
             /** @description What is kept. */
@@ -2576,6 +2616,53 @@ export interface components {
         };
         /** @description A format of test reports. */
         Format: "junit" | "ctrf" | "tap" | "json_lines";
+        /** @description A case of a grid: one of its rows. */
+        GridCase: {
+            /** @description The case. */
+            case_id: components["schemas"]["CaseId"];
+            /** @description The parts of its identity. */
+            key: components["schemas"]["CaseKey"];
+            /**
+             * @description How it ended in each of the runs, a letter for each, in their order: `p` pass, `r` pass after an attempt that failed,
+             *     `f` fail, `e` error, `m` a failure that did not count, `s` skipped, `.` not in this run.
+             */
+            strip: string;
+            /** @description Where it stands: the worst of the cells of these runs. Absent while no run that has it was looked at. */
+            standing?: components["schemas"]["Standing"];
+            /** @description Healthy, flaky or broken: the worst of these cells. */
+            status: components["schemas"]["Status"];
+            /**
+             * Format: date-time
+             * @description When a run ended that it failed in last.
+             */
+            last_failed_at?: string;
+            /**
+             * Format: uint64
+             * @description How long it took when it was executed last, in milliseconds: the longest of these cells.
+             */
+            duration_ms?: number;
+        };
+        /** @description A run of a grid: one of its columns. */
+        GridRun: {
+            /** @description The run. */
+            run_id: components["schemas"]["RunId"];
+            /** @description Its cell. */
+            cell?: components["schemas"]["Labels"];
+            /**
+             * Format: uint16
+             * @description The attempt that counts.
+             */
+            attempt: number;
+            /**
+             * Format: date-time
+             * @description When it ended.
+             */
+            finished_at: string;
+            /** @description How it ended. */
+            result: components["schemas"]["RunResult"];
+            /** @description It passed after an attempt that failed. */
+            flaky: boolean;
+        };
         /** @description The health of the server. */
         Health: {
             /** @description How it is. */
@@ -4948,6 +5035,20 @@ export interface components {
             /** @description Pass it as `page_token` to get the next page; absent at the end. */
             next_page_token?: string;
         };
+        /** @description The cases of a test over its latest runs. */
+        TestGrid: {
+            /** @description The test. */
+            test_id: components["schemas"]["TestId"];
+            /** @description Its latest runs, at most 60, the newest last. */
+            runs: components["schemas"]["GridRun"][];
+            /**
+             * @description Its cases in the cells of these runs, at most 200: those first that failed in the latest run, then those that failed
+             *     longer ago, then those that took longest, then by their names; at last those that are removed.
+             */
+            cases: components["schemas"]["GridCase"][];
+            /** @description How many cases there are in these cells. */
+            total: components["schemas"]["Counted"];
+        };
         /**
          * Format: uuid
          * @description Names a test.
@@ -5446,6 +5547,31 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    preview_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignIn"];
+            };
+        };
+        responses: {
+            /** @description Who a caller is. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Identity"];
+                };
             };
             default: components["responses"]["Problem"];
         };
@@ -6967,6 +7093,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CaseRunPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_test_grid: {
+        parameters: {
+            query?: {
+                /** @description Runs of this cell: `key=value`. Repeated for each label of the cell. */
+                cell?: string[];
+                /** @description How many cases: 50 unless said, 200 at most; a larger wish is lowered. */
+                cases?: number;
+                /** @description How many of the latest runs: 60 unless said, and at most; a larger wish is lowered. */
+                runs?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The name of the namespace. */
+                namespace: components["schemas"]["Namespace"];
+                /** @description The test: its id or its name. */
+                test: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The cases of a test over its latest runs. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestGrid"];
                 };
             };
             default: components["responses"]["Problem"];
