@@ -1,7 +1,9 @@
 //! What the web UI shows at one look: dashboard, timetable, saved views, series.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chrono::{Days, Utc};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tstr_shared::permission::Scope;
@@ -76,6 +78,25 @@ async fn the_dashboard_says_what_fails_what_waits_and_who_executes() {
 }
 
 #[tokio::test]
+async fn all_who_look_at_once_see_what_one_of_them_finds() {
+    let stack = Stack::start().await;
+    stack.namespace("shop").await;
+    let (admin, reader) = (stack.admin(), stack.person(&[Scope::Data], &["default"]).await);
+    let look = async |person: &Person| dashboard(person).await["as_of"].clone();
+    let looks = futures_util::future::join_all((0..40).map(|n| look(if n % 2 == 0 { &admin } else { &reader }))).await;
+    let found: BTreeSet<String> = looks.iter().map(|as_of| as_of.as_str().unwrap().to_owned()).collect();
+    assert!(found.len() < 20, "forty looked by themselves: {found:?}");
+    // Nobody is shown what was found before he asked.
+    let (one, two) = (look(&admin).await, look(&reader).await);
+    assert_ne!(one, two);
+    // And nobody what is not his.
+    reader.get("/api/v1/namespaces/shop/dashboard").await.refused(404, "not_found");
+    stack.person(&[Scope::Runner], &[".*"]).await.get(&format!("{HERE}/dashboard")).await.refused(403, "forbidden");
+    let shop = admin.get("/api/v1/namespaces/shop/dashboard").await.expect(200);
+    assert_ne!(shop["as_of"], two);
+}
+
+#[tokio::test]
 async fn a_test_that_takes_longer_than_it_did_is_named() {
     let stack = Stack::start().await;
     let admin = stack.admin();
@@ -111,12 +132,14 @@ async fn the_timetable_tells_the_week_page_by_page() {
     }
     admin.put(&format!("{TESTS}/d"), &factory::test("d")).await.expect(201);
     admin.send(admin.request(Method::POST, &format!("{TESTS}/c/pause"))).await;
-    let days = "from=2026-12-07T00:00:00Z&to=2026-12-09T00:00:00Z";
+    let tomorrow = Utc::now().date_naive() + Days::new(1);
+    let at = |days, hour| format!("{}T{hour:02}:00:00Z", tomorrow + Days::new(days));
+    let days = format!("from={}&to={}", at(0, 0), at(2, 0));
     let table = admin.get(&format!("{HERE}/timetable?{days}")).await.expect(200);
     let told: Vec<_> =
         table["items"].as_array().unwrap().iter().map(|one| (one["name"].as_str(), one["count"].as_u64())).collect();
     assert_eq!(told, [(Some("a"), Some(2)), (Some("b"), Some(48)), (Some("c"), Some(2))]);
-    assert_eq!(table["items"][0]["instants"], json!(["2026-12-07T06:00:00Z", "2026-12-08T06:00:00Z"]));
+    assert_eq!(table["items"][0]["instants"], json!([at(0, 6), at(1, 6)]));
     assert_eq!(table["items"][2]["paused"], true);
     assert_eq!((table["by_hour"].as_array().unwrap().len(), table["by_hour"][6].as_u64()), (48, Some(2)));
     assert_eq!((table["by_minute"][0].as_u64(), table["by_minute"][30].as_u64()), (Some(2), Some(48)));
@@ -131,14 +154,9 @@ async fn the_timetable_tells_the_week_page_by_page() {
         }
     }
     assert_eq!(names, ["a", "b", "c"]);
-    assert_eq!(
-        admin.get(&format!("{HERE}/timetable?from=2026-12-07T00:00:00Z&to=2026-12-01T00:00:00Z")).await.faults(),
-        ["to"]
-    );
-    assert_eq!(
-        admin.get(&format!("{HERE}/timetable?from=2026-12-01T00:00:00Z&to=2026-12-30T00:00:00Z")).await.faults(),
-        ["to"]
-    );
+    for (from, to) in [(at(6, 0), at(0, 0)), (at(0, 0), at(29, 0))] {
+        assert_eq!(admin.get(&format!("{HERE}/timetable?from={from}&to={to}")).await.faults(), ["to"]);
+    }
 }
 
 #[tokio::test]

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tstr_api::ui::{Config, Running, start};
 use tstr_tests::events::Listener;
 use tstr_tests::process::make_dir;
@@ -152,4 +153,21 @@ async fn events_go_through_as_they_come_and_hold_up_no_stop() {
     ui.stop().await;
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     assert_eq!(listener.rest().await, []);
+}
+
+#[tokio::test]
+async fn a_stop_lets_requests_end_that_are_under_way() {
+    // An API that answers when it is told to.
+    let api = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (ui, person) = serve(&format!("http://{}", api.local_addr().unwrap()), "/").await;
+    let asked = tokio::spawn(async move { person.get("/api/v1/identity").await });
+    let (mut under_way, _) = api.accept().await.unwrap();
+    let mut request = [0; 4096];
+    assert!(under_way.read(&mut request).await.unwrap() > 0);
+    let mut stopping = Box::pin(ui.stop());
+    assert!((&mut stopping).now_or_never().is_none(), "it waits for the request");
+    under_way.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone").await.unwrap();
+    let (answer, ()) = tokio::join!(asked, stopping);
+    let answer = answer.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, "done"));
 }

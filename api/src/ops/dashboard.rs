@@ -1,6 +1,13 @@
 //! How a namespace is, at one look.
+//!
+//! What it costs grows with the tests that are there, and all who have the page open ask for it with every change. So one of them
+//! looks at a time, for all who have asked by then, and between two looks there is a rest: however many look and however much happens,
+//! it takes a tenth of the time of a connection. Nobody is shown what was found before he asked, for no other event may come by which
+//! his page would ask again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tstr_shared::analysis::flaky::Status;
 use tstr_shared::dashboard::{
@@ -15,12 +22,36 @@ use tstr_shared::runner::RunnerState;
 
 use super::Ops;
 use crate::auth::Caller;
-use crate::error::Result;
+use crate::auth::access::Access;
+use crate::error::{Error, Result};
 use crate::store;
 use crate::store::dashboard::Unwell;
 
 /// The most classes and runners that are looked at.
 const MOST: u32 = 1000;
+/// How much longer than a look the rest after it is, and how long at most.
+const REST: u32 = 9;
+const LONGEST_REST: Duration = Duration::from_secs(2);
+
+/// What was found last, by namespace.
+#[derive(Default)]
+pub(super) struct Boards(Mutex<HashMap<i32, Arc<tokio::sync::Mutex<Board>>>>);
+
+#[derive(Default)]
+struct Board {
+    /// What was found, by a look that began then.
+    found: Option<(Instant, Dashboard)>,
+    /// When it could not be found out the last time.
+    failed_at: Option<Instant>,
+    not_before: Option<Instant>,
+}
+
+impl Boards {
+    fn of(&self, ns_id: i32) -> Arc<tokio::sync::Mutex<Board>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(ns_id).or_default().clone()
+    }
+}
 
 impl Ops {
     /// Says how a namespace is: what fails, what is flaky or slower, what waits, and who executes.
@@ -28,7 +59,35 @@ impl Ops {
         let tests = self.enter::<TestsRead>(caller, ns).await?;
         let runs = self.enter::<RunsRead>(caller, ns).await?;
         self.enter::<RunnersRead>(caller, ns).await?;
-        let (access, runs) = (&tests, &runs);
+        let asked = Instant::now();
+        let board = self.0.boards.of(tests.namespace());
+        // Whoever has it looks. What is seen does not depend on who it is: all may see the namespace.
+        let mut board = board.lock().await;
+        if let Some((_, found)) = board.found.as_ref().filter(|(began, _)| *began >= asked) {
+            return Ok(found.clone());
+        }
+        // Nobody waits for as many failures as there were people before him.
+        if board.failed_at.is_some_and(|at| at >= asked) {
+            return Err(Error::unavailable(anyhow::anyhow!("it could not be looked how the namespace is")));
+        }
+        if let Some(at) = board.not_before {
+            tokio::time::sleep_until(at.into()).await;
+        }
+        let began = Instant::now();
+        let found = self.look_at_all(caller, ns, (&tests, &runs)).await;
+        let found = found.inspect_err(|_| board.failed_at = Some(Instant::now()))?;
+        let rest = began.elapsed().saturating_mul(REST).min(LONGEST_REST);
+        board.not_before = Some(Instant::now() + rest);
+        board.found = Some((began, found.clone()));
+        Ok(found)
+    }
+
+    async fn look_at_all(
+        &self,
+        caller: &Caller,
+        ns: &Namespace,
+        (access, runs): (&Access<TestsRead>, &Access<RunsRead>),
+    ) -> Result<Dashboard> {
         let read = self.read(|mut tx| async move {
             let total = store::dashboard::count_tests(&mut tx, access).await?;
             let unwell = store::dashboard::unwell(&mut tx, access).await?;

@@ -160,6 +160,8 @@ struct Inner {
     blob_walk: Mutex<Uuid>,
     /// Where news for streams of events comes together.
     events: events::hub::Hub,
+    /// How namespaces were at the last look.
+    boards: dashboard::Boards,
     /// Where the web UI is.
     ui_url: OnceLock<String>,
     /// Wakes the loop that carries out ordered cancels.
@@ -228,6 +230,7 @@ impl Ops {
             intakes: Semaphore::new(elsewhere::INTAKES_AT_ONCE),
             blob_walk: Mutex::default(),
             events: events::hub::Hub::default(),
+            boards: dashboard::Boards::default(),
             ui_url: OnceLock::new(),
             orders: tokio::sync::Notify::new(),
         }))

@@ -30,6 +30,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long a connection is kept for the next request: less than the API keeps an idle one.
 const IDLE: Duration = Duration::from_secs(15);
 
+/// How long a request that is under way at a stop may take until its answer begins: less than the stop waits for it, so that whoever
+/// asks is told, and does not find the connection broken.
+const GRACE: Duration = Duration::from_secs(8);
+
 /// How long whoever reads events may take nothing of what is sent; the API sends something every 15 seconds.
 const STALLED: Duration = Duration::from_secs(45);
 
@@ -105,9 +109,10 @@ impl Forward {
         let patience = parts.extensions.get::<Patience>().cloned();
         introduce(&mut parts.headers, parts.uri.authority(), peer, &self.base_path);
         (parts.uri, parts.version) = (uri, Version::HTTP_11);
-        let answer = self.client.request(Request::from_parts(parts, body));
-        let Some(answer) = self.stop.run_until_cancelled(answer).await else {
-            return unavailable(path, "the UI is stopping");
+        let answer = tokio::select! {
+            biased;
+            answer = self.client.request(Request::from_parts(parts, body)) => answer,
+            () = self.grace_is_over() => return unavailable(path, "the UI is stopping"),
         };
         match answer {
             Ok(answer) => self.handed_back(answer.map(Body::new), patience),
@@ -116,6 +121,12 @@ impl Forward {
                 unavailable(path, "the API does not answer")
             }
         }
+    }
+
+    /// Waits until it is time to stop, and for as long as requests under way may go on.
+    async fn grace_is_over(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
     }
 
     fn uri(&self, asked: &Uri, path: &str) -> Result<Uri, axum::http::Error> {

@@ -31,7 +31,29 @@ pub(super) fn of_page(response: impl IntoResponse, asked: &HeaderMap) -> Respons
     response
 }
 
-/// Tells whether the proxy in front speaks TLS with whoever asks.
+/// Tells whether the proxy that is nearest to whoever asks speaks TLS with them; it stands first where there are several.
 fn is_encrypted(asked: &HeaderMap) -> bool {
-    asked.get(X_FORWARDED_PROTO).is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))
+    let all = asked.get(X_FORWARDED_PROTO).and_then(|value| value.to_str().ok());
+    let first = all.and_then(|all| all.split(',').next());
+    first.is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_several_proxies_says_how_it_is_spoken_to() {
+        let is_safe = |proto: &str| {
+            let asked = HeaderMap::from_iter([(X_FORWARDED_PROTO, HeaderValue::from_str(proto).unwrap())]);
+            of_page("", &asked).headers().contains_key(header::STRICT_TRANSPORT_SECURITY)
+        };
+        for encrypted in ["https", "HTTPS", "https, http", " https ,http"] {
+            assert!(is_safe(encrypted), "{encrypted}");
+        }
+        for plain in ["http", "http, https", "", "https-ish"] {
+            assert!(!is_safe(plain), "{plain}");
+        }
+        assert!(!of_page("", &HeaderMap::new()).headers().contains_key(header::STRICT_TRANSPORT_SECURITY));
+    }
 }
