@@ -1,12 +1,13 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useMatchRoute, useNavigate, useRouter } from "@tanstack/react-router";
-import { lazy, type ReactNode, Suspense, useEffect, useMemo, useState } from "react";
+import { type ReactNode, Suspense, useEffect, useMemo, useState } from "react";
 import { Follower } from "~/api/live";
 import { dashboardQuery } from "~/api/queries";
 import { identityQuery, mayAdmin } from "~/api/session";
 import { count, counted } from "~/lib/numbers";
 import { Empty } from "~/parts/basics";
 import { Icon, type IconName } from "~/parts/icons";
+import { lazy } from "~/parts/lazy";
 import { Toasts } from "~/parts/toast";
 import { Announcer } from "./announcer";
 import { Away } from "./away";

@@ -36,7 +36,7 @@ function FileMissing({ onRetry }: { onRetry: () => void }) {
       <p className="mt-2 text-muted">
         {isThere
           ? "It was installed under the open page, and the files of the old one are gone."
-          : "The server did not give it. It can be asked for again; what was open before is a step back."}
+          : "Its file did not come. It is asked for again when you try again."}
       </p>
       <div className="mt-4 flex justify-center gap-2">
         <button type="button" className="btn" onClick={onRetry}>
@@ -55,16 +55,14 @@ function FileMissing({ onRetry }: { onRetry: () => void }) {
 /** What stands in the place of a page that broke. */
 export function PageFailed({ error, reset }: ErrorComponentProps) {
   const router = useRouter();
-  if (isMissingFile(error)) return <FileMissing onRetry={reset} />;
+  const retry = () => {
+    reset();
+    void router.invalidate();
+  };
+  if (isMissingFile(error)) return <FileMissing onRetry={retry} />;
   return (
     <div className="panel mx-auto my-8 max-w-2xl">
-      <Problem
-        error={error}
-        onRetry={() => {
-          reset();
-          void router.invalidate();
-        }}
-      />
+      <Problem error={error} onRetry={retry} />
     </div>
   );
 }

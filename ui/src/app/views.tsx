@@ -1,5 +1,6 @@
-import { lazy, Suspense, useState } from "react";
+import { Suspense, useState } from "react";
 import { Button } from "~/parts/basics";
+import { lazy } from "~/parts/lazy";
 
 const ViewsDialog = lazy(() => import("./views-dialog").then((module) => ({ default: module.ViewsDialog })));
 

@@ -1,9 +1,10 @@
-import { lazy, Suspense, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
+import { Suspense, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { apiUrl } from "~/api/client";
 import { live as liveMode } from "~/api/live";
 import { useZone } from "~/app/settings";
 import { formatAnchor } from "~/lib/anchor";
 import { useStore } from "~/lib/store";
+import { lazy } from "~/parts/lazy";
 import { LogClient } from "./client";
 import "./log.css";
 import { Skeleton } from "~/parts/loaded";

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { lazy, Suspense, useState } from "react";
+import { Suspense, useState } from "react";
 import { api, client, type Schema } from "~/api/client";
 import { runQuery } from "~/api/queries";
 import { identityQuery, mayControl } from "~/api/session";
@@ -9,6 +9,7 @@ import { useNs } from "~/app/namespace";
 import { newKey } from "~/lib/key";
 import { endWords } from "~/lib/verdict";
 import { Button, Copy, cellText } from "~/parts/basics";
+import { lazy } from "~/parts/lazy";
 import { runWord, stateLabel } from "~/parts/state";
 
 const KeepDialog = lazy(() => import("./keep-dialog").then((m) => ({ default: m.KeepDialog })));

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link, Navigate, useLocation, useParams } from "@tanstack/react-router";
-import { lazy, Suspense } from "react";
+import { Suspense } from "react";
 import type { Schema } from "~/api/client";
 import { isPaused } from "~/api/live";
 import { asApiError } from "~/api/problem";
@@ -9,6 +9,7 @@ import { useNs } from "~/app/namespace";
 import { RUN_TABS } from "~/app/searches";
 import { count } from "~/lib/numbers";
 import { Copy, cellText, Empty, Facts, Labels, Panel } from "~/parts/basics";
+import { lazy } from "~/parts/lazy";
 import { Loaded, Skeleton } from "~/parts/loaded";
 import { PageHead, Tabs } from "~/parts/page-head";
 import { Badge, runWord, State, StateIcon, stateLabel } from "~/parts/state";
