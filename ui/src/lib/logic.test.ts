@@ -80,6 +80,13 @@ test("escape sequences go, whatever they are", () => {
   expect(stripEscapes("\u001b]0;a message\nof two lines")).toBe("0;a message\nof two lines");
 });
 
+test("hostile escapes are dropped in a time that grows with the text", () => {
+  const began = performance.now();
+  for (const part of ["\u009d", "\u001b]", "\u009b", "\u001b[", "\u001b]\u009d", "\u009b38;"])
+    stripEscapes(part.repeat(200_000));
+  expect(performance.now() - began).toBeLessThan(2_000);
+});
+
 test("numbers are rounded without lying", () => {
   expect([1e-7, -2.5e-9, 0.00012345, 0.001, 0.5, 0, 1_234_567.891].map(count)).toEqual([
     "1e-7",

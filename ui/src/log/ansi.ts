@@ -34,7 +34,7 @@ export const PLAIN: Sgr = { fg: -1, bg: -1, flags: 0 };
 // carriage return, backspace or tab; characters that turn the direction; other control characters. A string without an end
 // loses only its introducer: otherwise one byte would hide the rest of a line.
 const TOKEN =
-  /(?:\u001b\[|\u009b)([0-9;:]*)m|(?:\u001b\[|\u009b)([0-?]*)[ -/]*([@-~])|\u001b[\]PX^_][^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)|[\u0090\u0098\u009d-\u009f][^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)|\u001b[ -/]*[0-~]|([\r\b\t])|([\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069])|[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+  /(?:\u001b\[|\u009b)([0-9;:]*)m|(?:\u001b\[|\u009b)([0-?]*)[ -/]*([@-~])|\u001b[\]PX^_][^\u0007\u001b\u0090\u0098\u009c-\u009f]*(?:\u0007|\u001b\\|\u009c)|[\u0090\u0098\u009d-\u009f][^\u0007\u001b\u0090\u0098\u009c-\u009f]*(?:\u0007|\u001b\\|\u009c)|\u001b[ -/]*[0-~]|([\r\b\t])|([\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069])|[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 
 /** The pieces of a line, and the look that the next line begins with. */
 export function parse(text: string, start: Sgr = PLAIN): { spans: Span[]; end: Sgr } {
