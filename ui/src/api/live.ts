@@ -47,9 +47,7 @@ const STALE: Record<Exclude<EventName, "reset">, string[]> = {
   "run.cancelled": ENDED,
   "run.many": ENDED,
   "test.state_changed": ["/states", "/cells", "/tests", "/dashboard"],
-  "test.flaky_changed": ["/states", "/cells", "/tests", "/dashboard"],
   "runner.state_changed": ["/runners", "/queue", "/dashboard"],
-  "runner.lost": ["/runners", "/queue", "/runs", "/dashboard"],
   "queue.changed": ["/queue", "/explain"],
 };
 

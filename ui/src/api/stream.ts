@@ -1,3 +1,8 @@
+import type { components } from "./schema";
+
+/** What the server says of changes; `ready`, the first word of a stream, is none. */
+type Change = Exclude<components["schemas"]["EventKind"], "ready">;
+
 /** The names of the events that the server sends. */
 export const EVENT_NAMES = [
   "run.queued",
@@ -7,15 +12,13 @@ export const EVENT_NAMES = [
   "run.cancelled",
   "run.many",
   "test.state_changed",
-  "test.flaky_changed",
   "runner.state_changed",
-  "runner.lost",
   "queue.changed",
   "reset",
-] as const;
+] as const satisfies readonly Change[];
 
 /** The name of an event. */
-export type EventName = (typeof EVENT_NAMES)[number];
+export type EventName = Change;
 
 /**
  * How a stream stands. It is `open` when something came through it: an answer whose beginning came is none yet, because a
