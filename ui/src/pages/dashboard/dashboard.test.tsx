@@ -1,13 +1,12 @@
 import { act, fireEvent, screen, waitFor, within } from "@testing-library/react";
 import { HttpResponse, http } from "msw";
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import type { Schema } from "~/api/client";
 import { inBrowser } from "~/test/browser";
 import { dashboardOf, frame, get, runOf } from "~/test/handlers";
 import { server, showApp } from "~/test/render";
 
 inBrowser();
-afterEach(() => vi.useRealTimers());
 
 const BASE = "http://tstr.test/api/v1/namespaces/default";
 
@@ -71,8 +70,7 @@ test("each number leads to what it counts", async () => {
   expect(await to("4 did not")).toBe(`/ns/default/runs?${span}&result=fail&result=error&result=timed_out`);
 });
 
-test("the three steps tick themselves off while one looks, and go away with the first result", async () => {
-  vi.useFakeTimers({ now: Date.parse("2026-03-01T10:00:00Z"), shouldAdvanceTime: true });
+test("the three steps tick themselves off as they are done, and go away with the first result", async () => {
   let said = dashboardOf({
     tests: { total: 0, failing: 0, newly_failing: 0, flaky: 0, slower: 0 },
     runners: { total: 0, online: 0, draining: 0, slots: 0, slots_used: 0 },
@@ -88,10 +86,10 @@ test("the three steps tick themselves off while one looks, and go away with the 
   const steps = async () => (await screen.findAllByText(/^(Done|To do):$/)).map((each) => each.textContent);
   expect(await steps()).toEqual(["Done:", "To do:", "To do:"]);
   said = { ...said, runners: { total: 1, online: 1, draining: 0, slots: 1, slots_used: 0 } };
-  await act(() => vi.advanceTimersByTimeAsync(6_000));
+  await act(() => queries.invalidateQueries());
   await waitFor(async () => expect(await steps()).toEqual(["Done:", "Done:", "To do:"]));
   said = { ...said, tests: { ...said.tests, total: 1 } };
-  await act(() => vi.advanceTimersByTimeAsync(6_000));
+  await act(() => queries.invalidateQueries());
   await waitFor(async () => expect(await steps()).toEqual(["Done:", "Done:", "Done:"]));
   expect(await screen.findByText(/No run of it has ended yet/)).toBeTruthy();
   runs = [runOf("r1")];

@@ -2,7 +2,6 @@ import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
 import { useMemo } from "react";
 import { api, type Schema } from "~/api/client";
-import { isPaused } from "~/api/live";
 import { dashboardQuery } from "~/api/queries";
 import { useNs } from "~/app/namespace";
 import { RANGES, type Range } from "~/app/searches";
@@ -26,8 +25,6 @@ const route = getRouteApi("/ns/$ns/");
 const HOUR = 3_600_000;
 /** To what a drag over a chart is rounded: weeks begin on a Monday, so days are good enough for these. */
 const STEP_MS: Record<Schema["Interval"], number> = { hour: HOUR, day: 24 * HOUR, week: 24 * HOUR };
-/** How often an empty namespace is looked at again. */
-const SETUP_MS = 5_000;
 /** With more tests than this nobody is setting up any more. */
 const FEW_TESTS = 5;
 
@@ -48,11 +45,7 @@ export function Dashboard() {
       : rangeStart(range, Date.now() + HOUR, HOUR));
   const interval = intervalFor(Date.parse(end) - Date.parse(since));
 
-  const dashboard = useQuery({
-    ...dashboardQuery(ns),
-    // Of the first test no event tells; whoever sets up an empty namespace looks at this page.
-    refetchInterval: ({ state }) => (state.data?.tests.total === 0 && !isPaused() ? SETUP_MS : false),
-  });
+  const dashboard = useQuery(dashboardQuery(ns));
   const summary = useQuery(
     api.queryOptions("get", "/api/v1/namespaces/{namespace}/summary", {
       params: {

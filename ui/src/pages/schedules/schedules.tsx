@@ -2,7 +2,6 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import { client, type Schema } from "~/api/client";
-import { isPaused } from "~/api/live";
 import { useNs } from "~/app/namespace";
 import { useZone } from "~/app/settings";
 import { addUp, herd } from "~/lib/density";
@@ -16,7 +15,6 @@ import { Agenda } from "./agenda";
 import { Week } from "./week";
 
 const route = getRouteApi("/ns/$ns/schedules");
-const REFRESH_MS = 30_000;
 /** A timer cannot be set for much longer than weeks; the table is of days. */
 const DAY_MS = 86_400_000;
 
@@ -52,8 +50,6 @@ export function Schedules() {
     },
     initialPageParam: "",
     getNextPageParam: (page) => page.next_page_token,
-    // Events tell nothing of schedules: what others pause, resume or apply is looked for, and what has come is left out.
-    refetchInterval: () => (isPaused() ? false : REFRESH_MS),
     meta: { minAgeMs: 20_000 },
   });
   // The counts are over all tests, so all pages are fetched.
