@@ -71,7 +71,7 @@ export function History({
   const { median } = found;
   const share = median === undefined ? undefined : ratioTo(median, number);
   return (
-    <span className="grid grid-cols-[112px_auto] items-center gap-x-3 font-sans text-sm md:grid-cols-[112px_8.5rem_4rem]">
+    <span className="items-center gap-x-3 font-sans text-sm max-md:flex max-md:flex-wrap md:grid md:grid-cols-[112px_8.5rem_4rem]">
       <Link
         to="/ns/$ns/tests/$test"
         params={{ ns, test: run.test_name }}
@@ -88,10 +88,8 @@ export function History({
         </span>
       ) : (
         <>
-          <span className="whitespace-nowrap text-muted">median {figure(median)}</span>
-          <span
-            className={`whitespace-nowrap max-md:col-start-2 md:text-right ${share === 1 ? "text-muted" : "font-medium"}`}
-          >
+          <span className="text-muted md:whitespace-nowrap">median {figure(median)}</span>
+          <span className={`whitespace-nowrap md:text-right ${share === 1 ? "text-muted" : "font-medium"}`}>
             {share === undefined ? `${number > 0 ? "+" : "−"}${figure(Math.abs(number))}` : ratio(share)}
           </span>
         </>

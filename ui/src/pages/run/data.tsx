@@ -55,7 +55,7 @@ export function DataTab({ run, attempt }: { run: Schema["Run"]; attempt: number 
                       <tr key={key}>
                         <td className="code whitespace-nowrap">{key}</td>
                         <td className="code">
-                          <span className="flex flex-wrap items-center justify-between gap-x-4 gap-y-1">
+                          <span className="flex gap-x-4 gap-y-1 max-md:flex-col md:flex-wrap md:items-center md:justify-between">
                             <span className="whitespace-pre-wrap wrap-anywhere">{valueText(value)}</span>
                             <History
                               run={run}

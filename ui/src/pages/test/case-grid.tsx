@@ -41,6 +41,10 @@ const FILL: Record<Mark, string> = {
   c: "fill-idle opacity-60",
 };
 
+/** What names and durations need at least beside the marks. */
+const NAMES_PX = 144;
+const TOOK_PX = 76;
+
 interface Place {
   row: number;
   column: number;
@@ -168,7 +172,9 @@ function Rows({ grid }: { grid: Schema["TestGrid"] }) {
                 shown ? { tab: "cases", case: rows[at.row]?.[at.column] ? shown.case_id : undefined } : {}
               }
             >
-              run of <Time at={run.finished_at} />
+              <span>
+                run of <Time at={run.finished_at} />
+              </span>
             </Link>
           </>
         ) : (
@@ -180,7 +186,8 @@ function Rows({ grid }: { grid: Schema["TestGrid"] }) {
       <div ref={scroll} className="overflow-x-auto">
         <div
           ref={box}
-          className="grid w-max min-w-full grid-cols-[minmax(9rem,1fr)_auto_auto] items-center py-1"
+          className="grid grid-cols-[minmax(9rem,1fr)_auto_auto] items-center py-1"
+          style={{ minWidth: NAMES_PX + runs.length * STEP + TOOK_PX }}
           onKeyDown={onKeyDown}
         >
           <span className="sticky left-0 z-10 bg-surface px-3.5 text-sm text-muted">Runs</span>
@@ -222,7 +229,7 @@ function CaseRow({
   return (
     <>
       <span
-        className={`sticky left-0 z-10 flex h-6 min-w-0 max-w-96 items-center gap-1.5 bg-surface pr-2 pl-3.5 text-sm max-sm:max-w-36 ${isGone ? "text-muted" : ""}`}
+        className={`sticky left-0 z-10 flex h-6 min-w-0 items-center gap-1.5 bg-surface pr-3 pl-3.5 text-sm ${isGone ? "text-muted" : ""}`}
       >
         <Link
           from="/ns/$ns/tests/$test"
@@ -232,15 +239,20 @@ function CaseRow({
           className={`link inline-flex min-h-6 min-w-0 items-center ${isGone ? "text-muted" : "text-ink"}`}
           title={caseText(each.key)}
         >
-          <span className="truncate">
-            {path ? <span className="text-muted max-sm:hidden">{path} › </span> : null}
-            {each.key.name}
-          </span>
+          {/* What is cut off is where it stands, and not what it is called. */}
+          <span className="truncate">{each.key.name}</span>
         </Link>
-        {standing && standing.word !== "passing" ? <Badge tone={standing.tone}>{standing.word}</Badge> : null}
-        {each.status === "healthy" ? null : (
-          <Badge tone={each.status === "broken" ? "fail" : "warn"}>{each.status}</Badge>
-        )}
+        {path ? (
+          <span className="min-w-0 flex-1 basis-0 truncate text-muted max-md:hidden">{path}</span>
+        ) : null}
+        <span className="ml-auto flex shrink-0 gap-1 max-md:hidden">
+          {standing && standing.word !== "passing" ? (
+            <Badge tone={standing.tone}>{standing.word}</Badge>
+          ) : null}
+          {each.status === "healthy" ? null : (
+            <Badge tone={each.status === "broken" ? "fail" : "warn"}>{each.status}</Badge>
+          )}
+        </span>
       </span>
       <span className={isGone ? "opacity-55" : ""}>
         <Marks label={`${caseText(each.key)}, ${rowText(marks.marks)}`} {...marks} />
