@@ -67,10 +67,7 @@ export function ratioTo(median: number, value: number): number | undefined {
 
 /** A number of a history, which was counted in floating point: digits past its precision are not made up. */
 export function figure(n: number): string {
-  const far = Math.abs(n);
-  if (far > Number.MAX_SAFE_INTEGER || (far > 0 && far < 0.001))
-    return n.toPrecision(7).replace(/\.?0+(e|$)/, "$1");
-  return count(n);
+  return Math.abs(n) > Number.MAX_SAFE_INTEGER ? n.toPrecision(7).replace(/\.?0+(e|$)/, "$1") : count(n);
 }
 
 /** A small line: its points, or gaps where there is no number, and how high a level lies. */
