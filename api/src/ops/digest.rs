@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{Ops, cells, rollups};
 use crate::auth::access::{Access, System};
 use crate::error::{Error, Result};
-use crate::store;
+use crate::store::{self, Conn};
 
 /// How many runs a batch takes in at most. Each reads some rows by their keys, so a batch is done within a second.
 pub const BATCH: usize = 4000;
@@ -63,19 +63,14 @@ impl Ops {
     async fn digest_batch(&self, access: &Access<System>, most: usize, taken: &mut Vec<Uuid>) -> Result<()> {
         let mut tx = self.db().begin().await?;
         *taken = store::digest::take(&mut tx, access, most as i32).await?;
-        if taken.is_empty() {
-            // What there is to be kept: the mark, after a restore.
+        // Where nothing was taken there is something to be kept: the mark, after a restore.
+        let learnt = if taken.is_empty() { Ok(()) } else { learn(&mut tx, access, taken).await };
+        if learnt.is_ok() {
             return Ok(tx.commit().await?);
         }
-        let ended = store::digest::read(&mut tx, access, taken).await?;
-        if ended.len() < taken.len() {
-            let first = taken.iter().find(|id| ended.iter().all(|run| run.run_id.0 != **id)).map(|id| RunId(*id));
-            let lost = taken.len() - ended.len();
-            tracing::warn!(lost, ?first, "{lost} runs were removed before they were taken in");
-        }
-        rollups::add(&mut tx, access, &ended).await?;
-        cells::add(&mut tx, access, &ended).await?;
-        Ok(tx.commit().await?)
+        // At once, for the next batch is not to find the digest held.
+        tx.rollback().await?;
+        learnt
     }
 
     /// Takes runs out of those that wait, without learning anything of them.
@@ -88,4 +83,16 @@ impl Ops {
         }
         Ok(())
     }
+}
+
+/// Learns what there is to be learnt of ended runs.
+async fn learn(conn: &mut Conn, access: &Access<System>, taken: &[Uuid]) -> Result<()> {
+    let ended = store::digest::read(conn, access, taken).await?;
+    if ended.len() < taken.len() {
+        let first = taken.iter().find(|id| ended.iter().all(|run| run.run_id.0 != **id)).map(|id| RunId(*id));
+        let lost = taken.len() - ended.len();
+        tracing::warn!(lost, ?first, "{lost} runs were removed before they were taken in");
+    }
+    rollups::add(conn, access, &ended).await?;
+    cells::add(conn, access, &ended).await
 }

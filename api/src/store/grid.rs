@@ -70,7 +70,7 @@ pub async fn columns(
         let runs = Window::from_bytes(&row.runs);
         recent.extend(runs.entries().iter().map(|entry| (entry.at, entry.run_id, row.id, row.labels.0.clone())));
     }
-    recent.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+    recent.sort_unstable_by_key(|one| (one.0, one.1));
     recent.drain(..recent.len().saturating_sub(limit));
     // What retention has removed is still remembered of its cell.
     let ids: Vec<Uuid> = recent.iter().map(|(_, run, ..)| run.0).collect();
