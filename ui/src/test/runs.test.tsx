@@ -25,6 +25,7 @@ const around = (run: Schema["Run"]) => [
   get(`/namespaces/${run.namespace}/dashboard`, () => problem(500, "internal", "The server failed")),
   get(`/namespaces/${run.namespace}/states`, { items: [] }),
   get(`/namespaces/${run.namespace}/tests/${run.test_id}/cells`, { items: [] }),
+  get(`/namespaces/${run.namespace}/tests/${run.test_id}`, () => problem(404, "not_found", "No such test")),
 ];
 
 test("a file is previewed whatever its folders are called, and its numbers stand as they were written", async () => {
