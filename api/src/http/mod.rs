@@ -58,8 +58,10 @@ pub const PREFIX: &str = "/api/v1";
 pub const PUBLIC: &[&str] =
     &["/livez", "/readyz", "/version", "/docs", "/api/v1/openapi.json", "/api/v1/schemas/test.json"];
 
-/// Other calls that need no token: signing in brings its proof in the body, and signing out undoes only what the caller has.
-pub const PUBLIC_CALLS: &[(&str, &str)] = &[("POST", "/api/v1/session"), ("DELETE", "/api/v1/session")];
+/// Other calls that need no token: signing in, and asking who that would be, brings its proof in the body, and signing out undoes
+/// only what the caller has.
+pub const PUBLIC_CALLS: &[(&str, &str)] =
+    &[("POST", "/api/v1/session"), ("DELETE", "/api/v1/session"), ("POST", "/api/v1/session/preview")];
 
 /// The longest body of a request, in bytes.
 pub const MAX_BODY: usize = 1 << 20;

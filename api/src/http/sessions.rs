@@ -47,6 +47,11 @@ pub(super) fn routes() -> ApiRouter<App> {
          where it takes a bearer, for 12 hours or until the token ends or is revoked. Over https at the root of a host it is \
          called `__Host-tstr`, elsewhere `tstr_session`.",
     );
+    let preview = public(
+        "preview_session",
+        "Says whose session a code or a token opens, without opening it.\nA code stays good. A page that was opened by a link asks \
+         this, and lets its reader decide: a link that signed in by itself would let anybody have others work in his name.",
+    );
     let sign_out = public("delete_session", "Signs the browser out: the answer takes the cookie away.");
     let gone = response("The cookie is taken away.", &[]);
     let code = op::<SessionsOpen>(
@@ -58,6 +63,7 @@ pub(super) fn routes() -> ApiRouter<App> {
         post_with(create_session, sign_in).merge(delete_with(delete_session, |o| answering(sign_out(o), 204, gone)));
     ApiRouter::new()
         .api_route(ROUTE, session)
+        .api_route("/session/preview", post_with(preview_session, preview))
         .api_route("/session/codes", post_with(create_session_code, code))
         .with_path_items(|item| item.tag("identity"))
 }
@@ -67,6 +73,15 @@ async fn create_session(State(app): State<App>, headers: HeaderMap, Json(sign_in
     let session = app.ops.sign_in(&sign_in).await?;
     let cookie = Place::of(&headers).cookie(&session.value, session.lasts);
     Ok(SignedIn { identity: session.identity, cookie })
+}
+
+async fn preview_session(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Json(sign_in): Json<SignIn>,
+) -> Result<Json<Identity>> {
+    not_from_elsewhere(&headers)?;
+    Ok(Json(app.ops.preview_session(&sign_in).await?))
 }
 
 async fn delete_session(headers: HeaderMap) -> Result<Response> {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tstr_shared::error::ErrorCode;
 use tstr_shared::permission::SessionsOpen;
 use tstr_shared::session::{CODE, MOST_CODES, Proof, SessionCode, SignIn};
-use tstr_shared::token::Identity;
+use tstr_shared::token::{Identity, Token};
 
 use super::Ops;
 use crate::auth::Caller;
@@ -45,11 +45,7 @@ impl Ops {
             Proof::Code(code) => {
                 let mut conn = self.db().acquire().await?;
                 let used = store::sessions::use_code(&mut conn, &hash(code)).await?;
-                let record = used.ok_or_else(|| {
-                    let sentence = "the code is unknown, was used already, or is over; ask for another";
-                    Error::new(ErrorCode::Unauthenticated, sentence)
-                })?;
-                self.0.tokens.verify(&self.0.tokens.sign(&record)?, self.0.clock.now())?
+                self.caller_of(used)?
             }
         };
         let _granted = caller.may_globally::<SessionsOpen>()?;
@@ -57,6 +53,29 @@ impl Ops {
         let now = self.0.clock.now();
         let (value, ends_at) = self.0.tokens.open_session(&identity.token, now)?;
         Ok(Session { identity, value, lasts: (ends_at - now.now).to_std().unwrap_or_default() })
+    }
+
+    /// Says whose session a token or a code opens. Nothing is used up, and no session is opened.
+    pub async fn preview_session(&self, sign_in: &SignIn) -> Result<Identity> {
+        let caller = match sign_in.proof()? {
+            Proof::Token(token) => self.authenticate(token).await?,
+            Proof::Code(code) => {
+                let mut conn = self.db().acquire().await?;
+                let found = store::sessions::look_at_code(&mut conn, &hash(code)).await?;
+                self.caller_of(found)?
+            }
+        };
+        let _granted = caller.may_globally::<SessionsOpen>()?;
+        self.identity(&caller).await
+    }
+
+    /// Turns the token of a code into its caller.
+    fn caller_of(&self, record: Option<Token>) -> Result<Caller> {
+        let record = record.ok_or_else(|| {
+            let sentence = "the code is unknown, was used already, or is over; ask for another";
+            Error::new(ErrorCode::Unauthenticated, sentence)
+        })?;
+        self.0.tokens.verify(&self.0.tokens.sign(&record)?, self.0.clock.now())
     }
 
     /// Makes a code that signs somebody in as the caller's token.

@@ -37,6 +37,18 @@ pub async fn insert_code(
     Ok(kept.fetch_optional(conn).await?)
 }
 
+/// Finds the token of a code while both hold, and leaves the code as it is. There is no proof of a permission: the code is the proof.
+pub async fn look_at_code(conn: &mut Conn, hash: &[u8; 32]) -> Result<Option<Token>> {
+    let row = token_query!(
+        "SELECT",
+        r#"FROM (SELECT token_id, expires_at AS usable_until FROM session_code WHERE hash = $1) code
+           JOIN token ON token.id = code.token_id
+           WHERE usable_until > clock_timestamp() AND revoked_at IS NULL AND expires_at > clock_timestamp()"#,
+        &hash[..]
+    );
+    row.fetch_optional(conn).await?.map(TokenRow::into_token).transpose()
+}
+
 /// Uses a code up; returns its token while both hold. There is no proof of a permission: the code is the proof.
 pub async fn use_code(conn: &mut Conn, hash: &[u8; 32]) -> Result<Option<Token>> {
     let row = token_query!(

@@ -214,6 +214,31 @@ async fn a_code_works_once_whichever_replicas_are_asked() {
 }
 
 #[tokio::test]
+async fn a_link_says_whose_session_it_opens_before_it_does() {
+    const PREVIEW: &str = "/api/v1/session/preview";
+    let stack = Stack::start().await;
+    let reader = stack.person(&[Scope::Data], &["default"]).await;
+    let own = reader.get(IDENTITY).await.expect(200);
+    let made = reader.send(reader.request(Method::POST, CODES)).await.expect(200);
+    let (nobody, body) = (stack.anonymous(), json!({"code": made["code"]}));
+    for _ in 0..2 {
+        let seen = nobody.post(PREVIEW, &body).await;
+        assert_eq!(seen.expect(200)["token"]["id"], own["token"]["id"]);
+        assert_eq!((seen.expect(200)["namespaces"][0].as_str(), seen.header("set-cookie")), (Some("default"), ""));
+    }
+    let other = with_cookie(&nobody, Method::POST, PREVIEW, &[("origin", "http://evil.example")], Some(&body)).await;
+    other.refused(403, "forbidden");
+    // It was not used up by being looked at; once it was, there is nothing to see.
+    sign_in(&nobody, &body).await;
+    nobody.post(PREVIEW, &body).await.refused(401, "unauthenticated");
+    nobody.post(PREVIEW, &json!({"code": "tstr_code_x"})).await.refused(401, "unauthenticated");
+    nobody.post(PREVIEW, &json!({"token": "nonsense"})).await.refused(401, "unauthenticated");
+    assert_eq!(nobody.post(PREVIEW, &json!({})).await.faults(), [""]);
+    let runner = stack.token(&[Scope::Runner], &[".*"]).await;
+    nobody.post(PREVIEW, &json!({"token": runner})).await.refused(403, "forbidden");
+}
+
+#[tokio::test]
 async fn a_code_is_kept_as_a_hash_and_ends_with_its_time_and_its_token() {
     let stack = Stack::start().await;
     let admin = stack.admin();

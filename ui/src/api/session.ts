@@ -1,5 +1,6 @@
 import { queryOptions } from "@tanstack/react-query";
 import { client, raw, type Schema } from "./client";
+import { asApiError } from "./problem";
 
 /** Who is signed in: the token behind the session, and the namespaces that it sees. */
 export type Identity = Schema["Identity"];
@@ -22,6 +23,27 @@ export async function signIn(proof: { token: string } | { code: string }): Promi
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(proof),
   });
+}
+
+/** Says whose session the one-time code of a sign-in link opens. The code is not used up by that. */
+export async function whoseCode(code: string): Promise<Identity> {
+  const answer = await raw("/session/preview", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ code }),
+  });
+  return (await answer.json()) as Identity;
+}
+
+/** Says who is signed in in this browser; undefined when nobody is. */
+export async function whoIsIn(): Promise<Identity | undefined> {
+  try {
+    const { data } = await client.GET("/api/v1/identity");
+    return data;
+  } catch (thrown) {
+    if (asApiError(thrown).status === 401) return undefined;
+    throw thrown;
+  }
 }
 
 /** Ends the session on the server and takes its cookie away. */

@@ -2,9 +2,9 @@ import { useQueryClient } from "@tanstack/react-query";
 import { getRouteApi, useRouter } from "@tanstack/react-router";
 import { type FormEvent, useEffect, useRef, useState } from "react";
 import { asApiError } from "~/api/problem";
-import { identityQuery, signIn } from "~/api/session";
+import { type Identity, identityQuery, signIn, whoIsIn, whoseCode } from "~/api/session";
 import { useTitle } from "~/app/title";
-import { Button, Command } from "~/parts/basics";
+import { Button, Command, Facts } from "~/parts/basics";
 import { Problem } from "~/parts/loaded";
 
 const route = getRouteApi("/signin");
@@ -14,7 +14,17 @@ function codeOf(hash: string): string | undefined {
   return new URLSearchParams(hash.replace(/^#/, "")).get("code") ?? undefined;
 }
 
-/** Signing in: by a token, or by the one-time link that `tstr up` prints. */
+/** What a sign-in link is good for, as the server says, and who is signed in already. */
+interface Link {
+  code: string;
+  of: Identity;
+  instead: Identity | undefined;
+}
+
+/**
+ * Signing in: by a token, or by the one-time link that `tstr up` prints. A link opens no session by being opened: whoever made it
+ * may have sent it to somebody else, who would then work as the maker without noticing. So it says whose session it is, and asks.
+ */
 export function SignIn() {
   useTitle("Sign in");
   const { to } = route.useSearch();
@@ -23,7 +33,8 @@ export function SignIn() {
   const [token, setToken] = useState("");
   const [error, setError] = useState<unknown>();
   const [busy, setBusy] = useState(false);
-  const tried = useRef(false);
+  const [link, setLink] = useState<Link>();
+  const looked = useRef<string>(undefined);
 
   const enter = async (proof: { token: string } | { code: string }) => {
     setBusy(true);
@@ -41,14 +52,27 @@ export function SignIn() {
     }
   };
 
+  const look = async (code: string) => {
+    setBusy(true);
+    setError(undefined);
+    try {
+      const [of, instead] = await Promise.all([whoseCode(code), whoIsIn()]);
+      setLink({ code, of, instead });
+    } catch (thrown) {
+      setError(thrown);
+    } finally {
+      setBusy(false);
+    }
+  };
+
   useEffect(() => {
     const code = codeOf(location.hash);
-    // Once: a code is used up by the first try, also when development draws everything twice.
-    if (!code || tried.current) return;
-    tried.current = true;
+    // Each once, also when development draws everything twice.
+    if (!code || looked.current === code) return;
+    looked.current = code;
     // Out of the address and of the history, before anything else can read it there.
     history.replaceState(history.state, "", location.pathname + location.search);
-    void enter({ code });
+    void look(code);
   });
 
   const onSubmit = (event: FormEvent) => {
@@ -74,31 +98,45 @@ export function SignIn() {
           </svg>
           <h1>Sign in to tstr</h1>
         </div>
-        <form onSubmit={onSubmit} className="flex flex-col gap-3">
-          <label htmlFor="token" className="text-sm font-medium">
-            Token
-          </label>
-          <input
-            id="token"
-            type="password"
-            className="input code"
-            autoComplete="current-password"
-            spellCheck={false}
-            placeholder="tstr_…"
-            value={token}
-            aria-invalid={refused || undefined}
-            aria-describedby={error ? "refusal" : "about-token"}
-            onChange={(event) => setToken(event.target.value)}
-          />
-          <Button
-            kind="primary"
-            type="submit"
+        {link ? (
+          <Confirm
+            link={link}
             busy={busy}
-            why={token.trim() || busy ? undefined : "There is no token yet"}
-          >
-            {busy ? "Signing in…" : "Sign in"}
-          </Button>
-        </form>
+            onGo={() => void enter({ code: link.code })}
+            onLeave={() => {
+              const isIn = link.instead !== undefined;
+              setLink(undefined);
+              setError(undefined);
+              if (isIn) void router.navigate({ href: "/", replace: true });
+            }}
+          />
+        ) : (
+          <form onSubmit={onSubmit} className="flex flex-col gap-3">
+            <label htmlFor="token" className="text-sm font-medium">
+              Token
+            </label>
+            <input
+              id="token"
+              type="password"
+              className="input code"
+              autoComplete="current-password"
+              spellCheck={false}
+              placeholder="tstr_…"
+              value={token}
+              aria-invalid={refused || undefined}
+              aria-describedby={error ? "refusal" : "about-token"}
+              onChange={(event) => setToken(event.target.value)}
+            />
+            <Button
+              kind="primary"
+              type="submit"
+              busy={busy}
+              why={token.trim() || busy ? undefined : "There is no token yet"}
+            >
+              {busy ? "Signing in…" : "Sign in"}
+            </Button>
+          </form>
+        )}
         {error ? (
           <div id="refusal" className="-mx-4 mt-2">
             <Problem error={error} what={refused ? "Refused" : undefined} />
@@ -106,8 +144,8 @@ export function SignIn() {
         ) : null}
         <p id="about-token" className="mt-5 border-t pt-4 text-sm text-muted">
           The token is exchanged for a session of 12 hours and not kept in this browser.{" "}
-          <code className="code">tstr up</code> prints a link that signs you in, and whoever has a token makes
-          another one by:
+          <code className="code">tstr up</code> prints a link that signs you in once, and whoever has a token
+          makes another one by:
         </p>
         <div className="mt-2 text-sm">
           <Command>tstr ctl sign-in</Command>
@@ -119,5 +157,47 @@ export function SignIn() {
         ) : null}
       </div>
     </main>
+  );
+}
+
+/** Asks whether the session that a link is for is to be opened. */
+function Confirm({
+  link: { of, instead },
+  busy,
+  onGo,
+  onLeave,
+}: {
+  link: Link;
+  busy: boolean;
+  onGo: () => void;
+  onLeave: () => void;
+}) {
+  const { name, scopes } = of.token;
+  const isOther = instead !== undefined && instead.token.id !== of.token.id;
+  return (
+    <div className="flex flex-col gap-3">
+      <p>
+        This link signs this browser in with the token <strong className="break-words">{name}</strong>. Go on
+        only if you asked for it, or know who did: what you do then is done in that name.
+      </p>
+      <Facts
+        items={[
+          ["Scopes", scopes.join(", ")],
+          ["Namespaces", of.namespaces.join(", ") || "none yet"],
+          // Whoever issues a token gives it any name.
+          ["Token", of.token.id],
+        ]}
+      />
+      {isOther ? (
+        <p role="alert" className="rounded bg-warn-soft px-3 py-2 text-sm">
+          You are signed in with the token <strong className="break-words">{instead.token.name}</strong>. That
+          session ends in this browser.
+        </p>
+      ) : null}
+      <Button kind="primary" busy={busy} onClick={onGo}>
+        {busy ? "Signing in…" : `Sign in as ${name}`}
+      </Button>
+      <Button onClick={onLeave}>{instead ? "Stay as I am" : "Do not use this link"}</Button>
+    </div>
   );
 }
