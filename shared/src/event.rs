@@ -72,6 +72,9 @@ kinds! {
     Ready = "ready",
     /// Something was missed: everything is to be read again. `reason` says why.
     Reset = "reset",
+    /// Nothing is told, and the stream has come to this `id`: going on from there costs least. Among server-sent events it is a bare
+    /// `id:`, which browsers note and do not show.
+    Here = "here",
     /// A run waits: it was made, or waits for another attempt.
     RunQueued = "run.queued",
     /// A runner has taken a run.
@@ -86,8 +89,12 @@ kinds! {
     RunMany = "run.many",
     /// A test is to be looked at again: its latest runs were summed up, or it was changed; without a test, all of them.
     TestStateChanged = "test.state_changed",
+    /// A test became healthy, flaky or broken. `test.state_changed` comes with it.
+    TestFlakyChanged = "test.flaky_changed",
     /// A runner came, went, drains or takes runs again; without a runner, all of them.
     RunnerStateChanged = "runner.state_changed",
+    /// A runner has stopped saying that it is there, without having been drained. `runner.state_changed` comes with it.
+    RunnerLost = "runner.lost",
     /// What waits has changed; at most once a second.
     QueueChanged = "queue.changed",
 }

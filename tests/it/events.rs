@@ -62,7 +62,8 @@ async fn the_life_of_a_run_is_told_as_it_happens_and_to_nobody_else() {
     elsewhere.until("ready").await;
     let mut listener = Listener::at(&admin, "default", "runs", None).await;
     let ready = listener.next().await.unwrap();
-    assert_eq!((ready.kind.as_str(), ready.id.is_some(), listener.retry), ("ready", true, Some(2000)));
+    assert_eq!((ready.kind.as_str(), ready.id.is_some()), ("ready", true));
+    assert!(listener.retry.is_some_and(|ms| (1000..=4000).contains(&ms)), "{:?}", listener.retry);
     let run = admin.trigger("a").await.remove(0);
     let began = Instant::now();
     let queued = listener.next().await.unwrap();
@@ -175,6 +176,9 @@ async fn a_transaction_that_lasts_holds_up_what_is_told_in_order_and_not_that_th
     }
     let hint = listener.next_or_hint().await.unwrap();
     assert_eq!((hint.kind.as_str(), hint.id), ("run.many", None), "look, there is something");
+    let told = stack.admin().get("/metrics").await.text();
+    let age = told.lines().find_map(|line| line.strip_prefix("tstr_event_horizon_age_seconds "));
+    assert!(age.is_some_and(|age| age.parse::<f64>().unwrap() >= 1.0), "{age:?}");
     sqlx::raw_sql("COMMIT").execute(&mut conn).await.unwrap();
     // All come at once then, and are too many to be told one by one.
     let many = loop {
@@ -216,9 +220,23 @@ async fn tests_and_runners_are_told_of_when_there_is_something_to_see() {
     assert_eq!(told.data["test_name"], "a");
     let states = admin.get("/api/v1/namespaces/default/states").await.expect(200);
     assert_eq!(states["items"][0]["cells"][0]["strip"], "f", "it is summed up when it is told");
+    // It fails until it is broken.
+    for _ in 0..3 {
+        admin.trigger("a").await;
+        let fence = worker.running().await;
+        worker.finish(fence, RunResult::Fail).await.unwrap();
+    }
+    assert_eq!(tests.until("test.flaky_changed").await.data["test_name"], "a");
+    let states = admin.get("/api/v1/namespaces/default/states").await.expect(200);
+    assert_eq!(states["items"][0]["status"], "broken");
     admin.put(&format!("{TESTS}/b"), &factory::test("b")).await.expect(201);
-    let told = tests.until("test.state_changed").await;
-    assert!(told.data.get("test").is_none(), "all of them: {}", told.data);
+    let told = loop {
+        let told = tests.until("test.state_changed").await;
+        if told.data.get("test").is_none() {
+            break told;
+        }
+    };
+    assert_eq!(told.data["namespace"], "default", "all of them");
     // Who goes on is told to look at what has no number.
     let mut all = Listener::at(&admin, "default", "", None).await;
     let last = all.until("ready").await.id;
@@ -226,6 +244,88 @@ async fn tests_and_runners_are_told_of_when_there_is_something_to_see() {
     let mut kinds: Vec<String> = take(&mut again, 4).await.into_iter().map(|one| one.kind).collect();
     kinds.sort_unstable();
     assert_eq!(kinds, ["queue.changed", "ready", "runner.state_changed", "test.state_changed"]);
+}
+
+#[tokio::test]
+async fn a_runner_that_is_gone_is_lost_unless_it_was_drained() {
+    let stack = Stack::start().await;
+    let admin = stack.admin();
+    let (stays, leaves) = (Worker::register(&stack, 0, "stays").await, Worker::register(&stack, 0, "leaves").await);
+    let drain = format!("/api/v1/runners/{}/drain", leaves.id);
+    admin.send(admin.request(Method::POST, &drain)).await.expect(200);
+    let mut listener = Listener::at(&admin, "default", "runners", None).await;
+    listener.until("ready").await;
+    // The first look is what later ones are compared with.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let mut conn = stack.db.connect().await;
+    let gone = "UPDATE runner SET last_seen_at = now() - interval '1 hour'";
+    sqlx::query(gone).execute(&mut conn).await.unwrap();
+    let heard = take(&mut listener, 3).await;
+    let of = |worker: &Worker| -> Vec<&str> {
+        let id = worker.id.to_string();
+        heard.iter().filter(|one| one.data["runner"] == *id).map(|one| one.kind.as_str()).collect()
+    };
+    assert_eq!((of(&stays), of(&leaves)), (vec!["runner.state_changed", "runner.lost"], vec!["runner.state_changed"]));
+}
+
+#[tokio::test]
+async fn a_stream_on_which_nothing_is_told_says_how_far_it_has_come() {
+    let stack = Stack::start().await;
+    stack.namespace("shop").await;
+    let admin = stack.admin();
+    admin.put(&format!("{TESTS}/a"), &wide("a", 64)).await.expect(201);
+    // About something of which nothing is told meanwhile.
+    let mut listener = Listener::at(&admin, "shop", "runners", None).await;
+    let first = listener.until("ready").await.id.unwrap();
+    for _ in 0..5 {
+        admin.trigger("a").await;
+    }
+    let placed = loop {
+        let placed = listener.until_placed().await;
+        if place(&placed) > place(&first) {
+            break placed;
+        }
+    };
+    // From there on it goes on as from the id of an event.
+    let mut again = Listener::at(&admin, "shop", "runs", Some(&placed)).await;
+    assert_eq!(again.until("ready").await.id, None);
+    // gRPC says the same by an event.
+    let peer = Peer::connect(&stack, 0, Some(stack.admin_token())).await;
+    let watch =
+        pb::WatchEventsRequest { namespace: "shop".into(), topics: vec!["runners".into()], ..Default::default() };
+    let mut events = peer.data().watch_events(Request::new(watch)).await.unwrap().into_inner();
+    assert_eq!(events.message().await.unwrap().unwrap().event, "ready");
+    for _ in 0..5 {
+        admin.trigger("a").await;
+    }
+    let here = events.message().await.unwrap().unwrap();
+    assert_eq!((here.event.as_str(), place(&here.id) > place(&placed)), ("here", true));
+}
+
+#[tokio::test]
+async fn a_token_has_so_many_streams_and_no_more() {
+    let stack = Stack::start().await;
+    let ops = stack.replica(0).ops();
+    let caller = ops.authenticate(stack.admin_token()).await.unwrap();
+    let namespace = Namespace::parse("default").unwrap();
+    let mut open = Vec::new();
+    for _ in 0..200 {
+        let wanted = Subscription { namespace: namespace.clone(), topics: Vec::new(), last: None };
+        open.push(ops.subscribe(&caller, wanted).await.unwrap());
+    }
+    let ask = async |person: &Person| person.get(&format!("{EVENTS}?namespace=default")).await;
+    let refused = ask(&stack.admin()).await;
+    assert!(!refused.header("retry-after").is_empty());
+    refused.refused(429, "quota_exceeded");
+    let peer = Peer::connect(&stack, 0, Some(stack.admin_token())).await;
+    let watch = || pb::WatchEventsRequest { namespace: "default".into(), ..Default::default() };
+    let refused = peer.data().watch_events(Request::new(watch())).await.err().unwrap();
+    assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+    // Others are not concerned, and a stream that ends makes room.
+    let reader = stack.person(&[Scope::Data], &["default"]).await;
+    Listener::at(&reader, "default", "", None).await.until("ready").await;
+    open.pop();
+    peer.data().watch_events(Request::new(watch())).await.unwrap();
 }
 
 #[tokio::test]

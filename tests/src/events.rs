@@ -83,6 +83,23 @@ impl Listener {
         }
     }
 
+    /// Waits until the stream says how far it has come without telling anything; returns that.
+    pub async fn until_placed(&mut self) -> String {
+        let placed = async {
+            loop {
+                let block = self.block().await.expect("the stream goes on");
+                let before = self.last.take();
+                match (self.take(&block), self.last.take()) {
+                    (None, Some(id)) => break id,
+                    (_, id) => self.last = id.or(before),
+                }
+            }
+        };
+        let id = tokio::time::timeout(PATIENCE, placed).await.expect("an id comes");
+        self.last = Some(id.clone());
+        id
+    }
+
     /// Waits until the stream ends; returns what was heard.
     pub async fn rest(&mut self) -> Vec<Heard> {
         let mut all = Vec::new();
@@ -94,12 +111,20 @@ impl Listener {
 
     async fn read(&mut self) -> Option<Heard> {
         loop {
-            while let Some((block, rest)) = self.text.split_once("\n\n") {
+            let block = self.block().await?;
+            if let Some(heard) = self.take(&block) {
+                return Some(heard);
+            }
+        }
+    }
+
+    /// Reads up to the next empty line.
+    async fn block(&mut self) -> Option<String> {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
                 let block = block.to_owned();
                 self.text = rest.to_owned();
-                if let Some(heard) = self.take(&block) {
-                    return Some(heard);
-                }
+                return Some(block);
             }
             match self.bytes.next().await {
                 Some(Ok(bytes)) => self.text.push_str(std::str::from_utf8(&bytes).expect("text")),

@@ -16,9 +16,10 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tstr_shared::event::{Event, Topic};
+use tstr_shared::event::{Event, EventKind, Topic};
 use tstr_shared::namespace::Namespace;
 use tstr_shared::permission::RunsRead;
+use uuid::Uuid;
 
 use super::App;
 use super::extract::{Query, only};
@@ -31,8 +32,9 @@ use crate::ops::events::Subscription;
 
 /// How often a stream says that it is there while nothing happens.
 const PING: Duration = Duration::from_secs(15);
-/// After how long a browser comes back when a stream has ended.
-const RETRY: Duration = Duration::from_secs(2);
+/// After how long a browser comes back when a stream has ended: each after another time, so that not all come at once.
+const RETRY: Duration = Duration::from_secs(1);
+const RETRY_SPREAD: Duration = Duration::from_secs(3);
 /// How long a reader may take nothing of what is sent.
 const STALLED: Duration = Duration::from_secs(45);
 
@@ -48,8 +50,9 @@ pub(super) fn routes() -> ApiRouter<App> {
          names what changed and does not say what it is now. `run.…` come each once and in order, and have an id: with \
          `Last-Event-ID` a stream goes on from there, for 24 hours, on any server. `ready` stands at the beginning; `reset` says \
          that something was missed and everything is to be read again; `run.many` that more runs changed than are told one by \
-         one. `test.state_changed`, `runner.state_changed` and `queue.changed` say «look again» and have no id. The stream ends \
-         with the token.",
+         one. `test.state_changed`, `test.flaky_changed`, `runner.state_changed`, `runner.lost` and `queue.changed` say «look again» and have no id. Where \
+         nothing is told, a bare `id:` says now and then how far the stream has come. The stream ends with the token; a token has \
+         at most 200 open on a server.",
     );
     ApiRouter::new()
         .api_route("/events", get_with(watch_events, |o| documented(watch(o))))
@@ -94,7 +97,8 @@ async fn watch_events(
     let topics = topics(query.topics.as_deref().unwrap_or_default())?;
     let wanted = Subscription { namespace: query.namespace, topics, last };
     let events = app.ops.subscribe(&caller, wanted).await?;
-    let retry = stream::iter([Ok::<_, Infallible>(Sent::default().retry(RETRY))]);
+    let again = RETRY + RETRY_SPREAD.mul_f64(share(Uuid::new_v4()));
+    let retry = stream::iter([Ok::<_, Infallible>(Sent::default().retry(again))]);
     let sent = retry.chain(events.map(|event| Ok(written(&event))));
     let answer = Sse::new(sent).keep_alive(KeepAlive::new().interval(PING)).into_response();
     let mut answer = match patience {
@@ -113,7 +117,15 @@ fn topics(text: &str) -> Result<Vec<Topic>> {
     words.map(read).collect::<Result<_, _>>().map_err(|fault| tstr_shared::error::Invalid::one("topics", fault).into())
 }
 
+/// Makes a number from 0 to 1 of a random one.
+fn share(random: Uuid) -> f64 {
+    f64::from(random.as_fields().0) / f64::from(u32::MAX)
+}
+
 fn written(event: &Event) -> Sent {
+    if event.event == EventKind::Here {
+        return Sent::default().id(event.id.as_deref().unwrap_or_default());
+    }
     let sent = Sent::default().event(event.event.word());
     // What is written are words, ids and names, which have no line breaks.
     let sent = sent.data(serde_json::to_string(event).unwrap_or_default());

@@ -3,11 +3,15 @@
 //! A transaction that is under way may yet write with a lower number than what is seen. So events are read up to the lowest
 //! number that is under way: nothing can come before what was read.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use tstr_shared::ids::{RunId, RunnerId, TestId};
 use tstr_shared::permission::RunsRead;
 use tstr_shared::run::{RunResult, RunState};
 use tstr_shared::runner::{OFFLINE_AFTER_SECS, RunnerState};
+use uuid::Uuid;
 
 use super::Conn;
 use crate::auth::access::{Access, System};
@@ -45,7 +49,7 @@ pub struct Happened {
     /// The result, if it has ended.
     pub result: Option<RunResult>,
     /// The namespace, the test and its name; absent where they are not among those that were asked for, or gone.
-    pub of: Option<(i32, TestId, String)>,
+    pub of: Option<(i32, TestId, Arc<str>)>,
 }
 
 /// Up to where events are read now.
@@ -59,17 +63,33 @@ pub struct Horizon {
     pub is_held: bool,
     /// Everything of transactions before this one is summed up.
     pub digested_before: i64,
+    /// Everything that can be seen is summed up. The transaction above goes on only when there is something to sum up.
+    pub is_all_digested: bool,
+}
+
+impl Horizon {
+    /// Tells whether everything of transactions before one is summed up.
+    pub fn is_summed_up(&self, before: i64) -> bool {
+        self.is_all_digested || before <= self.digested_before
+    }
 }
 
 /// Tells up to where events can be read now.
 pub async fn horizon<P>(conn: &mut Conn, _: &Access<P>) -> Result<Horizon> {
     let row = sqlx::query!(
         r#"SELECT (s.until::text)::bigint AS "until!", (s.next::text)::bigint AS "next!",
-                  has_events_from(s.until) AS "is_held!", (digested_before()::text)::bigint AS "digested!"
+                  has_events_from(s.until) AS "is_held!", (digested_before()::text)::bigint AS "digested!",
+                  NOT EXISTS (SELECT FROM undigested_runs(1)) AS "is_all_digested!"
            FROM (SELECT pg_snapshot_xmin(s) AS until, pg_snapshot_xmax(s) AS next FROM pg_current_snapshot() s) s"#
     );
     let row = row.fetch_one(conn).await?;
-    Ok(Horizon { txid: row.until, next: row.next, is_held: row.is_held, digested_before: row.digested })
+    Ok(Horizon {
+        txid: row.until,
+        next: row.next,
+        is_held: row.is_held,
+        digested_before: row.digested,
+        is_all_digested: row.is_all_digested,
+    })
 }
 
 /// Reads events behind `since` of transactions before `before`, up to `most`: those of all namespaces.
@@ -120,6 +140,8 @@ async fn read(
         namespaces
     );
     let rows = rows.fetch_all(conn).await?;
+    // Many are of few tests, and are kept for as long as somebody reads slowly.
+    let mut names: HashMap<TestId, Arc<str>> = HashMap::new();
     let happened = rows.into_iter().map(|row| Happened {
         place: Place { txid: row.txid, id: row.id },
         run_id: row.run_id,
@@ -127,7 +149,11 @@ async fn read(
         state: row.state,
         attempt: row.attempt,
         result: row.result,
-        of: row.ns_id.zip(row.test_id).zip(row.name).map(|((ns, test), name)| (ns, test, name)),
+        of: row
+            .ns_id
+            .zip(row.test_id)
+            .zip(row.name)
+            .map(|((ns, test), name)| (ns, test, names.entry(test).or_insert_with(|| name.into()).clone())),
     });
     Ok(happened.collect())
 }
@@ -169,6 +195,26 @@ pub async fn runner_marks(conn: &mut Conn, _: &Access<System>) -> Result<Vec<Run
         unfit: row.unfit,
     });
     Ok(marks.collect())
+}
+
+/// Finds those tests of which a cell became healthy, flaky or broken by a run that ended at an instant or later.
+pub async fn with_new_status(
+    conn: &mut Conn,
+    _: &Access<System>,
+    since: &[(TestId, DateTime<Utc>)],
+) -> Result<HashSet<TestId>> {
+    let tests: Vec<Uuid> = since.iter().map(|(test, _)| test.0).collect();
+    let instants: Vec<DateTime<Utc>> = since.iter().map(|(_, since)| *since).collect();
+    // A cell notes the end of the run to the millisecond, and the event is written a moment later.
+    let found = sqlx::query_scalar!(
+        r#"SELECT u.test_id AS "test!: TestId"
+           FROM unnest($1::uuid[], $2::timestamptz[]) AS u(test_id, since)
+           WHERE EXISTS (SELECT FROM cell c WHERE c.test_id = u.test_id AND c.changed_at >= u.since - interval '1 second'
+                         OFFSET 0)"#,
+        &tests,
+        &instants
+    );
+    Ok(found.fetch_all(conn).await?.into_iter().collect())
 }
 
 /// What changes with every change of the tests of a namespace: how many there are and were, and the latest change.

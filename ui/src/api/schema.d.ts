@@ -554,7 +554,7 @@ export interface paths {
         };
         /**
          * Tells what changes in a namespace, as it happens
-         * @description Server-sent events; `event:` is the kind, `data:` one JSON object that names what changed and does not say what it is now. `run.…` come each once and in order, and have an id: with `Last-Event-ID` a stream goes on from there, for 24 hours, on any server. `ready` stands at the beginning; `reset` says that something was missed and everything is to be read again; `run.many` that more runs changed than are told one by one. `test.state_changed`, `runner.state_changed` and `queue.changed` say «look again» and have no id. The stream ends with the token.
+         * @description Server-sent events; `event:` is the kind, `data:` one JSON object that names what changed and does not say what it is now. `run.…` come each once and in order, and have an id: with `Last-Event-ID` a stream goes on from there, for 24 hours, on any server. `ready` stands at the beginning; `reset` says that something was missed and everything is to be read again; `run.many` that more runs changed than are told one by one. `test.state_changed`, `test.flaky_changed`, `runner.state_changed`, `runner.lost` and `queue.changed` say «look again» and have no id. Where nothing is told, a bare `id:` says now and then how far the stream has come. The stream ends with the token; a token has at most 200 open on a server.
          */
         get: operations["watch_events"];
         put?: never;
@@ -2359,7 +2359,7 @@ export interface components {
             reason?: components["schemas"]["ResetReason"];
         };
         /** @description What an event says. */
-        EventKind: "ready" | "reset" | "run.queued" | "run.leased" | "run.started" | "run.finished" | "run.cancelled" | "run.many" | "test.state_changed" | "runner.state_changed" | "queue.changed";
+        EventKind: "ready" | "reset" | "here" | "run.queued" | "run.leased" | "run.started" | "run.finished" | "run.cancelled" | "run.many" | "test.state_changed" | "test.flaky_changed" | "runner.state_changed" | "runner.lost" | "queue.changed";
         /** @description The beginning of a text. */
         Excerpt: {
             /** @description What is kept. */

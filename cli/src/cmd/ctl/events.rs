@@ -46,8 +46,16 @@ pub async fn run(ctl: &Ctl, args: EventsArgs) -> Outcome<Exit> {
                         Ok(None) => break None,
                         Err(failure) => break Some(failure),
                     };
-                    for data in lines.take(&piece) {
+                    for line in lines.take(&piece) {
                         tries = 0;
+                        let data = match line {
+                            // Also where nothing is told: from there on the next stream goes on.
+                            Line::Id(id) => {
+                                last = Some(id);
+                                continue;
+                            }
+                            Line::Data(data) => data,
+                        };
                         let told: Value = serde_json::from_str(&data).unwrap_or_default();
                         let event: Event = typed(&told)?;
                         last = event.id.clone().or(last);
@@ -86,18 +94,30 @@ fn show(ctl: &Ctl, told: &Value, event: &Event) -> Outcome {
     ctl.out.line(words.join("\t").trim_end())
 }
 
-/// Takes the data out of what is streamed; comments and the rest are left.
+/// A line of what is streamed.
+#[derive(Debug, PartialEq)]
+enum Line {
+    /// How far the stream has come with the data that stands before it, or behind.
+    Id(String),
+    Data(String),
+}
+
+/// Takes data and ids out of what is streamed; comments and the rest are left.
 #[derive(Default)]
 struct Lines(Vec<u8>);
 
 impl Lines {
-    fn take(&mut self, piece: &[u8]) -> Vec<String> {
+    fn take(&mut self, piece: &[u8]) -> Vec<Line> {
         self.0.extend_from_slice(piece);
         let mut found = Vec::new();
         while let Some(end) = self.0.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.0.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line).into_owned();
-            found.extend(line.trim_end().strip_prefix("data:").map(|data| data.trim_start().to_owned()));
+            found.extend(match line.trim_end().split_once(':') {
+                Some(("data", data)) => Some(Line::Data(data.trim_start().to_owned())),
+                Some(("id", id)) => Some(Line::Id(id.trim_start().to_owned())),
+                _ => None,
+            });
         }
         found
     }
@@ -110,7 +130,9 @@ mod tests {
     #[test]
     fn data_is_found_wherever_the_stream_is_cut() {
         let mut lines = Lines::default();
-        assert_eq!(lines.take(b":\n\nevent: a\nda"), [""; 0]);
-        assert_eq!(lines.take(b"ta: {\"x\":1}\n\ndata: {}\n"), ["{\"x\":1}", "{}"]);
+        assert_eq!(lines.take(b":\n\nevent: a\nda"), []);
+        let data = |text: &str| Line::Data(text.to_owned());
+        assert_eq!(lines.take(b"ta: {\"x\":1}\n\ndata: {}\n"), [data("{\"x\":1}"), data("{}")]);
+        assert_eq!(lines.take(b"id: 7-1-9\n\n"), [Line::Id("7-1-9".into())], "an id stands alone as well");
     }
 }
