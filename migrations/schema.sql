@@ -1361,6 +1361,8 @@ CREATE INDEX schedule_next_idx ON public.schedule USING btree (next_at);
 
 CREATE INDEX session_code_token_idx ON public.session_code USING btree (token_id);
 
+CREATE INDEX test_changed_idx ON public.test USING btree (GREATEST(updated_at, deleted_at));
+
 CREATE UNIQUE INDEX test_ns_name_key ON public.test USING btree (ns_id, name) WHERE (deleted_at IS NULL);
 
 CREATE INDEX token_revoked_idx ON public.token USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);

@@ -217,23 +217,32 @@ pub async fn with_new_status(
     Ok(found.fetch_all(conn).await?.into_iter().collect())
 }
 
-/// What changes with every change of the tests of a namespace: how many there are and were, and the latest change.
+/// A test that was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TestsMark {
+pub struct ChangedTest {
+    /// The test.
+    pub id: TestId,
     /// The namespace.
     pub ns_id: i32,
-    /// How many.
-    pub count: i64,
-    /// The latest change.
-    pub changed_at: Option<DateTime<Utc>>,
+    /// When it was changed or removed last.
+    pub at: DateTime<Utc>,
 }
 
-/// Reads the marks of the tests of all namespaces.
-pub async fn tests_marks(conn: &mut Conn, _: &Access<System>) -> Result<Vec<TestsMark>> {
+/// Reads which tests were changed within so many seconds, the latest first.
+pub async fn changed_tests(
+    conn: &mut Conn,
+    _: &Access<System>,
+    within_secs: f64,
+    most: i64,
+) -> Result<Vec<ChangedTest>> {
     let rows = sqlx::query_as!(
-        TestsMark,
-        r#"SELECT ns_id, count(*) AS "count!", max(greatest(updated_at, deleted_at)) AS changed_at
-           FROM test GROUP BY ns_id ORDER BY ns_id"#
+        ChangedTest,
+        r#"SELECT id AS "id: TestId", ns_id, greatest(updated_at, deleted_at) AS "at!"
+           FROM test
+           WHERE greatest(updated_at, deleted_at) > now() - make_interval(secs => $1)
+           ORDER BY greatest(updated_at, deleted_at) DESC LIMIT $2"#,
+        within_secs,
+        most
     );
     Ok(rows.fetch_all(conn).await?)
 }

@@ -28,3 +28,22 @@ async fn a_look_at_what_waits_ends_at_its_limit() {
         plan.touches_at_most(3_500);
     }
 }
+
+#[tokio::test]
+async fn which_tests_were_changed_is_looked_up_and_not_counted() {
+    let lab = Lab::start().await;
+    let mut conn = lab.db.connect().await;
+    let seed = "INSERT INTO test (id, ns_id, name, doc, updated_at)
+                SELECT gen_random_uuid(), 1, 'seeded-' || n, '{}', now() - n * interval '10 s' FROM generate_series(1, 20000) n";
+    conn.execute(seed).await.unwrap();
+    conn.execute("UPDATE test SET deleted_at = now() WHERE name IN ('seeded-5000', 'seeded-6000')").await.unwrap();
+    conn.execute("VACUUM ANALYZE test").await.unwrap();
+    let changed = query(&["greatest(updated_at, deleted_at) > now()"]);
+    for mode in MODES {
+        let mut main = lab.pools(0).main.acquire().await.unwrap();
+        let plan = explain(main.raw(), &changed, &["62", "1000"], mode).await;
+        plan.reads_only_by("test", "test_changed_idx");
+        assert!(plan.rows_of("test") <= 10.0, "{plan}");
+        plan.touches_at_most(30);
+    }
+}

@@ -1,6 +1,6 @@
 //! The one who looks: while somebody listens on this replica, reads what is new and tells all who do.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use super::seats::Seats;
 use crate::auth::access::{Access, System};
 use crate::error::Result;
 use crate::store;
-use crate::store::events::{Happened, Horizon, Place, RunnerMark, TestsMark};
+use crate::store::events::{ChangedTest, Happened, Horizon, Place, RunnerMark};
 
 /// How often it is looked for what is new.
 pub const EVERY: Duration = Duration::from_millis(250);
@@ -30,6 +30,10 @@ const REST: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often it is looked how runners and tests are.
 const LOOK_AT_MARKS: Duration = Duration::from_secs(2);
+/// For how long a change of a test may have been under way before it is seen, beside the time since the last look; and how many
+/// changes are looked at.
+const LATE: Duration = Duration::from_secs(60);
+const MOST_CHANGES: i64 = 1000;
 /// How often it is looked who does not read.
 const LOOK_AT_READERS: Duration = Duration::from_secs(5);
 /// How many tests wait to be summed up by name.
@@ -95,7 +99,8 @@ struct Looks {
     held_since: Option<(i64, Instant)>,
     marks_at: Option<Instant>,
     runners: Option<HashMap<RunnerId, RunnerMark>>,
-    tests: Option<HashMap<i32, TestsMark>>,
+    /// When the tests were changed that were lately.
+    tests: Option<HashMap<TestId, DateTime<Utc>>>,
     /// Tests with runs that have ended and are not summed up yet, and up to which transaction they have to be.
     unsummed: BTreeMap<(i32, TestId), Unsummed>,
     /// Before which transactions everything has to be summed up until all tests are to be looked at again, because it is not known
@@ -276,10 +281,12 @@ impl Ops {
             }
         }
         if looks.marks_at.is_none_or(|at| at.elapsed() >= LOOK_AT_MARKS) {
-            looks.marks_at = Some(Instant::now());
+            let now = Instant::now();
+            let since = LATE + looks.marks_at.map_or(Duration::ZERO, |at| now - at);
             let runners = store::events::runner_marks(&mut conn, access).await?;
-            let tests = store::events::tests_marks(&mut conn, access).await?;
-            looks.compare(runners, tests).into_iter().for_each(|told| hub.tell(told));
+            let tests = store::events::changed_tests(&mut conn, access, since.as_secs_f64(), MOST_CHANGES).await?;
+            looks.marks_at = Some(now);
+            looks.compare(runners, &tests).into_iter().for_each(|told| hub.tell(told));
         }
         Ok(())
     }
@@ -353,7 +360,7 @@ impl Looks {
     }
 
     /// Finds what is other than at the last look; the first look finds nothing.
-    fn compare(&mut self, runners: Vec<RunnerMark>, tests: Vec<TestsMark>) -> Vec<Told> {
+    fn compare(&mut self, runners: Vec<RunnerMark>, tests: &[ChangedTest]) -> Vec<Told> {
         let mut told = Vec::new();
         let runners: HashMap<_, _> = runners.into_iter().map(|mark| (mark.id, mark)).collect();
         if let Some(before) = self.runners.replace(runners.clone()) {
@@ -368,13 +375,19 @@ impl Looks {
                 told.push(Told::Runners(changed));
             }
         }
-        let tests: HashMap<_, _> = tests.into_iter().map(|mark| (mark.ns_id, mark)).collect();
-        if let Some(before) = self.tests.replace(tests.clone()) {
-            let changed = tests.values().filter(|mark| before.get(&mark.ns_id) != Some(*mark));
-            let all = |mark: &TestsMark| OfNamespace { ns_id: mark.ns_id, test: None, has_new_status: false };
-            let changed: Arc<[OfNamespace]> = changed.map(all).collect();
-            if !changed.is_empty() {
-                told.push(Told::Tests(changed));
+        let lately = tests.iter().map(|test| (test.id, test.at)).collect();
+        if let Some(before) = self.tests.replace(lately) {
+            let fresh = tests.iter().filter(|test| before.get(&test.id) != Some(&test.at));
+            let changed: BTreeSet<i32> = fresh.map(|test| test.ns_id).collect();
+            let is_cut = tests.len() as i64 >= MOST_CHANGES;
+            match (changed.is_empty(), is_cut) {
+                (true, _) => {}
+                // There are more, of whatever namespaces.
+                (false, true) => told.push(Told::AllTests),
+                (false, false) => {
+                    let all = |ns_id| OfNamespace { ns_id, test: None, has_new_status: false };
+                    told.push(Told::Tests(changed.into_iter().map(all).collect()));
+                }
             }
         }
         told
@@ -448,6 +461,26 @@ mod tests {
         looks.note_ends(&many);
         assert_eq!(told(&mut looks, horizon(80, 70, false)), 0);
         assert_eq!(told(&mut looks, horizon(80, 71, false)), ALL);
+    }
+
+    #[test]
+    fn a_namespace_is_told_of_whose_tests_were_changed_since_the_last_look() {
+        let mut looks = Looks::default();
+        let at = |secs| DateTime::from_timestamp(secs, 0).unwrap();
+        let test = |id, ns_id, secs| ChangedTest { id: TestId(Uuid::from_u128(id)), ns_id, at: at(secs) };
+        let mut compare = |tests: &[ChangedTest]| match looks.compare(Vec::new(), tests).pop() {
+            Some(Told::Tests(tests)) => tests.iter().map(|test| test.ns_id).collect(),
+            Some(Told::AllTests) => vec![-1],
+            _ => Vec::new(),
+        };
+        assert_eq!(compare(&[test(1, 1, 10)]), [0; 0], "the first look is what others are compared with");
+        assert_eq!(compare(&[test(2, 2, 12), test(3, 2, 11), test(1, 1, 10)]), [2]);
+        assert_eq!(compare(&[test(2, 2, 12), test(1, 1, 10)]), [0; 0], "what is past is no change");
+        // Whoever began earlier and ended later is seen as well.
+        assert_eq!(compare(&[test(2, 2, 12), test(4, 3, 9), test(1, 1, 13)]), [1, 3]);
+        let many: Vec<_> = (10..10 + MOST_CHANGES as u128).map(|id| test(id, 5, 20)).collect();
+        assert_eq!(compare(&many), [-1]);
+        assert_eq!(compare(&many), [0; 0]);
     }
 
     #[test]
