@@ -6,8 +6,8 @@ use super::*;
 /// Makes one of the runs a huge one, and remembers its cases.
 const HUGE: [&str; 4] = [
     "INSERT INTO report_case (run_id, case_id, cell_id, attempt, report, place, ordinal, status, flaky, muted, failed_attempts)
-     SELECT (SELECT max(id) FROM seeded), md5('case' || k)::uuid,
-            (SELECT cell_id FROM report_case WHERE run_id = (SELECT max(id) FROM seeded) LIMIT 1), 1, 0, k, 1,
+     SELECT (SELECT id FROM seeded WHERE n = 1), md5('case' || k)::uuid,
+            (SELECT cell_id FROM report_case WHERE run_id = (SELECT id FROM seeded WHERE n = 1) LIMIT 1), 1, 0, k, 1,
             CASE WHEN k % 2 = 0 THEN 'fail' ELSE 'pass' END, false, false, 0
      FROM generate_series(11, 20000) k",
     "INSERT INTO case_state (cell_id, case_id, standing, first_seen_at, first_seen_run, last_seen_at, last_seen_run, duration_ms)
@@ -37,8 +37,8 @@ async fn a_grid_reads_what_it_shows() {
     for (step, pages) in [(1, 45_000), (66, 60_000)] {
         let picked = format!(
             "SELECT format('%L::uuid[]', array_agg(id)), format('%L::smallint[]', array_agg(1)),
-                    format('%L::int[]', array_agg((SELECT min(id) FROM cell) + n % 2)), format('%L::uuid', min(id)),
-                    format('%L::uuid', max(id))
+                    format('%L::int[]', array_agg((SELECT min(id) FROM cell) + n % 2)), format('%L::uuid', (array_agg(id ORDER BY id))[1]),
+                    format('%L::uuid', (array_agg(id ORDER BY id DESC))[1])
              FROM (SELECT id, n FROM seeded WHERE n % {step} = 1 % {step} ORDER BY n LIMIT 60) s"
         );
         let (runs, attempts, cells, first, last): (String, String, String, String, String) =

@@ -833,6 +833,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/namespaces/{namespace}/tests/{test}/grid": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns the cases of a test over its latest runs: a row for each case with a letter for each run
+         * @description The runs are the columns, the newest last. Those cases stand first that failed in the latest run.
+         */
+        get: operations["get_test_grid"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs/{run}/changes": {
         parameters: {
             query?: never;
@@ -2579,6 +2599,53 @@ export interface components {
         };
         /** @description A format of test reports. */
         Format: "junit" | "ctrf" | "tap" | "json_lines";
+        /** @description A case of a grid: one of its rows. */
+        GridCase: {
+            /** @description The case. */
+            case_id: components["schemas"]["CaseId"];
+            /** @description The parts of its identity. */
+            key: components["schemas"]["CaseKey"];
+            /**
+             * @description How it ended in each of the runs, a letter for each, in their order: `p` pass, `r` pass after an attempt that failed,
+             *     `f` fail, `e` error, `m` a failure that did not count, `s` skipped, `.` not in this run.
+             */
+            strip: string;
+            /** @description Where it stands: the worst of the cells of these runs. Absent while no run that has it was looked at. */
+            standing?: components["schemas"]["Standing"];
+            /** @description Healthy, flaky or broken: the worst of these cells. */
+            status: components["schemas"]["Status"];
+            /**
+             * Format: date-time
+             * @description When a run ended that it failed in last.
+             */
+            last_failed_at?: string;
+            /**
+             * Format: uint64
+             * @description How long it took when it was executed last, in milliseconds: the longest of these cells.
+             */
+            duration_ms?: number;
+        };
+        /** @description A run of a grid: one of its columns. */
+        GridRun: {
+            /** @description The run. */
+            run_id: components["schemas"]["RunId"];
+            /** @description Its cell. */
+            cell?: components["schemas"]["Labels"];
+            /**
+             * Format: uint16
+             * @description The attempt that counts.
+             */
+            attempt: number;
+            /**
+             * Format: date-time
+             * @description When it ended.
+             */
+            finished_at: string;
+            /** @description How it ended. */
+            result: components["schemas"]["RunResult"];
+            /** @description It passed after an attempt that failed. */
+            flaky: boolean;
+        };
         /** @description The health of the server. */
         Health: {
             /** @description How it is. */
@@ -4918,6 +4985,20 @@ export interface components {
             /** @description Pass it as `page_token` to get the next page; absent at the end. */
             next_page_token?: string;
         };
+        /** @description The cases of a test over its latest runs. */
+        TestGrid: {
+            /** @description The test. */
+            test_id: components["schemas"]["TestId"];
+            /** @description Its latest runs, at most 60, the newest last. */
+            runs: components["schemas"]["GridRun"][];
+            /**
+             * @description Its cases in the cells of these runs, at most 200: those first that failed in the latest run, then those that failed
+             *     longer ago, then those that took longest, then by their names; at last those that are removed.
+             */
+            cases: components["schemas"]["GridCase"][];
+            /** @description How many cases there are in these cells. */
+            total: components["schemas"]["Counted"];
+        };
         /**
          * Format: uuid
          * @description Names a test.
@@ -5420,6 +5501,31 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    preview_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignIn"];
+            };
+        };
+        responses: {
+            /** @description Who a caller is. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Identity"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     create_session_code: {
         parameters: {
             query?: never;
@@ -5501,31 +5607,6 @@ export interface operations {
         };
     };
     get_namespace: {
-    preview_session: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SignIn"];
-            };
-        };
-        responses: {
-            /** @description Who a caller is. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Identity"];
-                };
-            };
-            default: components["responses"]["Problem"];
-        };
-    };
         parameters: {
             query?: never;
             header?: never;
@@ -6962,6 +7043,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CaseRunPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_test_grid: {
+        parameters: {
+            query?: {
+                /** @description Runs of this cell: `key=value`. Repeated for each label of the cell. */
+                cell?: string[];
+                /** @description How many cases: 50 unless said, 200 at most; a larger wish is lowered. */
+                cases?: number;
+                /** @description How many of the latest runs: 60 unless said, and at most; a larger wish is lowered. */
+                runs?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The name of the namespace. */
+                namespace: components["schemas"]["Namespace"];
+                /** @description The test: its id or its name. */
+                test: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The cases of a test over its latest runs. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestGrid"];
                 };
             };
             default: components["responses"]["Problem"];
