@@ -281,3 +281,27 @@ test("what happened before the stream began, or while it was broken, is asked fo
   expect([live.get().mode, asked["/api/v1/namespaces/{namespace}/queue"]]).toEqual(["live", 2]);
   stop();
 });
+
+test("a test that was changed is looked at wherever it stands, in the timetable as well", async () => {
+  const queries = new QueryClient();
+  const { stop } = await following(queries);
+  const timetable = "/api/v1/namespaces/{namespace}/timetable";
+  const asked = shown(queries, timetable);
+  latest().say("test.state_changed");
+  await vi.advanceTimersByTimeAsync(500);
+  expect(asked).toEqual({ [timetable]: 1 });
+  stop();
+});
+
+test("the end of a run makes the cases of its test stale, and how they stand against runs", async () => {
+  const queries = new QueryClient();
+  const { stop } = await following(queries);
+  const [cases, grid] = ["cases", "grid"].map(
+    (part) => `/api/v1/namespaces/{namespace}/tests/{test}/${part}`,
+  );
+  const asked = shown(queries, cases!, grid!);
+  latest().say("run.finished");
+  await vi.advanceTimersByTimeAsync(500);
+  expect(asked).toEqual({ [cases!]: 1, [grid!]: 1 });
+  stop();
+});

@@ -36,6 +36,8 @@ const ENDED = [
   "/summary",
   "/dashboard",
   "/cells",
+  "/cases",
+  "/grid",
   "/changed",
   "/series",
 ];
@@ -46,7 +48,7 @@ const STALE: Record<Exclude<EventName, "reset">, string[]> = {
   "run.finished": ENDED,
   "run.cancelled": ENDED,
   "run.many": ENDED,
-  "test.state_changed": ["/states", "/cells", "/tests", "/dashboard"],
+  "test.state_changed": ["/states", "/cells", "/tests", "/timetable", "/dashboard"],
   "runner.state_changed": ["/runners", "/queue", "/dashboard"],
   "queue.changed": ["/queue", "/explain"],
 };

@@ -3,7 +3,7 @@ import type { components } from "./schema";
 /** What the server says of changes; `ready`, the first word of a stream, is none. */
 type Change = Exclude<components["schemas"]["EventKind"], "ready">;
 
-/** The names of the events that the server sends. */
+/** The names of the events that mean something here: those that come together with another one of these are left out. */
 export const EVENT_NAMES = [
   "run.queued",
   "run.leased",
@@ -18,7 +18,7 @@ export const EVENT_NAMES = [
 ] as const satisfies readonly Change[];
 
 /** The name of an event. */
-export type EventName = Change;
+export type EventName = (typeof EVENT_NAMES)[number];
 
 /**
  * How a stream stands. It is `open` when something came through it: an answer whose beginning came is none yet, because a

@@ -99,6 +99,7 @@ const compare = createRoute({
 const queue = createRoute({
   getParentRoute: () => ns,
   path: "/queue",
+  validateSearch: searches.queueSearch,
   component: lazyPage(() => import("~/pages/queue/queue"), "Queue"),
 });
 const runners = createRoute({

@@ -21,8 +21,12 @@ export type Range = (typeof RANGES)[number];
 /** `/signin` */
 export const signinSearch = optional((raw) => ({ to: text(raw.to) }));
 
-/** The dashboard. */
-export const dashboardSearch = optional((raw) => ({ range: word(raw.range, RANGES) }));
+/** The dashboard. A span of time stands in the place of a range. */
+export const dashboardSearch = optional((raw) => ({
+  range: word(raw.range, RANGES),
+  after: instant(raw.after),
+  before: instant(raw.before),
+}));
 
 /** How lists of tests can be ordered. */
 export const TEST_SORTS = ["worst", "name", "pass_rate", "latest", "next"] as const;
@@ -36,6 +40,8 @@ export const testsSearch = optional((raw) => ({
   owner: text(raw.owner),
   state: words(raw.state, TEST_STATES),
   paused: word(raw.paused, ["true", "false"]),
+  schedule: word(raw.schedule, ["yes", "no"]),
+  facets: word(raw.facets, ["on"]),
   sort: word(raw.sort, TEST_SORTS),
 }));
 
@@ -60,13 +66,21 @@ export const testSearch = optional((raw) => ({
   q: text(raw.q),
   standing: word(raw.standing, ["new", "still_failing", "fixed", "passing", "skipped", "missing", "removed"]),
   case: text(raw.case),
+  view: word(raw.view, ["list"]),
+  slowest: word(raw.slowest, ["true"]),
   a: whole(raw.a),
   b: whole(raw.b),
   result: words(raw.result, RESULTS),
+  after: instant(raw.after),
+  before: instant(raw.before),
 }));
 
-/** The list of runs. */
+/** Ranges of the list of runs, where an hour is much. */
+export const RUN_RANGES = ["1h", ...RANGES] as const;
+
+/** The list of runs. A range ends now; a span of time stands in its place. */
 export const runsSearch = optional((raw) => ({
+  range: word(raw.range, RUN_RANGES),
   test: text(raw.test),
   runner: text(raw.runner),
   state: words(raw.state, STATES),
@@ -97,6 +111,9 @@ export const compareSearch = optional((raw) => ({
   b: text(raw.b),
   anyway: word(raw.anyway, ["true"]),
 }));
+
+/** The queue: which placement class is open, and which of its runs are looked for. */
+export const queueSearch = optional((raw) => ({ class: text(raw.class), q: text(raw.q) }));
 
 /** The runners. */
 export const runnersSearch = optional((raw) => ({

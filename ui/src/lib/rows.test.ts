@@ -4,7 +4,6 @@ import { addUp, herd } from "./density";
 import { activeFindings, findingText } from "./findings";
 import { badness, weeks } from "./heatmap";
 import { axes, sameCell } from "./matrix";
-import { sentence } from "./overview";
 import { parsePairs } from "./pairs";
 import { sortRows, testRow } from "./test-rows";
 
@@ -48,22 +47,6 @@ test("the worst come first, and what is equal by name", () => {
   ];
   expect(sortRows(rows, "worst").map((row) => row.test.name)).toEqual(["b", "f", "a", "z", "n"]);
   expect(sortRows(rows, "pass_rate").map((row) => row.test.name)).toEqual(["b", "a", "f", "z", "n"]);
-});
-
-test("the sentence says what there is", () => {
-  const said = {
-    as_of: "2026-01-01T00:00:12Z",
-    tests: { total: 214, failing: 3, newly_failing: 2, flaky: 0, slower: 0 },
-    queue: { depth: { count: 4, more: false }, oldest: "2026-01-01T00:00:00Z", held: 0, stranded: 0 },
-    runners: { total: 7, online: 6, draining: 0, slots: 12, slots_used: 4 },
-  } as Schema["Dashboard"];
-  expect(sentence(said)).toBe(
-    "3 of 214 tests failing, 2 newly since yesterday; queue 4, oldest 12 s; 6 of 7 runners online.",
-  );
-  const calm = { ...said, tests: { ...said.tests, failing: 0, newly_failing: 0 } };
-  expect(sentence({ ...calm, queue: { ...said.queue, depth: { count: 0, more: false } } })).toBe(
-    "0 of 214 tests failing; nothing waits; 6 of 7 runners online.",
-  );
 });
 
 test("weeks begin on Monday, and days have a badness", () => {

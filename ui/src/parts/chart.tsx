@@ -20,6 +20,9 @@ const STROKE = {
 } as const;
 const FILL = { accent: "fill-accent", pass: "fill-pass", fail: "fill-fail", warn: "fill-warn" } as const;
 const LEFT = 62;
+const RIGHT = 8;
+/** How much at the sides of a chart is none of its time. */
+export const CHART_INSET = { left: LEFT, right: RIGHT } as const;
 const BOTTOM = 20;
 const TOP = 6;
 const DAY = 86_400_000;
@@ -69,7 +72,7 @@ export function Chart({
     () => Math.max(1e-9, ...series.flatMap((each) => each.values.map((value) => value ?? 0))) * 1.06,
     [series],
   );
-  const right = Math.max(LEFT + 1, width - 8);
+  const right = Math.max(LEFT + 1, width - RIGHT);
   const floor = height - BOTTOM;
   const x = (time: number) =>
     to > from ? LEFT + ((time - from) / (to - from)) * (right - LEFT) : (LEFT + right) / 2;

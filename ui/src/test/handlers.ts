@@ -103,8 +103,37 @@ export function runOf(id: string, more: Partial<Schema["Run"]> = {}): Schema["Ru
   };
 }
 
+/** How a namespace is in which nothing is wrong. */
+export function dashboardOf(more: Partial<Schema["Dashboard"]> = {}): Schema["Dashboard"] {
+  return {
+    as_of: "2026-03-01T10:00:00Z",
+    tests: { total: 20, failing: 0, newly_failing: 0, flaky: 0, slower: 0 },
+    newly_failing: [],
+    flaky: [],
+    slower: [],
+    queue: { depth: { count: 0, more: false }, held: 0, stranded: 0 },
+    runners: { total: 1, online: 1, draining: 0, slots: 4, slots_used: 1 },
+    ...more,
+  };
+}
+
 /** What the frame asks for on every page. */
 export const frame = [
   get("/identity", identity("admin")),
   get("/namespaces/default/dashboard", () => problem(500, "internal", "The server failed")),
 ];
+
+/** What the page of a run asks for, for a run and its test. */
+export function runPage(run: Schema["Run"], def = testDef("cart")) {
+  return [
+    ...frame,
+    get(`/runs/${run.id}`, run),
+    get("/namespaces/default/tests/id-cart", def),
+    get("/namespaces/default/tests/id-cart/versions", {
+      items: [{ version: 1, changed_at: "2026-01-01T00:00:00Z" }],
+    }),
+    get("/namespaces/default/tests/id-cart/cells", { items: [] }),
+    get(`/runs/${run.id}/changes`, () => problem(404, "not_found", "None")),
+    get("/namespaces/default/runs", { items: [] }),
+  ];
+}

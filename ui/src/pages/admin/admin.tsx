@@ -1,9 +1,12 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { identityQuery, mayAdmin } from "~/api/session";
+import { useNow } from "~/app/clock";
 import { useNs } from "~/app/namespace";
+import { lifeOf } from "~/lib/tokens";
 import { Empty, Panel } from "~/parts/basics";
 import { PageHead, Tabs } from "~/parts/page-head";
+import { Time } from "~/parts/time";
 import { Namespaces } from "./namespaces";
 import { System } from "./system";
 import { Tokens } from "./tokens";
@@ -15,9 +18,16 @@ export function Admin() {
   const ns = useNs();
   const { tab = "tokens" } = route.useSearch();
   const { data: identity } = useQuery(identityQuery);
+  const now = useNow(false);
   return (
     <>
       <PageHead title="Admin" />
+      {identity && lifeOf(identity.token, now.getTime()) === "soon" ? (
+        <p role="status" className="rounded-lg bg-warn-soft px-4 py-2.5 text-sm">
+          The token with which you are signed in, {identity.token.name}, ends{" "}
+          <Time at={identity.token.expires_at} how="both" />.
+        </p>
+      ) : null}
       <div>
         <Tabs
           label="Parts of the administration"

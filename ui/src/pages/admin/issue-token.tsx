@@ -14,11 +14,24 @@ const KINDS: { scopes: Schema["Scope"][]; name: string }[] = [
   { scopes: ["runner"], name: "A runner: executes runs, and nothing else" },
 ];
 
-/** Issues a token. Its secret is shown here, once: nobody can ask for it again. */
-export function IssueToken({ onClose }: { onClose: () => void }) {
-  const [name, setName] = useState("");
+/** What a token may do: what is offered, and before that what a token has which is to be replaced. */
+function kindsLike(like: Schema["Token"] | undefined): typeof KINDS {
+  if (!like) return KINDS;
+  const wanted = [...like.scopes].sort().join();
+  const same = KINDS.find((each) => [...each.scopes].sort().join() === wanted);
+  const rest = KINDS.filter((each) => each !== same);
+  return [same ?? { scopes: like.scopes, name: `What ${like.name} may do` }, ...rest];
+}
+
+/**
+ * Issues a token, or one like another that it is to replace: both work until the old one is revoked or ends. The secret is
+ * shown here, once: nobody can ask for it again.
+ */
+export function IssueToken({ like, onClose }: { like?: Schema["Token"] | undefined; onClose: () => void }) {
+  const [kinds] = useState(() => kindsLike(like));
+  const [name, setName] = useState(like?.name ?? "");
   const [kind, setKind] = useState(0);
-  const [namespaces, setNamespaces] = useState(".*");
+  const [namespaces, setNamespaces] = useState(like?.namespaces.join(" ") ?? ".*");
   const [days, setDays] = useState("90");
   const [key] = useState(newKey);
   const [issued, setIssued] = useState<Schema["IssuedToken"]>();
@@ -29,7 +42,7 @@ export function IssueToken({ onClose }: { onClose: () => void }) {
           params: { header: { "Idempotency-Key": key } },
           body: {
             name: name.trim(),
-            scopes: KINDS[kind]?.scopes ?? [],
+            scopes: kinds[kind]?.scopes ?? [],
             namespaces: namespaces.split(/\s+/).filter(Boolean),
             expires_in: `${Math.round(Number(days) * 24)}h`,
           },
@@ -52,6 +65,9 @@ export function IssueToken({ onClose }: { onClose: () => void }) {
         </div>
         <p className="mt-3 text-sm text-muted">
           It expires <Time at={issued.record.expires_at} how="both" />.
+          {like
+            ? ` ${like.name} as it was goes on working: put the new one in its place, and revoke it then.`
+            : ""}
         </p>
         <div className="mt-5 flex justify-end">
           <Button kind="primary" onClick={onClose}>
@@ -67,7 +83,7 @@ export function IssueToken({ onClose }: { onClose: () => void }) {
       ? "It lives from 1 to 365 days"
       : undefined;
   return (
-    <Dialog title="Issue a token" onClose={onClose}>
+    <Dialog title={like ? `Replace ${like.name}` : "Issue a token"} onClose={onClose}>
       <form
         className="flex flex-col gap-4"
         onSubmit={(event) => {
@@ -85,7 +101,7 @@ export function IssueToken({ onClose }: { onClose: () => void }) {
         />
         <fieldset className="flex flex-col gap-1">
           <legend className="mb-1 text-sm font-medium">What it may do</legend>
-          {KINDS.map((each, index) => (
+          {kinds.map((each, index) => (
             <label key={each.name} className="flex min-h-7 items-center gap-2 text-sm">
               <input type="radio" name="kind" checked={kind === index} onChange={() => setKind(index)} />
               {each.name} <span className="text-muted">({each.scopes.join(", ")})</span>

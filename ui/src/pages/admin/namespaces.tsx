@@ -13,6 +13,9 @@ import { OnlyFirst } from "~/parts/more";
 
 type Info = Schema["NamespaceInfo"];
 const GIB = 1024 ** 3;
+const DAY = 86_400_000;
+/** A summary tells at most a thousand days. */
+const MOST_DAYS = 990;
 
 /** The namespaces: what each holds, how much it may hold, and for how long. */
 export function Namespaces() {
@@ -171,7 +174,7 @@ function Edit({ namespace, onClose }: { namespace: Info | undefined; onClose: ()
         {shorter ? (
           <p className="rounded bg-warn-soft px-3 py-2 text-sm">
             Runs older than {plural(Number(runsDays), "day")} will be removed, except those that are kept.
-            That cannot be undone.
+            That cannot be undone. <WouldGo namespace={namespace} days={Number(runsDays)} />
           </p>
         ) : null}
         {save.error ? <Problem error={save.error} /> : null}
@@ -187,6 +190,33 @@ function Edit({ namespace, onClose }: { namespace: Info | undefined; onClose: ()
         </DialogEnd>
       </form>
     </Dialog>
+  );
+}
+
+/** How many runs a shorter retention removes, by the sums that are kept of them. */
+function WouldGo({ namespace, days }: { namespace: Info; days: number }) {
+  const [today] = useState(() => Math.floor(Date.now() / DAY) * DAY);
+  const ago = (n: number) => new Date(today - n * DAY).toISOString();
+  const { data } = useQuery({
+    ...api.queryOptions("get", "/api/v1/namespaces/{namespace}/summary", {
+      params: {
+        path: { namespace: namespace.name },
+        query: {
+          interval: "day",
+          scheduled_after: ago(Math.min(namespace.retention.runs_days, days + MOST_DAYS)),
+          scheduled_before: ago(days),
+        },
+      },
+    }),
+    enabled: Number.isInteger(days) && days >= 0 && days < namespace.retention.runs_days,
+  });
+  if (!data) return null;
+  return (
+    <span className="font-medium">
+      {data.totals.counts.runs === 0
+        ? "As it is now, none is that old."
+        : `As it is now, about ${plural(data.totals.counts.runs, "run")} of ${count(namespace.usage.runs)} would go.`}
+    </span>
   );
 }
 

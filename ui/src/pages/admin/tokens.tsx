@@ -4,6 +4,8 @@ import { useState } from "react";
 import { client, type Schema } from "~/api/client";
 import { useAction } from "~/app/action";
 import { useNow } from "~/app/clock";
+import { plural } from "~/lib/numbers";
+import { endingSoon, lifeOf } from "~/lib/tokens";
 import { Button, Panel } from "~/parts/basics";
 import { Dialog, DialogEnd } from "~/parts/dialog";
 import { Loaded, Skeleton } from "~/parts/loaded";
@@ -14,9 +16,6 @@ import { IssueToken } from "./issue-token";
 
 const route = getRouteApi("/ns/$ns/admin");
 type Token = Schema["Token"];
-
-/** A token is told of this long before it ends: replacing it takes somebody's time. */
-const WARN_MS = 14 * 86_400_000;
 
 const SCOPES: Record<Schema["Scope"], string> = {
   admin: "may do everything",
@@ -29,7 +28,8 @@ const SCOPES: Record<Schema["Scope"], string> = {
 export function Tokens() {
   const { expired, revoked } = route.useSearch();
   const navigate = useNavigate({ from: "/ns/$ns/admin" });
-  const [issuing, setIssuing] = useState(false);
+  // `new`, or the token that another one is to replace.
+  const [issuing, setIssuing] = useState<Token | "new">();
   const [revoking, setRevoking] = useState<Token>();
   const filter = { include_expired: expired === "true", include_revoked: revoked === "true", page_size: 100 };
   const query = useInfiniteQuery({
@@ -46,6 +46,7 @@ export function Tokens() {
     meta: { live: false },
   });
   const tokens = query.data?.pages.flatMap((page) => page.items) ?? [];
+  const names = new Map(tokens.map((token) => [token.id, token.name]));
   const box = (name: "expired" | "revoked", on: boolean) => (
     <label className="flex min-h-6 items-center gap-1.5 text-sm">
       <input
@@ -68,7 +69,7 @@ export function Tokens() {
         <>
           {box("expired", expired === "true")}
           {box("revoked", revoked === "true")}
-          <Button kind="primary" onClick={() => setIssuing(true)}>
+          <Button kind="primary" onClick={() => setIssuing("new")}>
             Issue a token
           </Button>
         </>
@@ -77,6 +78,7 @@ export function Tokens() {
       <Loaded query={query} what="The tokens" skeleton={<Skeleton rows={5} height={22} />}>
         {() => (
           <>
+            <EndingSoon tokens={tokens} onReplace={setIssuing} />
             <div className="overflow-x-auto">
               <table className="tbl">
                 <thead>
@@ -93,7 +95,13 @@ export function Tokens() {
                 </thead>
                 <tbody>
                   {tokens.map((token) => (
-                    <TokenRow key={token.id} token={token} onRevoke={() => setRevoking(token)} />
+                    <TokenRow
+                      key={token.id}
+                      token={token}
+                      by={token.issued_by && (names.get(token.issued_by) ?? token.issued_by)}
+                      onReplace={() => setIssuing(token)}
+                      onRevoke={() => setRevoking(token)}
+                    />
                   ))}
                 </tbody>
               </table>
@@ -102,26 +110,75 @@ export function Tokens() {
           </>
         )}
       </Loaded>
-      {issuing ? <IssueToken onClose={() => setIssuing(false)} /> : null}
+      {issuing ? (
+        <IssueToken like={issuing === "new" ? undefined : issuing} onClose={() => setIssuing(undefined)} />
+      ) : null}
       {revoking ? <Revoke token={revoking} onClose={() => setRevoking(undefined)} /> : null}
     </Panel>
   );
 }
 
-function TokenRow({ token, onRevoke }: { token: Token; onRevoke: () => void }) {
+/** The tokens that end within two weeks, before somebody misses them. */
+function EndingSoon({ tokens, onReplace }: { tokens: readonly Token[]; onReplace: (token: Token) => void }) {
   const now = useNow(false);
-  const left = Date.parse(token.expires_at) - now.getTime();
-  const over = token.revoked_at !== undefined || left <= 0;
+  const soon = endingSoon(tokens, now.getTime());
+  if (soon.length === 0) return null;
+  return (
+    <div role="status" className="border-b bg-warn-soft px-3.5 py-2 text-sm">
+      <p className="font-medium">{plural(soon.length, "token")} that will end within two weeks</p>
+      <ul className="mt-1 flex flex-col gap-1">
+        {soon.map((token) => (
+          <li key={token.id} className="flex flex-wrap items-center gap-x-2">
+            <span className="wrap-anywhere">{token.name}</span>
+            <span className="text-muted">
+              ends <Time at={token.expires_at} how="both" />
+              {token.last_used_at ? (
+                <>
+                  , used <Time at={token.last_used_at} />
+                </>
+              ) : (
+                ", never used"
+              )}
+            </span>
+            <button type="button" className="prose-link min-h-6" onClick={() => onReplace(token)}>
+              replace<span className="visually-hidden"> {token.name}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function TokenRow({
+  token,
+  by,
+  onReplace,
+  onRevoke,
+}: {
+  token: Token;
+  /** Who issued it: the name of that token, or its id where it is not listed. */
+  by: string | undefined;
+  onReplace: () => void;
+  onRevoke: () => void;
+}) {
+  const now = useNow(false);
+  const life = lifeOf(token, now.getTime());
+  const over = life === "revoked" || life === "expired";
   return (
     <tr className={over ? "opacity-65" : ""}>
       <td className="min-w-40 wrap-anywhere">
         <span className="font-medium">{token.name}</span>{" "}
-        {token.revoked_at ? (
+        {life === "revoked" ? (
           <Badge tone="fail">revoked</Badge>
-        ) : left <= 0 ? (
+        ) : life === "expired" ? (
           <Badge tone="idle">expired</Badge>
         ) : null}
         <code className="code block text-muted">{token.id}</code>
+        <span className="block text-muted">
+          issued <Time at={token.created_at} />
+          {by ? ` by ${by}` : ""}
+        </span>
       </td>
       <td>
         {token.scopes.map((scope) => (
@@ -143,7 +200,7 @@ function TokenRow({ token, onRevoke }: { token: Token; onRevoke: () => void }) {
       </td>
       <td>
         <Time at={token.expires_at} />
-        {!over && left < WARN_MS ? (
+        {life === "soon" ? (
           <span className="block">
             <Badge tone="warn">soon</Badge>
           </span>
@@ -151,10 +208,19 @@ function TokenRow({ token, onRevoke }: { token: Token; onRevoke: () => void }) {
       </td>
       <td className="py-1">
         {over ? null : (
-          <Button kind="danger" onClick={onRevoke}>
-            Revoke
-            <span className="visually-hidden"> {token.name}</span>
-          </Button>
+          <span className="flex gap-1">
+            <Button
+              onClick={onReplace}
+              title="Issue another one like it; this one goes on until it is revoked"
+            >
+              Replace
+              <span className="visually-hidden"> {token.name}</span>
+            </Button>
+            <Button kind="danger" onClick={onRevoke}>
+              Revoke
+              <span className="visually-hidden"> {token.name}</span>
+            </Button>
+          </span>
         )}
       </td>
     </tr>

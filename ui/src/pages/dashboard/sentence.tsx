@@ -5,6 +5,9 @@ import { count, counted } from "~/lib/numbers";
 import { oldestMs } from "~/lib/overview";
 import { duration } from "~/lib/time";
 
+/** Where the tests stand that began to fail: no filter of the list of tests says since when. */
+export const NEWLY = "newly-failing";
+
 /** How the namespace is, in one sentence; each number leads to what it counts. */
 export function Sentence({ said }: { said: Schema["Dashboard"] }) {
   const ns = useNs();
@@ -25,7 +28,15 @@ export function Sentence({ said }: { said: Schema["Dashboard"] }) {
         {count(tests.total)} {tests.total === 1 ? "test" : "tests"}
       </Link>
       {" failing"}
-      {tests.newly_failing > 0 ? `, ${count(tests.newly_failing)} newly since yesterday` : ""}
+      {tests.newly_failing > 0 ? (
+        <>
+          {", "}
+          <Link className="prose-link" from="/ns/$ns" to="." search={(before) => before} hash={NEWLY}>
+            {count(tests.newly_failing)} newly
+          </Link>
+          {" since yesterday"}
+        </>
+      ) : null}
       {"; "}
       {queue.depth.count === 0 ? (
         "nothing waits"
@@ -50,7 +61,30 @@ export function Sentence({ said }: { said: Schema["Dashboard"] }) {
       <Link className="prose-link" to="/ns/$ns/runners" params={{ ns }}>
         {count(runners.online)} of {count(runners.total)} {runners.total === 1 ? "runner" : "runners"}
       </Link>
-      {" online."}
+      {" online"}
+      {runners.draining > 0 ? (
+        <>
+          {", "}
+          <Link className="prose-link" to="/ns/$ns/runners" params={{ ns }} search={{ state: "draining" }}>
+            {count(runners.draining)} draining
+          </Link>
+        </>
+      ) : null}
+      {runners.slots > 0 ? (
+        <>
+          {", "}
+          <Link
+            className="prose-link"
+            to="/ns/$ns/runs"
+            params={{ ns }}
+            search={{ state: ["leased", "running"] }}
+          >
+            {count(runners.slots_used)} of {count(runners.slots)} slots
+          </Link>
+          {" in use"}
+        </>
+      ) : null}
+      .
     </p>
   );
 }

@@ -10,17 +10,32 @@ import { plural } from "~/lib/numbers";
 import { Button, cellText } from "~/parts/basics";
 import { Dialog, DialogEnd, Field } from "~/parts/dialog";
 import { Explained } from "~/parts/explained";
+import { SearchField } from "~/parts/filters";
 import { Loaded, Skeleton } from "~/parts/loaded";
+import { ManyOutcomes, useMany } from "~/parts/many";
 import { Took } from "~/parts/time";
+import { done } from "~/parts/toast";
 
 const SHOWN = 200;
 
-/** The waiting runs of a class, and why the first of them waits: what keeps one of a class keeps all. */
-export function ClassRuns({ labels }: { labels: Record<string, string> }) {
+/**
+ * The waiting runs of a class, and why the first of them waits: what keeps one of a class keeps all. What is searched for
+ * is what «Cancel these» cancels.
+ */
+export function ClassRuns({
+  labels,
+  q,
+  onSearch,
+}: {
+  labels: Record<string, string>;
+  q: string | undefined;
+  onSearch: (q: string | undefined) => void;
+}) {
   const ns = useNs();
   const { data: identity } = useQuery(identityQuery);
   const [chosen, setChosen] = useState<string>();
-  const [isAsking, setAsking] = useState(false);
+  // What the dialog was opened for: the list goes on changing, and the number that was typed must not.
+  const [asked, setAsked] = useState<Schema["Run"][]>();
   const why = mayControl(identity) ? undefined : "This needs a token with the scope control";
   const query = useQuery({
     ...api.queryOptions("get", "/api/v1/namespaces/{namespace}/runs", {
@@ -46,13 +61,17 @@ export function ClassRuns({ labels }: { labels: Record<string, string> }) {
     says: "Cancelled",
     fails: "Not cancelled",
   });
-  return (
+  const list = (
     <Loaded query={query} what="Its runs" skeleton={<Skeleton rows={3} />}>
-      {({ runs, more }) => {
-        const shown = runs.find((run) => run.id === chosen) ?? runs.at(-1);
+      {({ runs: all, more }) => {
+        const wanted = q?.toLowerCase();
+        const runs = all.filter(
+          (run) => !wanted || `${run.test_name} ${cellText(run.cell)}`.toLowerCase().includes(wanted),
+        );
+        const shown = runs.find((run) => run.id === chosen) ?? runs.at(-1) ?? all.at(-1);
         if (!shown) return <p className="py-2 text-muted">None of them waits any more.</p>;
         return (
-          <div className="grid gap-6 py-1 lg:grid-cols-2">
+          <div className="grid grid-cols-1 gap-6 py-1 lg:grid-cols-2">
             <section aria-label="Why it is not placed">
               <h3 className="mb-2">
                 Why{" "}
@@ -66,15 +85,21 @@ export function ClassRuns({ labels }: { labels: Record<string, string> }) {
             <section aria-label="Waiting runs">
               <div className="mb-1 flex flex-wrap items-center gap-3">
                 <h3>
-                  {plural(runs.length, "run")}
+                  {wanted ? `${plural(runs.length, "run")} of ${all.length}` : plural(runs.length, "run")}
                   {more ? " and more" : ""}
                 </h3>
+                <SearchField value={q} label="Only tests or cells like" onSearch={onSearch} />
                 <span className="ml-auto">
-                  <Button kind="danger" why={why} onClick={() => setAsking(true)}>
-                    Cancel these…
+                  <Button
+                    kind="danger"
+                    why={why ?? (runs.length > 0 ? undefined : "There is none like that")}
+                    onClick={() => setAsked(runs)}
+                  >
+                    {wanted ? `Cancel these ${runs.length}…` : "Cancel these…"}
                   </Button>
                 </span>
               </div>
+              {runs.length === 0 ? <p className="py-1 text-muted">None of them is like that.</p> : null}
               <ul className="max-h-80 overflow-y-auto">
                 {runs.map((run) => (
                   <li key={run.id} className="flex min-h-8 items-center gap-2">
@@ -102,11 +127,17 @@ export function ClassRuns({ labels }: { labels: Record<string, string> }) {
                 ))}
               </ul>
             </section>
-            {isAsking ? <CancelAll runs={runs} onClose={() => setAsking(false)} /> : null}
           </div>
         );
       }}
     </Loaded>
+  );
+  return (
+    <>
+      {list}
+      {/* Outside of the list: it says what became of each run also when none of them waits any more. */}
+      {asked ? <CancelAll runs={asked} onClose={() => setAsked(undefined)} /> : null}
+    </>
   );
 }
 
@@ -124,49 +155,62 @@ function Why({ run }: { run: string }) {
 /** Cancelling many at once asks for their number: a click alone is too easily made. */
 function CancelAll({ runs, onClose }: { runs: Schema["Run"][]; onClose: () => void }) {
   const [typed, setTyped] = useState("");
-  const cancel = useAction({
-    act: async () => {
-      for (const run of runs)
-        await client.POST("/api/v1/runs/{run}/cancel", { params: { path: { run: run.id } } });
-    },
-    says: `${plural(runs.length, "run")} cancelled`,
-    fails: "Not all were cancelled",
-    after: onClose,
-  });
+  const { many, start } = useMany<Schema["Run"], void>();
   const isRight = typed.trim() === String(runs.length);
+  const cancel = async () => {
+    const outcomes = await start(runs, async (run) => {
+      await client.POST("/api/v1/runs/{run}/cancel", { params: { path: { run: run.id } } });
+    });
+    if (outcomes.every((each) => each.error === undefined)) {
+      done(`${plural(runs.length, "run")} cancelled`);
+      onClose();
+    }
+  };
   return (
     <Dialog title={`Cancel ${plural(runs.length, "run")}`} onClose={onClose}>
       <form
         className="flex flex-col gap-4"
         onSubmit={(event) => {
           event.preventDefault();
-          if (isRight) cancel.mutate();
+          if (isRight && !many) void cancel();
         }}
       >
-        <Field
-          label={`Type ${runs.length} to cancel them`}
-          hint="They end as cancelled; a schedule makes new ones as ever."
-        >
-          {(id, about) => (
-            <input
-              id={id}
-              aria-describedby={about}
-              inputMode="numeric"
-              className="input w-28"
-              value={typed}
-              onChange={(event) => setTyped(event.target.value)}
-            />
-          )}
-        </Field>
-        <DialogEnd onClose={onClose}>
-          <Button
-            type="submit"
-            kind="danger"
-            busy={cancel.isPending}
-            why={isRight ? undefined : "Type the number first"}
+        {many ? (
+          <ManyOutcomes
+            many={many}
+            what="run"
+            says="cancelled"
+            name={(run) => `${run.test_name} ${cellText(run.cell)}`}
+          />
+        ) : (
+          <Field
+            label={`Type ${runs.length} to cancel them`}
+            hint="They end as cancelled; a schedule makes new ones as ever."
           >
-            Cancel them
-          </Button>
+            {(id, about) => (
+              <input
+                id={id}
+                aria-describedby={about}
+                inputMode="numeric"
+                autoComplete="off"
+                className="input w-28"
+                value={typed}
+                onChange={(event) => setTyped(event.target.value)}
+              />
+            )}
+          </Field>
+        )}
+        <DialogEnd onClose={onClose}>
+          {many && !many.isRunning ? null : (
+            <Button
+              type="submit"
+              kind="danger"
+              busy={many?.isRunning}
+              why={isRight ? undefined : "Type the number first"}
+            >
+              Cancel them
+            </Button>
+          )}
         </DialogEnd>
       </form>
     </Dialog>

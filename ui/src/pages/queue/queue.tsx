@@ -1,6 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
-import { useState } from "react";
+import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
 import { api, type Schema } from "~/api/client";
 import { queueQuery, runnersQuery } from "~/api/queries";
 import { useNs } from "~/app/namespace";
@@ -14,12 +13,19 @@ import { PageHead } from "~/parts/page-head";
 import { Badge } from "~/parts/state";
 import { Time, Took } from "~/parts/time";
 import { ClassRuns } from "./class-runs";
+import { LastWait } from "./last-wait";
 
+const route = getRouteApi("/ns/$ns/queue");
 type QueueClass = Schema["QueueClass"];
 
-/** What names a class: its labels, in an order that does not depend on who asks. */
+/** What names a class in the address: its labels, in an order that does not depend on who asks. */
 function classKey(labels: Record<string, string>): string {
-  return JSON.stringify(Object.entries(labels).sort());
+  return (
+    Object.entries(labels)
+      .map(([key, value]) => `${key}=${value}`)
+      .sort()
+      .join(",") || "none"
+  );
 }
 
 /** Classes that no runner could serve come first, then those that wait longest. */
@@ -33,7 +39,10 @@ export function Queue() {
   const ns = useNs();
   const query = useQuery(queueQuery(ns));
   const { data: runners } = useQuery(runnersQuery(ns));
-  const [open, setOpen] = useState<string>();
+  const search = route.useSearch();
+  const navigate = useNavigate({ from: "/ns/$ns/queue" });
+  const set = (change: typeof search, replace = false) =>
+    void navigate({ search: (before) => ({ ...before, ...change }), replace, resetScroll: false });
   const { data: summary } = useQuery(
     api.queryOptions("get", "/api/v1/namespaces/{namespace}/summary", {
       params: { path: { namespace: ns }, query: { interval: "day" } },
@@ -47,7 +56,16 @@ export function Queue() {
     <>
       <PageHead
         title="Queue"
-        note="Runs that wait for a runner, by placement class: those with the same labels."
+        note={
+          <>
+            Runs that wait for a runner, by placement class: those with the same labels.{" "}
+            {query.data ? (
+              <>
+                Looked at <Time at={new Date(query.dataUpdatedAt).toISOString()} />.
+              </>
+            ) : null}
+          </>
+        }
       />
       <Loaded
         query={query}
@@ -108,6 +126,7 @@ export function Queue() {
               <Panel>
                 {items.length === 0 ? (
                   <Empty title="Nothing waits">
+                    <LastWait />
                     {wait ? `The median wait of 7 days is ${duration(wait.p50_ms)}. ` : ""}
                     <Link
                       className="prose-link"
@@ -141,8 +160,12 @@ export function Queue() {
                             <ClassRow
                               key={key}
                               each={each}
-                              isOpen={open === key}
-                              onToggle={() => setOpen(open === key ? undefined : key)}
+                              isOpen={search.class === key}
+                              onToggle={() =>
+                                set({ class: search.class === key ? undefined : key, q: undefined })
+                              }
+                              q={search.q}
+                              onSearch={(q) => set({ q }, true)}
                             />
                           );
                         })}
@@ -160,8 +183,22 @@ export function Queue() {
   );
 }
 
-function ClassRow({ each, isOpen, onToggle }: { each: QueueClass; isOpen: boolean; onToggle: () => void }) {
-  const priorities = each.priorities.filter((priority) => priority.priority !== "normal");
+function ClassRow({
+  each,
+  isOpen,
+  onToggle,
+  q,
+  onSearch,
+}: {
+  each: QueueClass;
+  isOpen: boolean;
+  onToggle: () => void;
+  q: string | undefined;
+  onSearch: (q: string | undefined) => void;
+}) {
+  // One priority alone is worth a word only where it is not the usual one.
+  const priorities =
+    each.priorities.length > 1 || each.priorities[0]?.priority !== "normal" ? each.priorities : [];
   return (
     <>
       <tr>
@@ -185,7 +222,12 @@ function ClassRow({ each, isOpen, onToggle }: { each: QueueClass; isOpen: boolea
           ) : null}
           {priorities.length > 0 ? (
             <span className="mt-0.5 block text-muted">
-              {priorities.map((priority) => `${counted(priority.depth)} ${priority.priority}`).join(", ")}
+              {priorities.map((priority, index) => (
+                <span key={priority.priority}>
+                  {index > 0 ? ", " : ""}
+                  {counted(priority.depth)} {priority.priority}, since <Time at={priority.oldest} />
+                </span>
+              ))}
             </span>
           ) : null}
         </td>
@@ -216,7 +258,9 @@ function ClassRow({ each, isOpen, onToggle }: { each: QueueClass; isOpen: boolea
       {isOpen ? (
         <tr>
           <td colSpan={7} className="bg-canvas">
-            <ClassRuns labels={each.labels} />
+            <div className="sticky left-3.5 max-w-[calc(100vw-4rem)]">
+              <ClassRuns labels={each.labels} q={q} onSearch={onSearch} />
+            </div>
           </td>
         </tr>
       ) : null}

@@ -12,6 +12,7 @@ import { Button, Copy, cellText } from "~/parts/basics";
 import { lazy } from "~/parts/lazy";
 import { runWord, stateLabel } from "~/parts/state";
 
+const RetryWith = lazy(() => import("./retry-with").then((m) => ({ default: m.RetryWith })));
 const KeepDialog = lazy(() => import("./keep-dialog").then((m) => ({ default: m.KeepDialog })));
 
 /** What can be done with a run. */
@@ -20,6 +21,7 @@ export function RunActions({ run }: { run: Schema["Run"] }) {
   const navigate = useNavigate();
   const { data: identity } = useQuery(identityQuery);
   const [keeping, setKeeping] = useState(false);
+  const [retrying, setRetrying] = useState(false);
   const why = mayControl(identity) ? undefined : "This needs a token with the scope control";
   const path = { run: run.id };
 
@@ -31,11 +33,10 @@ export function RunActions({ run }: { run: Schema["Run"] }) {
     after: (after, queries) => queries.setQueryData(runQuery(run.id).queryKey, after),
   });
   const retry = useAction({
-    act: async (failedCases: boolean) =>
+    act: async () =>
       (
         await client.POST("/api/v1/runs/{run}/retry", {
           params: { path, header: { "Idempotency-Key": newKey() } },
-          body: { failed_cases: failedCases },
         })
       ).data!,
     says: (after) => after.warnings?.[0] ?? "A new run was made",
@@ -49,24 +50,20 @@ export function RunActions({ run }: { run: Schema["Run"] }) {
   });
 
   const isOver = run.state === "finished";
-  const failedCases = (run.cases?.failed ?? 0) + (run.cases?.errors ?? 0);
   return (
     <>
       {isOver ? (
         <>
-          <Button icon="retry" why={why} busy={retry.isPending} onClick={() => retry.mutate(false)}>
+          <Button icon="retry" why={why} busy={retry.isPending} onClick={() => retry.mutate()}>
             Retry
           </Button>
-          {failedCases > 0 ? (
-            <Button
-              why={why}
-              busy={retry.isPending}
-              onClick={() => retry.mutate(true)}
-              title="The container is told which cases failed; it is up to the test to run only these"
-            >
-              Retry failed cases
-            </Button>
-          ) : null}
+          <Button
+            why={why}
+            onClick={() => setRetrying(true)}
+            title="Other cells or cases, or another configuration"
+          >
+            Retry with…
+          </Button>
           <CompareWithPass run={run} />
           <Button
             icon="pin"
@@ -90,6 +87,7 @@ export function RunActions({ run }: { run: Schema["Run"] }) {
         </Button>
       )}
       <Copy text={markdown(run)} label="Copy as Markdown" />
+      <Suspense>{retrying ? <RetryWith run={run} onClose={() => setRetrying(false)} /> : null}</Suspense>
       <Suspense>{keeping ? <KeepDialog run={run} onClose={() => setKeeping(false)} /> : null}</Suspense>
     </>
   );

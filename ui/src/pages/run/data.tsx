@@ -5,6 +5,7 @@ import { count } from "~/lib/numbers";
 import { Copy, Empty } from "~/parts/basics";
 import { Loaded } from "~/parts/loaded";
 import { Markdown } from "~/parts/markdown";
+import { History, HistoryNote, seriesOf, useSeries } from "./against";
 
 /** What an attempt said about itself. Read digit by digit: `JSON.parse` would round integers past 2^53. */
 const outputQuery = (run: string, attempt: number) =>
@@ -19,6 +20,8 @@ const outputQuery = (run: string, attempt: number) =>
 /** The result data and the metrics of an attempt. */
 export function DataTab({ run, attempt }: { run: Schema["Run"]; attempt: number }) {
   const query = useQuery(outputQuery(run.id, attempt));
+  const history = useSeries(run);
+  const series = history.data;
   return (
     <Loaded query={query} what="The result data">
       {({ data, metrics, notes }) => {
@@ -51,7 +54,18 @@ export function DataTab({ run, attempt }: { run: Schema["Run"]; attempt: number 
                     {entries.map(([key, value]) => (
                       <tr key={key}>
                         <td className="code whitespace-nowrap">{key}</td>
-                        <td className="code whitespace-pre-wrap wrap-anywhere">{valueText(value)}</td>
+                        <td className="code">
+                          <span className="flex gap-x-4 gap-y-1 max-md:flex-col md:flex-wrap md:items-center md:justify-between">
+                            <span className="whitespace-pre-wrap wrap-anywhere">{valueText(value)}</span>
+                            <History
+                              run={run}
+                              all={series}
+                              series={seriesOf(series, { key })}
+                              name={key}
+                              value={value}
+                            />
+                          </span>
+                        </td>
                         <td className="py-0">
                           <Copy text={valueText(value)} label={`Copy the value of ${key}`} />
                         </td>
@@ -61,7 +75,8 @@ export function DataTab({ run, attempt }: { run: Schema["Run"]; attempt: number 
                 </table>
               </div>
             ) : null}
-            {metrics.length > 0 ? <Metrics metrics={metrics} /> : null}
+            {metrics.length > 0 ? <Metrics run={run} metrics={metrics} series={series} /> : null}
+            <HistoryNote query={history} />
           </>
         );
       }}
@@ -69,7 +84,15 @@ export function DataTab({ run, attempt }: { run: Schema["Run"]; attempt: number 
   );
 }
 
-function Metrics({ metrics }: { metrics: Schema["Metric"][] }) {
+function Metrics({
+  run,
+  metrics,
+  series,
+}: {
+  run: Schema["Run"];
+  metrics: Schema["Metric"][];
+  series: Schema["TestSeries"] | undefined;
+}) {
   return (
     <div className="overflow-x-auto border-t" tabIndex={0} role="region" aria-label="Metrics">
       <table className="tbl">
@@ -78,6 +101,9 @@ function Metrics({ metrics }: { metrics: Schema["Metric"][] }) {
             <th>Metric</th>
             <th>Tags</th>
             <th className="num">Value</th>
+            <th>
+              <span className="visually-hidden">Against the latest runs</span>
+            </th>
           </tr>
         </thead>
         <tbody>
@@ -93,6 +119,15 @@ function Metrics({ metrics }: { metrics: Schema["Metric"][] }) {
               </td>
               <td className="num">
                 {typeof metric.value === "number" ? count(metric.value) : String(metric.value)}
+              </td>
+              <td>
+                <History
+                  run={run}
+                  all={series}
+                  series={seriesOf(series, { metric })}
+                  name={`${metric.measurement}.${metric.field}`}
+                  value={metric.value}
+                />
               </td>
             </tr>
           ))}

@@ -19,6 +19,7 @@ import { Attempts } from "./attempts";
 import { Timeline } from "./timeline";
 import { Verdict } from "./verdict";
 
+const ConfigVersion = lazy(() => import("./config-version").then((m) => ({ default: m.ConfigVersion })));
 const Waiting = lazy(() => import("./waiting").then((m) => ({ default: m.Waiting })));
 const LogTab = lazy(() => import("./log-tab").then((m) => ({ default: m.LogTab })));
 const Cases = lazy(() => import("./cases").then((m) => ({ default: m.Cases })));
@@ -140,6 +141,12 @@ function Shown({ run }: { run: Schema["Run"] }) {
               ["Trigger", TRIGGERS[run.trigger]],
               ["Priority", run.priority],
               ["Scheduled", <Time key="t" at={run.scheduled_at} how="absolute" />],
+              run.trigger !== "upload" && [
+                "Configuration",
+                <Suspense key="c" fallback="–">
+                  <ConfigVersion run={run} />
+                </Suspense>,
+              ],
             ]}
           />
           <Facts

@@ -2,6 +2,8 @@ import { useQuery } from "@tanstack/react-query";
 import { client, type Schema } from "~/api/client";
 import { identityQuery, mayControl } from "~/api/session";
 import { useAction } from "~/app/action";
+import { percent } from "~/lib/numbers";
+import { neverTakes } from "~/lib/runners";
 import { Button } from "~/parts/basics";
 import { Badge, type Tone } from "~/parts/state";
 
@@ -102,4 +104,26 @@ export function DrainButton({ runner }: { runner: Runner }) {
       {drained ? "Resume" : "Drain"}
     </Button>
   );
+}
+
+/** What a runner never takes, so that nobody waits for it. */
+export function NeverTakes({ runner }: { runner: Runner }) {
+  const never = neverTakes(runner);
+  if (never.length === 0)
+    return <p className="text-sm text-muted">There is nothing that it never takes: it has no selectors.</p>;
+  return (
+    <ul className="flex list-disc flex-col gap-1 pl-5 text-sm">
+      {never.map((each) => (
+        <li key={each.text + (each.pattern ?? "")} className="wrap-anywhere">
+          {each.text}
+          {each.pattern === undefined ? null : <code className="code ml-1.5">{each.pattern}</code>}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** A share of failures that is only compared with. */
+export function share(of: number | undefined): string {
+  return of === undefined ? "–" : percent(Math.round(of * 1_000), 1_000);
 }

@@ -6,6 +6,7 @@ import { asApiError } from "~/api/problem";
 import { runPages } from "~/api/runs";
 import { useNs } from "~/app/namespace";
 import { count, percent } from "~/lib/numbers";
+import { againstFleet } from "~/lib/runners";
 import { duration } from "~/lib/time";
 import { Copy, Empty, Facts, Figure, Meter, Panel } from "~/parts/basics";
 import { Loaded, Skeleton } from "~/parts/loaded";
@@ -14,7 +15,8 @@ import { type Crumb, PageHead } from "~/parts/page-head";
 import { RunTable } from "~/parts/run-table";
 import { Badge } from "~/parts/state";
 import { Time } from "~/parts/time";
-import { DrainButton, RunnerState, runnerWord, Selectors } from "./common";
+import { DrainButton, NeverTakes, RunnerState, runnerWord, Selectors, share } from "./common";
+import { Outages } from "./outages";
 import { versionQuery } from "./runners";
 
 /** One runner: what it is, what it does now and what it did. */
@@ -71,6 +73,7 @@ function Shown({ runner, crumbs }: { runner: Schema["Runner"]; crumbs: Crumb[] }
   const runs = useMemo(() => recent.data?.pages.flatMap((page) => page.items) ?? [], [recent.data]);
   const figure = summary?.runners.find((each) => each.runner_id === runner.id);
   const ended = figure ? figure.counts.runs - figure.counts.cancelled : 0;
+  const failed = againstFleet(runner.id, summary?.runners ?? []);
   const { why } = runnerWord(runner);
   return (
     <>
@@ -146,6 +149,20 @@ function Shown({ runner, crumbs }: { runner: Schema["Runner"]; crumbs: Crumb[] }
               <Figure name="Runs" value={count(figure.counts.runs)} />
               <Figure name="Passed" value={percent(figure.counts.pass, ended)} note={`of ${count(ended)}`} />
               <Figure
+                name="Failed"
+                value={
+                  <span className={failed?.isWorse ? "text-fail" : ""}>
+                    {percent(failed?.bad ?? 0, ended)}
+                    {failed?.isWorse ? <Badge tone="fail">worse than the fleet</Badge> : null}
+                  </span>
+                }
+                note={
+                  failed?.fleet === undefined
+                    ? "no other runner ended one"
+                    : `${share(failed.fleet)} on the others`
+                }
+              />
+              <Figure
                 name="Errors"
                 value={count(figure.counts.error)}
                 note={`${count(figure.counts.timed_out)} timed out`}
@@ -162,6 +179,10 @@ function Shown({ runner, crumbs }: { runner: Schema["Runner"]; crumbs: Crumb[] }
           )}
         </Panel>
       </div>
+      <Panel title="What it never takes" note="by its selectors, whatever is free" pad>
+        <NeverTakes runner={runner} />
+      </Panel>
+      <Outages runner={runner.id} />
       <Panel title="What it does now">
         <Loaded query={current} what="Its current runs" skeleton={<Skeleton rows={2} />}>
           {(page) =>

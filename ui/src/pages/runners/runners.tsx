@@ -5,6 +5,8 @@ import { runnersQuery } from "~/api/queries";
 import { useNs } from "~/app/namespace";
 import { basePath } from "~/lib/base";
 import { count, percent, plural } from "~/lib/numbers";
+import { againstFleet } from "~/lib/runners";
+import { justBefore } from "~/lib/time";
 import { Empty, Meter, Panel } from "~/parts/basics";
 import { SearchField, Toggles } from "~/parts/filters";
 import { Loaded, Skeleton } from "~/parts/loaded";
@@ -12,11 +14,9 @@ import { OnlyFirst } from "~/parts/more";
 import { PageHead } from "~/parts/page-head";
 import { Badge } from "~/parts/state";
 import { Time } from "~/parts/time";
-import { DrainButton, RunnerState, Selectors } from "./common";
+import { DrainButton, RunnerState, Selectors, share } from "./common";
 
 const route = getRouteApi("/ns/$ns/runners");
-/** With fewer runs a share of failures says nothing about a machine. */
-const MIN_RUNS = 10;
 
 /** The version of the server, to see which runners are of another. */
 export const versionQuery = queryOptions({
@@ -42,10 +42,6 @@ export function Runners() {
     }),
   );
   const figures = new Map(summary?.runners.map((runner) => [runner.runner_id, runner]));
-  const fleet = summary?.totals.counts;
-  const fleetBad = fleet
-    ? (fleet.fail + fleet.error + fleet.timed_out) / Math.max(1, fleet.runs - fleet.cancelled)
-    : 0;
   const set = (change: Partial<typeof search>, replace = false) =>
     void navigate({ search: (before) => ({ ...before, ...change }), replace });
   return (
@@ -105,11 +101,7 @@ export function Runners() {
                   <tbody>
                     {runners.map((runner) => {
                       const figure = figures.get(runner.id);
-                      const ended = figure ? figure.counts.runs - figure.counts.cancelled : 0;
-                      const bad = figure
-                        ? figure.counts.fail + figure.counts.error + figure.counts.timed_out
-                        : 0;
-                      const isWorse = ended >= MIN_RUNS && bad / ended > Math.max(0.05, fleetBad * 2);
+                      const failed = againstFleet(runner.id, summary?.runners ?? []);
                       return (
                         <tr key={runner.id}>
                           <td>
@@ -145,12 +137,28 @@ export function Runners() {
                           <td className="max-md:hidden">
                             <Selectors accept={runner.accept} reject={runner.reject} />
                           </td>
-                          <td className="num max-lg:hidden">{figure ? count(figure.counts.runs) : "–"}</td>
                           <td className="num max-lg:hidden">
-                            {figure ? percent(bad, ended) : "–"}
-                            {isWorse ? (
+                            {figure && summary ? (
+                              <Link
+                                className="link text-ink"
+                                to="/ns/$ns/runs"
+                                params={{ ns }}
+                                search={{ runner: runner.id, after: justBefore(summary.from) }}
+                              >
+                                {count(figure.counts.runs)}
+                              </Link>
+                            ) : (
+                              "–"
+                            )}
+                          </td>
+                          <td className="num max-lg:hidden">
+                            {failed ? percent(failed.bad, failed.ended) : "–"}
+                            {failed?.isWorse ? (
                               <span className="block">
-                                <Badge tone="fail" title="At least twice as often as all runners together">
+                                <Badge
+                                  tone="fail"
+                                  title={`More than twice as often as on the other runners, where ${share(failed.fleet)} failed`}
+                                >
                                   worse than the fleet
                                 </Badge>
                               </span>

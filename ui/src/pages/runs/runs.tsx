@@ -5,19 +5,22 @@ import { runPages } from "~/api/runs";
 import { useCursor } from "~/app/cursor";
 import { useKeys } from "~/app/keys";
 import { useNs } from "~/app/namespace";
-import { RESULTS, STATES } from "~/app/searches";
+import { RESULTS, RUN_RANGES, STATES } from "~/app/searches";
 import { Views } from "~/app/views";
+import { rangeStart } from "~/lib/spans";
 import { Empty } from "~/parts/basics";
 import { LabelFilter, SearchField, Toggles } from "~/parts/filters";
 import { Icon } from "~/parts/icons";
 import { Loaded, Skeleton } from "~/parts/loaded";
 import { More } from "~/parts/more";
 import { PageHead } from "~/parts/page-head";
+import { RangePicker } from "~/parts/range";
 import { RunTable } from "~/parts/run-table";
 import { StateIcon, stateLabel } from "~/parts/state";
-import { Time } from "~/parts/time";
 
 const route = getRouteApi("/ns/$ns/runs");
+/** A range that ends now begins with a whole minute, so that its answers are kept for that long. */
+const MINUTE = 60_000;
 const ACTIVE = STATES.filter((state) => state !== "finished");
 
 /** All runs of a namespace, filtered. */
@@ -28,6 +31,8 @@ export function Runs() {
   const set = (change: Partial<typeof search>, replace = false) =>
     void navigate({ search: (before) => ({ ...before, ...change }), replace });
 
+  const after = search.after ?? (search.range ? rangeStart(search.range, Date.now(), MINUTE) : undefined);
+  const isSpan = search.after !== undefined || search.before !== undefined;
   const query = useInfiniteQuery(
     runPages(ns, {
       test: search.test,
@@ -37,7 +42,7 @@ export function Runs() {
       label: search.label,
       matrix_id: search.matrix,
       kept: search.kept === undefined ? undefined : search.kept === "true",
-      scheduled_after: search.after,
+      scheduled_after: after,
       scheduled_before: search.before,
     }),
   );
@@ -96,26 +101,19 @@ export function Runs() {
         {search.matrix ? (
           <Chip name={`matrix ${search.matrix}`} onRemove={() => set({ matrix: undefined })} />
         ) : null}
-        {search.after ? (
-          <Chip
-            name={
-              <>
-                from <Time at={search.after} how="absolute" />
-              </>
-            }
-            onRemove={() => set({ after: undefined })}
-          />
-        ) : null}
-        {search.before ? (
-          <Chip
-            name={
-              <>
-                until <Time at={search.before} how="absolute" />
-              </>
-            }
-            onRemove={() => set({ before: undefined })}
-          />
-        ) : null}
+        <RangePicker
+          presets={RUN_RANGES}
+          preset={search.range}
+          span={{ after: search.after, before: search.before }}
+          onPreset={(range) =>
+            set({
+              range: range === search.range && !isSpan ? undefined : range,
+              after: undefined,
+              before: undefined,
+            })
+          }
+          onSpan={(span) => set({ range: undefined, after: undefined, before: undefined, ...span })}
+        />
       </div>
       <section className="panel" aria-label="Runs">
         <Loaded query={query} what="The runs" skeleton={<Skeleton rows={12} />}>

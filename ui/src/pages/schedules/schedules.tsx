@@ -1,22 +1,37 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
-import { useEffect, useMemo } from "react";
+import { getRouteApi, useNavigate } from "@tanstack/react-router";
+import { useEffect, useMemo, useState } from "react";
 import { client, type Schema } from "~/api/client";
 import { useNs } from "~/app/namespace";
 import { useZone } from "~/app/settings";
 import { addUp, herd } from "~/lib/density";
 import { count, plural } from "~/lib/numbers";
-import { zoneLabel } from "~/lib/time";
+import { byNext, turnsAt } from "~/lib/timetable";
 import { Empty, Panel } from "~/parts/basics";
 import { SearchField, Toggles } from "~/parts/filters";
 import { Loaded, Skeleton } from "~/parts/loaded";
 import { PageHead } from "~/parts/page-head";
-import { Badge } from "~/parts/state";
-import { Time } from "~/parts/time";
-import { PauseButton } from "./pause";
+import { Agenda } from "./agenda";
 import { Week } from "./week";
 
 const route = getRouteApi("/ns/$ns/schedules");
+/** A timer cannot be set for much longer than weeks; the table is of days. */
+const DAY_MS = 86_400_000;
+
+/** The time for which the table is drawn: it moves on when an instant has come, and not every second. */
+function useTurn(tests: Schema["TimetableTest"][]): number {
+  const [nowMs, setNowMs] = useState(Date.now);
+  useEffect(() => {
+    const next = turnsAt(tests, nowMs);
+    if (next === undefined) return;
+    const timer = setTimeout(
+      () => setNowMs(Date.now()),
+      Math.min(Math.max(0, next - Date.now()) + 50, DAY_MS),
+    );
+    return () => clearTimeout(timer);
+  }, [tests, nowMs]);
+  return nowMs;
+}
 
 /** When the tests of a namespace run. */
 export function Schedules() {
@@ -35,7 +50,8 @@ export function Schedules() {
     },
     initialPageParam: "",
     getNextPageParam: (page) => page.next_page_token,
-    meta: { minAgeMs: 20_000 },
+    // What somebody pauses is to be seen soon; a busy namespace has an event every second.
+    meta: { minAgeMs: 5_000 },
   });
   // The counts are over all tests, so all pages are fetched.
   const { hasNextPage, isFetchingNextPage, isError, fetchNextPage } = query;
@@ -44,7 +60,8 @@ export function Schedules() {
   }, [hasNextPage, isFetchingNextPage, isError, fetchNextPage]);
   const all = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
   const q = search.q?.toLowerCase();
-  const tests = all.filter((test) => !q || test.name.toLowerCase().includes(q)).sort(byNext);
+  const nowMs = useTurn(all);
+  const tests = all.filter((test) => !q || test.name.toLowerCase().includes(q)).sort(byNext(nowMs));
   const paused = all.filter((test) => test.paused).length;
   const from = query.data?.pages[0]?.from;
   return (
@@ -114,7 +131,7 @@ export function Schedules() {
                   isAll={!q}
                 />
               ) : (
-                <Agenda tests={tests} zone={zone} />
+                <Agenda tests={tests} zone={zone} nowMs={nowMs} />
               )}
             </>
           )
@@ -122,13 +139,6 @@ export function Schedules() {
       </Loaded>
     </>
   );
-}
-
-type Test = Schema["TimetableTest"];
-
-function byNext(a: Test, b: Test): number {
-  const next = (test: Test) => (test.paused ? "~" : (test.instants[0] ?? "}"));
-  return next(a).localeCompare(next(b)) || a.name.localeCompare(b.name);
 }
 
 /** At which minute of the hour tests start, over the week to come. */
@@ -167,64 +177,6 @@ function Density({ byMinute }: { byMinute: number[] }) {
           </span>
         </p>
       ) : null}
-    </Panel>
-  );
-}
-
-function Agenda({ tests, zone }: { tests: Test[]; zone: string }) {
-  const ns = useNs();
-  return (
-    <Panel>
-      <div className="overflow-x-auto">
-        <table className="tbl">
-          <thead>
-            <tr>
-              <th>Next ({zoneLabel(new Date(), zone)})</th>
-              <th />
-              <th className="w-full">Test</th>
-              <th>Schedule</th>
-              <th className="num max-md:hidden">A week</th>
-              <th>
-                <span className="visually-hidden">Pause or resume</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {tests.map((test) => (
-              <tr key={test.test_id}>
-                <td>
-                  {test.paused ? (
-                    <Badge tone="idle">paused</Badge>
-                  ) : (
-                    <Time at={test.instants[0]} how="absolute" />
-                  )}
-                </td>
-                <td className="text-muted">{test.paused ? null : <Time at={test.instants[0]} />}</td>
-                <td className="min-w-40">
-                  <Link
-                    className="link font-medium text-ink"
-                    to="/ns/$ns/tests/$test"
-                    params={{ ns, test: test.name }}
-                    search={{ tab: "schedule" }}
-                  >
-                    {test.name}
-                  </Link>
-                </td>
-                <td className="min-w-64">
-                  {test.description}
-                  <span className="block text-muted">
-                    <code className="code">{test.cron_schedule}</code> {test.time_zone}
-                  </span>
-                </td>
-                <td className="num max-md:hidden">{count(test.count)}</td>
-                <td className="py-1">
-                  <PauseButton test={test} />
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
     </Panel>
   );
 }

@@ -10,36 +10,126 @@ import { Dialog } from "~/parts/dialog";
 import { SearchField, Toggles } from "~/parts/filters";
 import { Loaded, Skeleton } from "~/parts/loaded";
 import { More, OnlyFirst } from "~/parts/more";
-import { Badge, State, StateIcon, type StateWord, type Tone } from "~/parts/state";
+import { Badge, State, StateIcon } from "~/parts/state";
 import { StripBars } from "~/parts/strip";
 import { Time, Took } from "~/parts/time";
+import { CaseGrid } from "./case-grid";
 import { MuteButton } from "./quarantine";
+import { NoReport, STANDINGS } from "./standings";
 
 const route = getRouteApi("/ns/$ns/tests/$test");
 type Standing = Schema["Standing"];
 
-const STANDINGS: Record<Standing, { word: string; icon: StateWord; tone: Tone }> = {
-  new: { word: "new", icon: "fail", tone: "fail" },
-  still_failing: { word: "still failing", icon: "fail", tone: "fail" },
-  fixed: { word: "fixed", icon: "pass", tone: "pass" },
-  passing: { word: "passing", icon: "pass", tone: "pass" },
-  skipped: { word: "skipped", icon: "skip", tone: "idle" },
-  missing: { word: "missing", icon: "never", tone: "warn" },
-  removed: { word: "removed", icon: "never", tone: "idle" },
-};
+const VIEWS = ["grid", "list"] as const;
 
-/** The cases of a test: where each stands, and since when. */
+/** The cases of a test: over its latest runs, or one by one with where each stands and since when. */
 export function CasesTab({ test }: { test: Schema["TestDef"] }) {
   const ns = useNs();
   const search = route.useSearch();
   const navigate = useNavigate({ from: "/ns/$ns/tests/$test" });
   const set = (change: Partial<typeof search>, replace = false) =>
     void navigate({ search: (before) => ({ ...before, ...change }), replace, resetScroll: false });
+  // What is searched for is found in the list; the grid has the cases that matter first.
+  const view = search.view ?? (search.q || search.standing || search.slowest ? "list" : "grid");
+  const cell = search.cell ? search.cell.split(",") : undefined;
+  const { data: cells } = useQuery({
+    ...api.queryOptions("get", "/api/v1/namespaces/{namespace}/tests/{test}/cells", {
+      params: { path: { namespace: ns, test: test.name } },
+    }),
+    select: (page) => page.items.map((each) => pairs(each.cell)).filter(Boolean),
+  });
+  return (
+    <Panel
+      title="Cases"
+      actions={
+        <>
+          {view === "list" ? (
+            <>
+              <SearchField
+                value={search.q}
+                label="Search cases"
+                onSearch={(q) => set({ q, view: "list" }, true)}
+              />
+              <Toggles
+                label="Standing"
+                options={(Object.keys(STANDINGS) as Standing[]).map((value) => ({
+                  value,
+                  name: (
+                    <>
+                      <StateIcon state={STANDINGS[value].icon} size={12} /> {STANDINGS[value].word}
+                    </>
+                  ),
+                }))}
+                chosen={search.standing ? [search.standing] : undefined}
+                onChange={(next) =>
+                  set({ standing: next?.find((each) => each !== search.standing), view: "list" })
+                }
+              />
+              <Toggles
+                label="Order"
+                options={[{ value: "true", name: "slowest first" }]}
+                chosen={search.slowest ? ["true"] : undefined}
+                onChange={(next) => set({ slowest: next ? "true" : undefined, view: "list" })}
+              />
+            </>
+          ) : null}
+          {cells && (cells.length > 1 || search.cell) ? (
+            <select
+              className="input max-w-full"
+              aria-label="Cell"
+              value={search.cell ?? ""}
+              onChange={(event) => set({ cell: event.target.value || undefined })}
+            >
+              <option value="">all cells</option>
+              {(search.cell && !cells.includes(search.cell) ? [search.cell, ...cells] : cells).map((each) => (
+                <option key={each} value={each}>
+                  {each}
+                </option>
+              ))}
+            </select>
+          ) : null}
+          <Toggles
+            label="View"
+            options={VIEWS.map((value) => ({ value, name: value }))}
+            chosen={[view]}
+            onChange={(next) => {
+              const other = next?.find((each) => each !== view);
+              if (other === "list") set({ view: "list" });
+              else if (other) set({ view: undefined, q: undefined, standing: undefined, slowest: undefined });
+            }}
+          />
+        </>
+      }
+    >
+      {view === "grid" ? (
+        <CaseGrid key={search.cell} test={test} cell={cell} />
+      ) : (
+        <CaseList test={test} cell={cell} />
+      )}
+      {search.case ? (
+        <CaseDialog test={test} id={search.case} onClose={() => set({ case: undefined })} />
+      ) : null}
+    </Panel>
+  );
+}
+
+/** A cell as the address and the API have it: `region=nyc,os=linux`. */
+function pairs(cell: Record<string, string>): string {
+  return Object.entries(cell)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(",");
+}
+
+/** The cases one by one: where each stands, and since when. */
+function CaseList({ test, cell }: { test: Schema["TestDef"]; cell: string[] | undefined }) {
+  const ns = useNs();
+  const search = route.useSearch();
   const path = { namespace: ns, test: test.name };
   const filter = {
     q: search.q,
     standing: search.standing ? [search.standing] : undefined,
-    cell: search.cell ? search.cell.split(",") : undefined,
+    slowest: search.slowest ? true : undefined,
+    cell,
     page_size: 100,
   };
   const query = useInfiniteQuery({
@@ -57,70 +147,39 @@ export function CasesTab({ test }: { test: Schema["TestDef"] }) {
   const items = query.data?.pages.flatMap((page) => page.items) ?? [];
   const isFiltered = Boolean(search.q || search.standing || search.cell);
   return (
-    <Panel
-      title="Cases"
-      actions={
-        <>
-          <SearchField value={search.q} label="Search cases" onSearch={(q) => set({ q }, true)} />
-          <Toggles
-            label="Standing"
-            options={(Object.keys(STANDINGS) as Standing[]).map((value) => ({
-              value,
-              name: (
-                <>
-                  <StateIcon state={STANDINGS[value].icon} size={12} /> {STANDINGS[value].word}
-                </>
-              ),
-            }))}
-            chosen={search.standing ? [search.standing] : undefined}
-            onChange={(next) => set({ standing: next?.find((each) => each !== search.standing) })}
-          />
-        </>
-      }
-    >
-      <Loaded query={query} what="The cases" skeleton={<Skeleton rows={10} />}>
-        {() =>
-          items.length === 0 ? (
-            isFiltered ? (
-              <Empty title="No case is like that" />
-            ) : (
-              <Empty
-                title="No report of this test was read yet"
-                command="pytest --junitxml=$TSTR_ARTIFACTS/junit.xml"
-              >
-                Let its framework write JUnit XML, CTRF or TAP into{" "}
-                <code className="code">$TSTR_ARTIFACTS</code>.
-              </Empty>
-            )
+    <Loaded query={query} what="The cases" skeleton={<Skeleton rows={10} />}>
+      {() =>
+        items.length === 0 ? (
+          isFiltered ? (
+            <Empty title="No case is like that" />
           ) : (
-            <>
-              <div className="overflow-x-auto">
-                <table className="tbl">
-                  <thead>
-                    <tr>
-                      <th>Standing</th>
-                      <th className="w-full">Case</th>
-                      <th className="max-md:hidden">Since</th>
-                      <th className="num">Took</th>
-                      <th>Seen</th>
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {items.map((each) => (
-                      <CaseRow key={`${each.case_id} ${cellText(each.cell)}`} each={each} />
-                    ))}
-                  </tbody>
-                </table>
-              </div>
-              <More query={query} shown={items.length} what="case" />
-            </>
+            <NoReport />
           )
-        }
-      </Loaded>
-      {search.case ? (
-        <CaseDialog test={test} id={search.case} onClose={() => set({ case: undefined })} />
-      ) : null}
-    </Panel>
+        ) : (
+          <>
+            <div className="overflow-x-auto">
+              <table className="tbl">
+                <thead>
+                  <tr>
+                    <th>Standing</th>
+                    <th className="w-full">Case</th>
+                    <th className="max-md:hidden">Since</th>
+                    <th className="num">Took</th>
+                    <th>Seen</th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {items.map((each) => (
+                    <CaseRow key={`${each.case_id} ${cellText(each.cell)}`} each={each} />
+                  ))}
+                </tbody>
+              </table>
+            </div>
+            <More query={query} shown={items.length} what="case" />
+          </>
+        )
+      }
+    </Loaded>
   );
 }
 

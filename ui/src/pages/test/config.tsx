@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { getRouteApi, Link } from "@tanstack/react-router";
+import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
 import { useMemo } from "react";
 import { api, type Schema } from "~/api/client";
 import { useNs } from "~/app/namespace";
@@ -29,44 +29,53 @@ export function Config({ test }: { test: Schema["TestDef"] }) {
       <Panel title="Versions">
         <Loaded query={versions} what="The versions">
           {(page) => (
-            <ul className="max-h-[70vh] overflow-y-auto text-sm">
-              {page.items.map((version) => (
-                <li
-                  key={version.version}
-                  className={`border-b px-3.5 py-1.5 last:border-b-0 ${version.version === b ? "bg-accent-soft" : ""}`}
-                >
-                  <div className="flex items-center gap-3">
-                    <Link
-                      from="/ns/$ns/tests/$test"
-                      to="."
-                      search={{ tab: "config", b: version.version }}
-                      resetScroll={false}
-                      className="link inline-flex min-h-6 items-center font-medium"
-                      aria-current={version.version === b ? "true" : undefined}
-                    >
-                      v{version.version}
-                    </Link>
-                    <span className="text-muted">
-                      <Time at={version.changed_at} />
-                    </span>
-                    {version.version > 1 ? (
+            <>
+              {page.items.length > 1 ? (
+                <Pick
+                  versions={page.items.map((each) => each.version)}
+                  a={search.a ?? page.items.find((each) => each.version < b)?.version ?? b}
+                  b={b}
+                />
+              ) : null}
+              <ul className="max-h-[70vh] overflow-y-auto text-sm">
+                {page.items.map((version) => (
+                  <li
+                    key={version.version}
+                    className={`border-b px-3.5 py-1.5 last:border-b-0 ${version.version === b ? "bg-accent-soft" : ""}`}
+                  >
+                    <div className="flex items-center gap-3">
                       <Link
                         from="/ns/$ns/tests/$test"
                         to="."
-                        search={{ tab: "config", a: version.version - 1, b: version.version }}
+                        search={{ tab: "config", b: version.version }}
                         resetScroll={false}
-                        className="link ml-auto inline-flex min-h-6 items-center"
+                        className="link inline-flex min-h-6 items-center font-medium"
+                        aria-current={version.version === b ? "true" : undefined}
                       >
-                        what changed
+                        v{version.version}
                       </Link>
+                      <span className="text-muted">
+                        <Time at={version.changed_at} />
+                      </span>
+                      {version.version > 1 ? (
+                        <Link
+                          from="/ns/$ns/tests/$test"
+                          to="."
+                          search={{ tab: "config", a: version.version - 1, b: version.version }}
+                          resetScroll={false}
+                          className="link ml-auto inline-flex min-h-6 items-center"
+                        >
+                          what changed
+                        </Link>
+                      ) : null}
+                    </div>
+                    {version.changed_by ? (
+                      <p className="text-muted wrap-anywhere">by {version.changed_by}</p>
                     ) : null}
-                  </div>
-                  {version.changed_by ? (
-                    <p className="text-muted wrap-anywhere">by {version.changed_by}</p>
-                  ) : null}
-                </li>
-              ))}
-            </ul>
+                  </li>
+                ))}
+              </ul>
+            </>
           )}
         </Loaded>
         {versions.data ? (
@@ -82,6 +91,33 @@ export function Config({ test }: { test: Schema["TestDef"] }) {
       ) : (
         <Document path={path} version={b} />
       )}
+    </div>
+  );
+}
+
+/** Any two versions to compare. */
+function Pick({ versions, a, b }: { versions: number[]; a: number; b: number }) {
+  const navigate = useNavigate({ from: "/ns/$ns/tests/$test" });
+  const choose = (next: { a: number; b: number }) =>
+    void navigate({ search: { tab: "config", ...next }, resetScroll: false });
+  const select = (label: string, value: number, onChoose: (version: number) => void) => (
+    <select
+      className="input"
+      aria-label={label}
+      value={value}
+      onChange={(event) => onChoose(Number(event.target.value))}
+    >
+      {(versions.includes(value) ? versions : [value, ...versions]).map((each) => (
+        <option key={each} value={each}>
+          v{each}
+        </option>
+      ))}
+    </select>
+  );
+  return (
+    <div className="flex flex-wrap items-center gap-2 border-b px-3.5 py-2 text-sm">
+      From {select("Compare from version", a, (next) => choose({ a: next, b }))} to{" "}
+      {select("Compare to version", b, (next) => choose({ a, b: next }))}
     </div>
   );
 }

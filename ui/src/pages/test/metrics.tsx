@@ -6,14 +6,17 @@ import { useNs } from "~/app/namespace";
 import { count, plural } from "~/lib/numbers";
 import { valueTicks } from "~/lib/ticks";
 import { cellText, Empty, Panel } from "~/parts/basics";
-import { Chart } from "~/parts/chart";
+import { CHART_INSET, Chart } from "~/parts/chart";
+import { DragZoom } from "~/parts/drag-zoom";
 import { Loaded, Skeleton } from "~/parts/loaded";
+import { SpanNote, useSpan } from "./span";
 
 const RUNS = 100;
 
 /** The numbers that the runs of a test handed over, run by run. */
 export function Metrics({ test }: { test: Schema["TestDef"] }) {
   const ns = useNs();
+  const span = useSpan();
   const query = useQuery(
     api.queryOptions("get", "/api/v1/namespaces/{namespace}/tests/{test}/series", {
       params: { path: { namespace: ns, test: test.name }, query: { runs: RUNS } },
@@ -29,28 +32,49 @@ export function Metrics({ test }: { test: Schema["TestDef"] }) {
         </div>
       }
     >
-      {({ runs, series, more }) =>
-        series.length === 0 ? (
+      {({ runs, series, more }) => {
+        const within = runs.map((run) => span.has(run.finished_at));
+        const shown = runs.filter((_, index) => within[index]);
+        return series.length === 0 ? (
           <Panel>
             <Empty title="Its runs handed over no numbers" command={'echo "requests=1200" >> "$TSTR_OUTPUT"'}>
               Numbers in the result data (<code className="code">$TSTR_OUTPUT</code>) and metrics (
               <code className="code">$TSTR_METRICS</code>) become a chart each.
             </Empty>
           </Panel>
+        ) : shown.length === 0 ? (
+          <Panel>
+            <Empty title={`None of the latest ${plural(runs.length, "run")} ended in that time`}>
+              <button type="button" className="btn" onClick={() => span.set({})}>
+                Show the latest
+              </button>
+            </Empty>
+          </Panel>
         ) : (
           <>
             <div className="grid gap-4 lg:grid-cols-2">
               {series.map((each) => (
-                <One key={`${each.source} ${title(each)}`} series={each} runs={runs} />
+                <One
+                  key={`${each.source} ${title(each)}`}
+                  series={
+                    span.isSpan ? { ...each, values: each.values.filter((_, index) => within[index]) } : each
+                  }
+                  runs={span.isSpan ? shown : runs}
+                  onZoom={span.zoom}
+                />
               ))}
             </div>
+            <SpanNote span={span} />
             <p className="mt-3 text-sm text-muted">
-              The latest {plural(runs.length, "run")}; a click opens one.
+              {span.isSpan
+                ? `${shown.length} of the latest ${plural(runs.length, "run")}`
+                : `The latest ${plural(runs.length, "run")}`}
+              ; a click opens one, a drag with Shift held narrows the time.
               {more > 0 ? ` ${plural(more, "further number")} are not shown.` : ""}
             </p>
           </>
-        )
-      }
+        );
+      }}
     </Loaded>
   );
 }
@@ -60,7 +84,15 @@ function title(series: Schema["NumberSeries"]): string {
   return `${series.name}${series.field ? `.${series.field}` : ""}${tags ? ` (${tags})` : ""}`;
 }
 
-function One({ series, runs }: { series: Schema["NumberSeries"]; runs: Schema["SeriesRun"][] }) {
+function One({
+  series,
+  runs,
+  onZoom,
+}: {
+  series: Schema["NumberSeries"];
+  runs: Schema["SeriesRun"][];
+  onZoom: (from: number, to: number) => void;
+}) {
   const ns = useNs();
   const navigate = useNavigate();
   const drawn = useMemo(() => {
@@ -91,23 +123,25 @@ function One({ series, runs }: { series: Schema["NumberSeries"]; runs: Schema["S
       }
     >
       <div className="p-3.5">
-        <Chart
-          label={`${title(series)}, run by run`}
-          times={drawn.times}
-          series={drawn.series}
-          format={count}
-          ticks={valueTicks}
-          height={150}
-          onPick={(index) => {
-            const run = runs[index];
-            if (run)
-              void navigate({
-                to: "/ns/$ns/runs/$run",
-                params: { ns, run: run.run_id },
-                search: { tab: "data" },
-              });
-          }}
-        />
+        <DragZoom {...CHART_INSET} from={drawn.times[0] ?? 0} to={drawn.times.at(-1) ?? 0} onZoom={onZoom}>
+          <Chart
+            label={`${title(series)}, run by run`}
+            times={drawn.times}
+            series={drawn.series}
+            format={count}
+            ticks={valueTicks}
+            height={150}
+            onPick={(index) => {
+              const run = runs[index];
+              if (run)
+                void navigate({
+                  to: "/ns/$ns/runs/$run",
+                  params: { ns, run: run.run_id },
+                  search: { tab: "data" },
+                });
+            }}
+          />
+        </DragZoom>
       </div>
     </Panel>
   );

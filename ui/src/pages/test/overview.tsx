@@ -1,6 +1,6 @@
 import { type UseQueryResult, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { useMemo } from "react";
+import { lazy, Suspense, useMemo } from "react";
 import { api, type Schema } from "~/api/client";
 import { useNs } from "~/app/namespace";
 import { activeFindings, findingText } from "~/lib/findings";
@@ -8,13 +8,16 @@ import { count, percent, plural } from "~/lib/numbers";
 import { ends, isBad } from "~/lib/strip";
 import { duration } from "~/lib/time";
 import { cellText, Empty, Figure, Panel } from "~/parts/basics";
-import { Chart } from "~/parts/chart";
+import { CHART_INSET, Chart } from "~/parts/chart";
+import { DragZoom } from "~/parts/drag-zoom";
 import { Loaded, Skeleton } from "~/parts/loaded";
 import { Badge, State } from "~/parts/state";
 import { Strip } from "~/parts/strip";
 import { Time } from "~/parts/time";
 import { Heatmap } from "./heatmap";
-import { MatrixGrid } from "./matrix-grid";
+import { SpanNote, useSpan } from "./span";
+
+const MatrixGrid = lazy(() => import("./matrix-grid").then((m) => ({ default: m.MatrixGrid })));
 
 const DAY = 86_400_000;
 /** With fewer runs a percentile says nothing; then the points stand alone, and a word says so. */
@@ -76,7 +79,11 @@ function Cells({ test, cells }: { test: Schema["TestDef"]; cells: Schema["CellSt
   const keys = new Set(cells.flatMap((cell) => Object.keys(cell.cell)));
   return (
     <>
-      {keys.size > 1 && cells.length > 3 ? <MatrixGrid cells={cells} /> : null}
+      {keys.size > 1 && cells.length > 3 ? (
+        <Suspense fallback={<Skeleton rows={4} height={28} />}>
+          <MatrixGrid cells={cells} />
+        </Suspense>
+      ) : null}
       <ul className="text-sm">
         {[...cells]
           .sort(worstFirst)
@@ -150,11 +157,19 @@ function Totals({ figures }: { figures: Schema["Figures"] }) {
 function Durations({ test }: { test: Schema["TestDef"] }) {
   const ns = useNs();
   const navigate = useNavigate();
+  const span = useSpan();
   const query = useQuery(
     api.queryOptions("get", "/api/v1/namespaces/{namespace}/runs", {
       params: {
         path: { namespace: ns },
-        query: { test: test.name, state: ["finished"], result: ["pass", "fail"], page_size: 200 },
+        query: {
+          test: test.name,
+          state: ["finished"],
+          result: ["pass", "fail"],
+          started_after: span.after,
+          started_before: span.before,
+          page_size: 200,
+        },
       },
     }),
   );
@@ -201,24 +216,40 @@ function Durations({ test }: { test: Schema["TestDef"] }) {
     <Loaded query={query} what="The durations" skeleton={<Skeleton rows={6} />}>
       {() =>
         drawn.runs.length === 0 ? (
-          <Empty title="No run of it has ended by itself yet" />
+          span.isSpan ? (
+            <Empty title="No run of it ended by itself in that time">
+              <button type="button" className="btn" onClick={() => span.set({})}>
+                Show the latest
+              </button>
+            </Empty>
+          ) : (
+            <Empty title="No run of it has ended by itself yet" />
+          )
         ) : (
           <div className="p-3.5">
-            <Chart
-              label={`Durations of the latest ${plural(drawn.runs.length, "run")} of ${test.name}`}
-              times={drawn.times}
-              series={drawn.series}
-              marks={marks}
-              onPick={(index) => {
-                const run = drawn.runs[index];
-                if (run) void navigate({ to: "/ns/$ns/runs/$run", params: { ns, run: run.id } });
-              }}
-            />
+            <DragZoom
+              {...CHART_INSET}
+              from={drawn.times[0] ?? 0}
+              to={drawn.times.at(-1) ?? 0}
+              onZoom={span.zoom}
+            >
+              <Chart
+                label={`Durations of the latest ${plural(drawn.runs.length, "run")} of ${test.name}`}
+                times={drawn.times}
+                series={drawn.series}
+                marks={marks}
+                onPick={(index) => {
+                  const run = drawn.runs[index];
+                  if (run) void navigate({ to: "/ns/$ns/runs/$run", params: { ns, run: run.id } });
+                }}
+              />
+            </DragZoom>
             <p className="mt-2 text-sm text-muted">
               {drawn.runs.length < MIN_RUNS
                 ? `${plural(drawn.runs.length, "run")} are too few for a median.`
-                : `The latest ${plural(drawn.runs.length, "run")}; a click opens one. Dashed: changes of the configuration.`}
+                : `The latest ${plural(drawn.runs.length, "run")}; a click opens one, a drag with Shift held narrows the time. Dashed: changes of the configuration.`}
             </p>
+            <SpanNote span={span} />
           </div>
         )
       }

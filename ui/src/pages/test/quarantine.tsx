@@ -6,9 +6,10 @@ import { useAction } from "~/app/action";
 import { useNs } from "~/app/namespace";
 import { caseText } from "~/lib/cases";
 import { Button, Empty, Panel } from "~/parts/basics";
-import { Dialog, DialogEnd, Field } from "~/parts/dialog";
+import { Dialog, DialogEnd } from "~/parts/dialog";
 import { Loaded, Problem } from "~/parts/loaded";
 import { OnlyFirst } from "~/parts/more";
+import { lackOf, newQuarantine, QuarantineFields, quarantineBody } from "~/parts/quarantine-fields";
 import { Badge } from "~/parts/state";
 import { Time } from "~/parts/time";
 
@@ -126,7 +127,6 @@ export function MuteButton({
   );
 }
 
-/** Nothing may be muted without an owner, a reason and an end: a quarantine without them is where tests are forgotten. */
 function MuteDialog({
   test,
   caseId,
@@ -139,22 +139,19 @@ function MuteDialog({
   onClose: () => void;
 }) {
   const ns = useNs();
-  const [mode, setMode] = useState<Schema["Mode"]>("mute");
-  const [owner, setOwner] = useState(test.annotations.owner ?? "");
-  const [reason, setReason] = useState("");
-  const [days, setDays] = useState("14");
+  const [wish, setWish] = useState(() => newQuarantine(test.annotations.owner));
   const put = useAction({
     act: async () => {
       await client.PUT("/api/v1/namespaces/{namespace}/tests/{test}/quarantine/{case}", {
         params: { path: { namespace: ns, test: test.name, case: caseId } },
-        body: { mode, owner: owner.trim(), reason: reason.trim(), days: Number(days) },
+        body: quarantineBody(wish),
       });
     },
     says: "In quarantine",
     fails: "Not in quarantine",
     after: onClose,
   });
-  const why = !owner.trim() ? "An owner is needed" : !reason.trim() ? "A reason is needed" : undefined;
+  const why = lackOf(wish);
   return (
     <Dialog title={`Quarantine ${name}`} onClose={onClose}>
       <form
@@ -164,57 +161,7 @@ function MuteDialog({
           if (!why) put.mutate();
         }}
       >
-        <Field label="What happens">
-          {(id) => (
-            <select
-              id={id}
-              className="input"
-              value={mode}
-              onChange={(event) => setMode(event.target.value as Schema["Mode"])}
-            >
-              <option value="mute">Mute: it runs, and its failure does not fail the run</option>
-              <option value="skip">Skip: the container is told to leave it out</option>
-            </select>
-          )}
-        </Field>
-        <Field label="Owner" hint="Who looks after it.">
-          {(id, about) => (
-            <input
-              id={id}
-              aria-describedby={about}
-              required
-              className="input"
-              value={owner}
-              onChange={(event) => setOwner(event.target.value)}
-            />
-          )}
-        </Field>
-        <Field label="Reason">
-          {(id) => (
-            <input
-              id={id}
-              required
-              className="input"
-              value={reason}
-              onChange={(event) => setReason(event.target.value)}
-            />
-          )}
-        </Field>
-        <Field label="For how many days" hint="At most 90 from here; adding it again renews it.">
-          {(id, about) => (
-            <input
-              id={id}
-              aria-describedby={about}
-              type="number"
-              min={1}
-              max={90}
-              required
-              className="input w-24"
-              value={days}
-              onChange={(event) => setDays(event.target.value)}
-            />
-          )}
-        </Field>
+        <QuarantineFields wish={wish} onChange={setWish} />
         {put.error ? <Problem error={put.error} /> : null}
         <DialogEnd onClose={onClose}>
           <Button type="submit" kind="primary" why={why} busy={put.isPending}>

@@ -8,8 +8,10 @@ import { Empty, Panel } from "~/parts/basics";
 import { Toggles } from "~/parts/filters";
 import { Loaded, Skeleton } from "~/parts/loaded";
 import { More } from "~/parts/more";
+import { RangePicker } from "~/parts/range";
 import { RunTable } from "~/parts/run-table";
 import { StateIcon, stateLabel } from "~/parts/state";
+import { useSpan } from "./span";
 
 const route = getRouteApi("/ns/$ns/tests/$test");
 
@@ -17,28 +19,34 @@ const route = getRouteApi("/ns/$ns/tests/$test");
 export function RunsTab({ test }: { test: Schema["TestDef"] }) {
   const ns = useNs();
   const { result } = route.useSearch();
+  const span = useSpan();
   const navigate = useNavigate({ from: "/ns/$ns/tests/$test" });
-  const query = useInfiniteQuery(runPages(ns, { test: test.name, result }));
+  const query = useInfiniteQuery(
+    runPages(ns, { test: test.name, result, scheduled_after: span.after, scheduled_before: span.before }),
+  );
   const runs = query.data?.pages.flatMap((page) => page.items) ?? [];
   return (
     <Panel
       title="Runs"
       actions={
-        <Toggles
-          label="Result"
-          options={RESULTS.map((value) => ({
-            value,
-            name: (
-              <>
-                <StateIcon state={value} size={12} /> {stateLabel(value).toLowerCase()}
-              </>
-            ),
-          }))}
-          chosen={result}
-          onChange={(next) =>
-            void navigate({ search: (before) => ({ ...before, result: next }), resetScroll: false })
-          }
-        />
+        <>
+          <RangePicker span={span} onSpan={span.set} />
+          <Toggles
+            label="Result"
+            options={RESULTS.map((value) => ({
+              value,
+              name: (
+                <>
+                  <StateIcon state={value} size={12} /> {stateLabel(value).toLowerCase()}
+                </>
+              ),
+            }))}
+            chosen={result}
+            onChange={(next) =>
+              void navigate({ search: (before) => ({ ...before, result: next }), resetScroll: false })
+            }
+          />
+        </>
       }
     >
       <Loaded query={query} what="The runs" skeleton={<Skeleton rows={10} />}>
@@ -49,7 +57,7 @@ export function RunsTab({ test }: { test: Schema["TestDef"] }) {
               <More query={query} shown={runs.length} what="run" />
             </>
           ) : (
-            <Empty title={result ? "No run of it ended so" : "It has not run yet"} />
+            <Empty title={result || span.isSpan ? "No run of it is like that" : "It has not run yet"} />
           )
         }
       </Loaded>

@@ -17,6 +17,7 @@ import { PageHead } from "~/parts/page-head";
 import { StateIcon } from "~/parts/state";
 import { TestTable } from "./table";
 
+const Facets = lazy(() => import("./facets").then((module) => ({ default: module.Facets })));
 const Bulk = lazy(() => import("./bulk").then((module) => ({ default: module.Bulk })));
 
 const route = getRouteApi("/ns/$ns/tests");
@@ -91,13 +92,21 @@ export function Tests() {
     const byId = new Map(states.data?.items.map((state) => [state.test_id, state]));
     const all =
       tests.data?.pages.flatMap((page) => page.items.map((test) => testRow(test, byId.get(test.id)))) ?? [];
-    const wanted = search.state ? all.filter((row) => search.state?.includes(row.standing)) : all;
+    const wanted = all.filter(
+      (row) =>
+        (!search.state || search.state.includes(row.standing)) &&
+        (!search.schedule || (search.schedule === "yes") === (row.test.cron_schedule !== undefined)),
+    );
     return { all, rows: sortRows(wanted, search.sort ?? "worst") };
-  }, [tests.data, states.data, search.state, search.sort]);
+  }, [tests.data, states.data, search.state, search.schedule, search.sort]);
+
+  const shown = useMemo(() => rows.map((row) => row.test), [rows]);
 
   const set = (change: Partial<typeof search>, replace = false) =>
     void navigate({ search: (before) => ({ ...before, ...change }), replace });
-  const filtered = Boolean(search.q || search.label || search.owner || search.state || search.paused);
+  const filtered = Boolean(
+    search.q || search.label || search.owner || search.state || search.paused || search.schedule,
+  );
   const cursor = useCursor(rows.map((row) => row.test.id));
   const current = rows.find((row) => row.test.id === cursor.id);
   useKeys([
@@ -143,6 +152,19 @@ export function Tests() {
             owner {search.owner} ×
           </button>
         ) : null}
+        {search.schedule ? (
+          <button type="button" className="chip min-h-6" onClick={() => set({ schedule: undefined })}>
+            {search.schedule === "yes" ? "with a schedule" : "without a schedule"} ×
+          </button>
+        ) : null}
+        <button
+          type="button"
+          className={`btn ${search.facets ? "border-accent bg-accent-soft" : ""}`}
+          aria-expanded={search.facets === "on"}
+          onClick={() => set({ facets: search.facets ? undefined : "on" }, true)}
+        >
+          Facets
+        </button>
         <select
           className="input"
           aria-label="Schedules"
@@ -171,7 +193,17 @@ export function Tests() {
         </select>
       </div>
       <Suspense>
-        {picked.size > 0 ? <Bulk ns={ns} names={[...picked]} onDone={() => setPicked(new Set())} /> : null}
+        {search.facets ? <Facets tests={shown} chosen={search} onChoose={(change) => set(change)} /> : null}
+      </Suspense>
+      <Suspense>
+        {picked.size > 0 ? (
+          <Bulk
+            ns={ns}
+            names={[...picked]}
+            all={rows.map((row) => row.test.name)}
+            onPick={(names) => setPicked(new Set(names))}
+          />
+        ) : null}
       </Suspense>
       <section className="panel" aria-label="Tests">
         <Loaded query={tests} what="The tests" skeleton={<Skeleton rows={10} height={24} />}>
