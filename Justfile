@@ -52,6 +52,10 @@ fuzz SECONDS="600":
 ui-budgets:
     ./scripts/ui-instance npm run budgets
 
+# the pictures in docs/screenshots, anew
+ui-screenshots:
+    ./scripts/ui-instance npm run screenshots
+
 # write the generated files anew: openapi/, .sqlx/, migrations/schema.sql
 gen:
     ./scripts/gen
