@@ -48,6 +48,14 @@ reports *ARGS:
 fuzz SECONDS="600":
     TSTR_FUZZ_SECS="$1" TSTR_FUZZ_SEED="${TSTR_FUZZ_SEED:-$RANDOM$RANDOM}" cargo nextest run --locked -p tstr-shared --test fuzz --no-capture --profile fuzz
 
+# how long each page of the web UI takes over a million runs, on a quiet machine; some minutes
+ui-budgets:
+    ./scripts/ui-instance npm run budgets
+
+# the pictures in docs/screenshots, anew
+ui-screenshots:
+    ./scripts/ui-instance npm run screenshots
+
 # write the generated files anew: openapi/, .sqlx/, migrations/schema.sql
 gen:
     ./scripts/gen

@@ -1,16 +1,16 @@
 // What a person does by keys alone, against a real server.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { faults, launch, SKIP, settle, signedIn, UI } from "./browser.mjs";
+import { faults, launch, settle, signedIn } from "./browser.mjs";
+import { NS, UI } from "./instance.mjs";
 
-const NS = process.env.TSTR_NAMESPACE ?? "default";
 let browser;
 before(async () => {
-  if (!SKIP) browser = await launch();
+  browser = await launch();
 });
 after(() => browser?.close());
 
-test("pages, search, help, palette and pausing work by keys", { skip: SKIP }, async () => {
+test("pages, search, help, palette and pausing work by keys", async () => {
   const { context, page, errors } = await signedIn(browser);
   await page.goto(`${UI}/ns/${NS}`);
   await settle(page);
@@ -47,7 +47,7 @@ test("pages, search, help, palette and pausing work by keys", { skip: SKIP }, as
   await context.close();
 });
 
-test("nine tabs share one stream, so the ninth is as quick as the first", { skip: SKIP }, async () => {
+test("nine tabs share one stream, so the ninth is as quick as the first", async () => {
   const { context, page } = await signedIn(browser);
   await page.goto(`${UI}/ns/${NS}/queue`);
   for (let tab = 0; tab < 7; tab++) await (await context.newPage()).goto(`${UI}/ns/${NS}/queue`);

@@ -158,7 +158,7 @@ export function Empty({
   command?: string;
 }) {
   return (
-    <div className="mx-auto flex max-w-xl flex-col items-center gap-3 px-4 py-10 text-center">
+    <div className="mx-auto flex w-full max-w-xl flex-col items-center gap-3 px-4 py-10 text-center">
       <p className="max-w-full font-medium wrap-anywhere">{title}</p>
       {children ? <div className="max-w-full text-sm text-muted wrap-anywhere">{children}</div> : null}
       {command ? <Command>{command}</Command> : null}

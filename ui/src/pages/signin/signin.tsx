@@ -34,7 +34,7 @@ export function SignIn() {
   const [error, setError] = useState<unknown>();
   const [busy, setBusy] = useState(false);
   const [link, setLink] = useState<Link>();
-  const looked = useRef(false);
+  const looked = useRef<string>(undefined);
 
   const enter = async (proof: { token: string } | { code: string }) => {
     setBusy(true);
@@ -54,6 +54,7 @@ export function SignIn() {
 
   const look = async (code: string) => {
     setBusy(true);
+    setError(undefined);
     try {
       const [of, instead] = await Promise.all([whoseCode(code), whoIsIn()]);
       setLink({ code, of, instead });
@@ -66,9 +67,9 @@ export function SignIn() {
 
   useEffect(() => {
     const code = codeOf(location.hash);
-    // Once, also when development draws everything twice.
-    if (!code || looked.current) return;
-    looked.current = true;
+    // Each once, also when development draws everything twice.
+    if (!code || looked.current === code) return;
+    looked.current = code;
     // Out of the address and of the history, before anything else can read it there.
     history.replaceState(history.state, "", location.pathname + location.search);
     void look(code);
@@ -183,6 +184,8 @@ function Confirm({
         items={[
           ["Scopes", scopes.join(", ")],
           ["Namespaces", of.namespaces.join(", ") || "none yet"],
+          // Whoever issues a token gives it any name.
+          ["Token", of.token.id],
         ]}
       />
       {isOther ? (
