@@ -1,7 +1,7 @@
 // A session that ends while somebody works: nothing of the namespace stays, and after the next sign-in they are where they were.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { launch, listenedTo, settle, signedIn } from "./browser.mjs";
+import { faults, launch, listenedTo, settle, signedIn } from "./browser.mjs";
 import { call, finished, NS, TOKEN, trigger, UI, until } from "./instance.mjs";
 
 let browser;
@@ -77,6 +77,10 @@ test("a link that signs in works once, and what it holds does not stay in the ad
   const context = await browser.newContext();
   const { page } = await listenedTo(context);
   await page.goto(`${UI}/signin#code=${code}`);
+  // Whoever follows a link that somebody else has sent sees first whose session it opens.
+  await page.getByRole("button", { name: /^Sign in as / }).waitFor();
+  assert.deepEqual(await faults(page), []);
+  await page.getByRole("button", { name: /^Sign in as / }).click();
   await page.waitForURL(`**/ns/${NS}`);
   assert.ok(!page.url().includes(code));
   await context.clearCookies();
