@@ -288,6 +288,17 @@ pub async fn add_keys<P: WritesReports>(
     let mut rows: Vec<&CaseRow> = rows.iter().collect();
     rows.sort_by_key(|row| row.id);
     rows.dedup_by_key(|row| row.id);
+    let ids: Vec<_> = rows.iter().map(|row| row.id.0).collect();
+    // One that is old enough to be forgotten is in use again from now on. Where it is forgotten at this moment, it is made anew.
+    sqlx::query!(
+        r#"UPDATE case_key SET created_at = clock_timestamp()
+           WHERE case_id = ANY($2)
+             AND created_at < clock_timestamp() - (SELECT make_interval(days => runs_days) FROM namespace WHERE id = $1)"#,
+        reading.ns_id,
+        &ids
+    )
+    .execute(&mut *conn)
+    .await?;
     let texts =
         |part: fn(&CaseKey) -> &Option<String>| rows.iter().map(|row| part(&row.key).clone()).collect::<Vec<_>>();
     sqlx::query!(
@@ -295,12 +306,10 @@ pub async fn add_keys<P: WritesReports>(
            SELECT u.case_id, $1, $2, u.suite, u.classname, u.name, u.file, u.own_id
            FROM unnest($3::uuid[], $4::jsonb[], $5::text[], $6::text[], $7::text[], $8::text[])
                 AS u(case_id, suite, classname, name, file, own_id)
-           -- One that is old enough to be forgotten may be in use again from now on.
-           ON CONFLICT (case_id) DO UPDATE SET created_at = clock_timestamp()
-           WHERE case_key.created_at < clock_timestamp() - (SELECT make_interval(days => runs_days) FROM namespace WHERE id = $1)"#,
+           ON CONFLICT DO NOTHING"#,
         reading.ns_id,
         reading.test_id.0,
-        &rows.iter().map(|row| row.id.0).collect::<Vec<_>>(),
+        &ids,
         &rows.iter().map(|row| serde_json::json!(row.key.suite)).collect::<Vec<_>>(),
         &texts(|key| &key.classname) as _,
         &rows.iter().map(|row| row.key.name.clone()).collect::<Vec<_>>(),
