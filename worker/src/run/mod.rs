@@ -145,11 +145,11 @@ pub(crate) async fn execute(shared: Arc<Shared>, run: LeasedRun, lease: Lease) {
                     result_data::collect(&shared, &lease, &name, until, records),
                     artifacts::collect(&shared, &run, &lease, &name, &mut log),
                 );
-                if let (Some(said), Some(taken)) = (&mut said, &taken) {
-                    taken.metric_files(said).await;
-                }
             }
-            let said = said.and_then(result_data::put_together);
+            let said = match said {
+                Some(said) => result_data::put_together(run.fence, said, taken.as_ref()).await,
+                None => None,
+            };
             let reported = async {
                 let until = result_data::handed_over_until(log.as_ref());
                 let said = async {

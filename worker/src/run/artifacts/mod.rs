@@ -74,6 +74,8 @@ impl Taken {
                 Err(error) => {
                     let message = format!("{path} is not read: {error}");
                     parts.notes.push(OutputNote { source: Some(OutputSource::Metrics), message, line: None });
+                    // The others lie on the same disk.
+                    return;
                 }
             }
         }

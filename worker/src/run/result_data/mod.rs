@@ -19,6 +19,7 @@ use tstr_shared::output::{
 };
 
 use super::Shared;
+use super::artifacts::Taken;
 use super::report::Log;
 use crate::engine::{Archive, Engine, EngineError};
 use crate::lease::{Lease, Signal};
@@ -40,9 +41,24 @@ pub(super) async fn collect(
     until: Instant,
     records: [ResultData; 2],
 ) -> Option<Parts> {
-    let said = AssertUnwindSafe(find(shared, lease, name, until, records)).catch_unwind().await;
-    said.unwrap_or_else(|_| {
-        let run = lease.fence().run_id;
+    caught(lease.fence(), find(shared, lease, name, until, records)).await
+}
+
+/// Puts together what was found, and the metrics among the artifacts; `None` when that says nothing.
+pub(super) async fn put_together(fence: Fence, mut parts: Parts, taken: Option<&Taken>) -> Option<Output> {
+    let output = async {
+        if let Some(taken) = taken {
+            taken.metric_files(&mut parts).await;
+        }
+        Some(Output::of(parts)).filter(|output| !output.is_empty())
+    };
+    caught(fence, output).await
+}
+
+/// Whatever a test wrote, its result is told.
+async fn caught<T>(fence: Fence, said: impl Future<Output = Option<T>>) -> Option<T> {
+    AssertUnwindSafe(said).catch_unwind().await.unwrap_or_else(|_| {
+        let run = fence.run_id;
         error!(run.id = %run, "reading what run {run} said about itself failed in a way that was not thought of");
         None
     })
@@ -63,11 +79,6 @@ async fn find(shared: &Shared, lease: &Lease, name: &str, until: Instant, record
         parts.notes.push(OutputNote { source: None, message, line: None });
     }
     Some(parts)
-}
-
-/// Puts together what was found; `None` when that says nothing.
-pub(super) fn put_together(parts: Parts) -> Option<Output> {
-    Some(Output::of(parts)).filter(|output| !output.is_empty())
 }
 
 /// Reads the files one by one. May be dropped at any time: what was read by then is whole.
