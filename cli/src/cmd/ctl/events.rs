@@ -57,7 +57,8 @@ pub async fn run(ctl: &Ctl, args: EventsArgs) -> Outcome<Exit> {
                             Line::Data(data) => data,
                         };
                         let told: Value = serde_json::from_str(&data).unwrap_or_default();
-                        let event: Event = typed(&told)?;
+                        // A newer server may tell of more than is known here.
+                        let Ok(event) = typed::<Event>(&told) else { continue };
                         last = event.id.clone().or(last);
                         // That the stream has begun is of no interest here.
                         if event.event == EventKind::Ready {
