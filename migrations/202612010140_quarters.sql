@@ -9,5 +9,5 @@ CREATE TABLE rollup_since (
     CONSTRAINT rollup_since_pkey PRIMARY KEY (grain)
 );
 INSERT INTO rollup_since (grain, since)
-SELECT 2, CASE WHEN EXISTS (SELECT FROM run_end) THEN date_trunc('day', clock_timestamp(), 'UTC') + interval '2 days'
+SELECT 2, CASE WHEN EXISTS (SELECT FROM run_end) OR EXISTS (SELECT FROM rollup) THEN date_trunc('day', clock_timestamp(), 'UTC') + interval '2 days'
                ELSE to_timestamp(0) END;

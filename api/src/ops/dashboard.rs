@@ -14,6 +14,7 @@ use tstr_shared::dashboard::{
     Dashboard, FailingTest, FlakyTest, FleetVerdict, MOST_NAMED, QueueVerdict, SLOWER_FACTOR, SLOWER_MS, SlowerTest,
     TestVerdicts, failing_since, is_failure, is_new,
 };
+use tstr_shared::error::ErrorCode;
 use tstr_shared::ids::TestId;
 use tstr_shared::namespace::Namespace;
 use tstr_shared::page::PageRequest;
@@ -30,8 +31,8 @@ use crate::store::dashboard::Unwell;
 /// The most classes and runners that are looked at.
 const MOST: u32 = 1000;
 /// How much longer than a look the rest after it is, and how long at most.
-const REST: u32 = 9;
-const LONGEST_REST: Duration = Duration::from_secs(2);
+const REST: u32 = 4;
+const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// What was found last, by namespace.
 #[derive(Default)]
@@ -75,7 +76,13 @@ impl Ops {
         }
         let began = Instant::now();
         let found = self.look_at_all(caller, ns, (&tests, &runs)).await;
-        let found = found.inspect_err(|_| board.failed_at = Some(Instant::now()))?;
+        // What this caller may not, others may.
+        let concerns_all = |error: &Error| matches!(error.code(), ErrorCode::Internal | ErrorCode::Unavailable);
+        let found = found.inspect_err(|error| {
+            if concerns_all(error) {
+                board.failed_at = Some(Instant::now());
+            }
+        })?;
         let rest = began.elapsed().saturating_mul(REST).min(LONGEST_REST);
         board.not_before = Some(Instant::now() + rest);
         board.found = Some((began, found.clone()));

@@ -69,7 +69,10 @@ impl Ops {
             return Ok(tx.commit().await?);
         }
         // At once, for the next batch is not to find the digest held.
-        tx.rollback().await?;
+        let rolled_back = tx.rollback().await;
+        if let Err(error) = rolled_back {
+            tracing::debug!("the digest's lock goes with its connection: {error}");
+        }
         learnt
     }
 

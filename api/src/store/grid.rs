@@ -2,6 +2,7 @@
 //! runs that are kept, the cases that the test has or those of other tests.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
@@ -68,7 +69,8 @@ pub async fn columns(
     let mut recent = Vec::new();
     for row in rows.fetch_all(&mut *conn).await? {
         let runs = Window::from_bytes(&row.runs);
-        recent.extend(runs.entries().iter().map(|entry| (entry.at, entry.run_id, row.id, row.labels.0.clone())));
+        let cell = Arc::new(row.labels.0);
+        recent.extend(runs.entries().iter().map(|entry| (entry.at, entry.run_id, row.id, Arc::clone(&cell))));
     }
     recent.sort_unstable_by_key(|one| (one.0, one.1));
     recent.drain(..recent.len().saturating_sub(limit));
@@ -84,7 +86,7 @@ pub async fn columns(
     let columns = recent.into_iter().filter_map(|(_, run_id, cell_id, cell)| {
         let end = ends.remove(&run_id)?;
         let attempt = end.attempt.unsigned_abs();
-        let (finished_at, result, flaky) = (end.finished_at, end.result, end.flaky);
+        let (finished_at, result, flaky, cell) = (end.finished_at, end.result, end.flaky, Labels::clone(&cell));
         Some(Column { cell_id, run: GridRun { run_id, cell, attempt, finished_at, result, flaky } })
     });
     Ok(columns.collect())

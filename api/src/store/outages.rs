@@ -116,8 +116,13 @@ pub async fn list(
     Ok(rows.collect())
 }
 
-/// Removes those that ended more than so many days ago, at most `limit`; returns how many.
+/// Removes those that ended more than so many days ago, at most `limit` of those that a pass has ended; returns how many.
 pub async fn prune(conn: &mut Conn, _: &Access<System>, days: i32, limit: i64) -> Result<u64> {
+    let forgotten = sqlx::query!(
+        "DELETE FROM control_failure WHERE failed_at < clock_timestamp() - make_interval(days => $1)",
+        days
+    );
+    let forgotten = forgotten.execute(&mut *conn).await?.rows_affected();
     let done = sqlx::query!(
         r#"DELETE FROM outage
            WHERE ctid = ANY(ARRAY(SELECT ctid FROM outage
@@ -125,5 +130,5 @@ pub async fn prune(conn: &mut Conn, _: &Access<System>, days: i32, limit: i64) -
         days,
         limit
     );
-    Ok(done.execute(conn).await?.rows_affected())
+    Ok(forgotten + done.execute(conn).await?.rows_affected())
 }
