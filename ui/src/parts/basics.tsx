@@ -25,7 +25,9 @@ export function Panel({
         <div className="panel-head">
           <h2>{title}</h2>
           {note ? <span className="text-sm text-muted">{note}</span> : null}
-          {actions ? <div className="ml-auto flex max-w-full min-w-0 flex-wrap items-center gap-2">{actions}</div> : null}
+          {actions ? (
+            <div className="ml-auto flex max-w-full min-w-0 flex-wrap items-center gap-2">{actions}</div>
+          ) : null}
         </div>
       ) : null}
       <div className={pad ? "p-3.5" : ""}>{children}</div>

@@ -145,7 +145,8 @@ export function Chart({
                 key={time}
                 x={x(time)}
                 y={height - 5}
-                textAnchor="middle"
+                // At the edge there is no room on both sides.
+                textAnchor={x(time) > right - 14 ? "end" : "middle"}
                 className="fill-muted text-[11px]"
               >
                 {to - from > 3 * DAY

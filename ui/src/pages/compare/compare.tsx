@@ -241,12 +241,8 @@ function Values({
                 <code className="code">{row.name.replace(/^\//, "").replaceAll("/", ".")}</code>
                 {row.of ? <span className="block text-muted">{row.of}</span> : null}
               </td>
-              <td className="code bg-fail-soft/60 whitespace-pre-wrap wrap-anywhere">
-                {valueText(row.before)}
-              </td>
-              <td className="code bg-pass-soft/60 whitespace-pre-wrap wrap-anywhere">
-                {valueText(row.after)}
-              </td>
+              <td className="code whitespace-pre-wrap wrap-anywhere">{valueText(row.before)}</td>
+              <td className="code whitespace-pre-wrap wrap-anywhere">{valueText(row.after)}</td>
               <td className="num">{row.change}</td>
             </tr>
           ))}

@@ -25,7 +25,12 @@ export function CellHistory({ run }: { run: Schema["Run"] }) {
       <div className="flex flex-col gap-2 p-3.5 text-sm">
         <Strip ns={ns} test={run.test_name} cell={run.cell} strip={cell.strip} />
         <p className="flex flex-wrap items-center gap-x-2">
-          <State state={cell.status} />
+          {cell.status === "healthy" ? (
+            // The latest run may have failed: one failure makes no test broken.
+            <span className="text-muted">neither flaky nor broken</span>
+          ) : (
+            <State state={cell.status} />
+          )}
           {finding ? <span className="text-muted">{findingText(finding)}</span> : null}
         </p>
       </div>

@@ -95,7 +95,7 @@ export function Week({
                           className="px-1.5 text-muted"
                           title={here.map((start) => start.test).join(", ")}
                         >
-                          +{more}
+                          {here.length === 0 ? plural(more, "start") : `+${more}`}
                         </span>
                       ) : null}
                     </td>
