@@ -29,5 +29,5 @@ export function badness(day: Day | undefined): -1 | 0 | 1 | 2 | 3 | 4 {
   if (!day || day.runs === 0) return -1;
   if (day.bad === 0) return 0;
   const share = day.bad / day.runs;
-  return share < 0.05 ? 1 : share < 0.25 ? 2 : share < 1 ? 3 : 4;
+  return share < 0.1 ? 1 : share < 0.34 ? 2 : share < 1 ? 3 : 4;
 }
