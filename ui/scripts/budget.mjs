@@ -44,6 +44,8 @@ const routes = new Set(
   ].map((match) => `src/${match[1]}.tsx`),
 );
 
+if (routes.size === 0) throw new Error("no page is named by the routes, so that none would be measured");
+
 let failed = false;
 console.log(`${kb(await sum(base))}  entry`);
 for (const key of Object.keys(manifest)

@@ -27,7 +27,10 @@ const EVERY = {
   api: 200,
 };
 const OF_PAGE = {
-  dashboard: { requests: 5, api: 100 },
+  dashboard: { requests: 3, api: 100 },
+  // With the version that the test has now, and the history of the cell.
+  "run, log": { requests: 10 },
+  "run, events": { requests: 10 },
   queue: { api: 1_000 },
   tests: { api: 500 },
 };

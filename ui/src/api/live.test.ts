@@ -158,6 +158,20 @@ test("a finished run is not fetched again, what was read before its end is, once
   stop();
 });
 
+test("what was told just before a pause is not asked for in it", async () => {
+  const queries = new QueryClient();
+  const { follower, stop } = await following(queries);
+  const asked = shown(queries, "/api/v1/runs/{run}");
+  latest().say("run.started");
+  follower.toggle();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(asked["/api/v1/runs/{run}"]).toBe(0);
+  follower.toggle();
+  await vi.advanceTimersByTimeAsync(10);
+  expect(asked["/api/v1/runs/{run}"]).toBe(1);
+  stop();
+});
+
 test("paused, nothing is asked for; going on asks for everything", async () => {
   const queries = new QueryClient();
   const { follower, stop } = await following(queries);

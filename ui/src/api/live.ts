@@ -84,6 +84,8 @@ function runsOf(query: Query): string[] {
 function isFinal(query: Query, queries: QueryClient): boolean {
   const path = pathOf(query);
   if (!path.startsWith(RUN) || query.state.error) return false;
+  // What the run changed is told a while after its end.
+  if ((query.state.data as { told?: boolean } | undefined)?.told === false) return false;
   const runs = runsOf(query).map((id) => queries.getQueryState<Schema["Run"]>(runQuery(id).queryKey));
   return (
     runs.length > 0 &&
@@ -183,6 +185,8 @@ export class Follower {
   }
 
   private refetch(parts: string[]): void {
+    // What was gathered before a pause waits with the rest: its end fetches everything.
+    if (isPaused()) return;
     for (const query of this.queries.getQueryCache().getAll()) {
       const isMeant = isLive(query) && parts.some((part) => pathOf(query).includes(part));
       if (isMeant && !isFinal(query, this.queries)) this.fetchWhenOld(query);

@@ -55,6 +55,12 @@ export async function problemOf(response: Response): Promise<ApiError> {
   );
 }
 
+/** Whether the server has said no: then nothing was done. Of any other failure nobody knows. */
+export function isRefused(thrown: unknown): boolean {
+  const { status } = asApiError(thrown);
+  return status >= 400 && status < 500;
+}
+
 /** Makes an error of whatever was thrown, so that a panel can show it. */
 export function asApiError(thrown: unknown): ApiError {
   if (thrown instanceof ApiError) return thrown;

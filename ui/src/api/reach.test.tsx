@@ -78,7 +78,7 @@ test("one request that failed is no reason to say that the server is away", asyn
   expect([reachable.get(), asked]).toEqual([true, ["/api/v1/identity", "/version"]]);
 });
 
-test("a file that the server no longer has is told as a new version, and one that it cannot give is not", async () => {
+test("a file that the server no longer has is loaded with everything else, and one that it cannot give is asked for again", async () => {
   stubBrowser();
   const error = new TypeError(
     "Failed to fetch dynamically imported module: http://tstr.test/assets/run-1.js",
@@ -88,16 +88,17 @@ test("a file that the server no longer has is told as a new version, and one tha
   answer = () => new Response("{}");
   const first = page();
   await pass(100);
-  expect([heading(), screen.queryByText("Load the new version")]).toEqual([
-    "There is a new version",
+  expect([screen.queryByText("Try again"), screen.queryByText("Load everything anew")]).toEqual([
+    null,
     expect.anything(),
   ]);
   first.unmount();
   answer = gone;
   page();
   await pass(100);
-  expect([heading(), screen.queryByText("Load the new version")]).toEqual([
-    "This page could not be loaded",
+  expect(heading()).toBe("This page could not be loaded");
+  expect([screen.queryByText("Try again"), screen.queryByText("Load everything anew")]).toEqual([
+    expect.anything(),
     null,
   ]);
   answer = () => new Response("{}");

@@ -32,21 +32,22 @@ function FileMissing({ onRetry }: { onRetry: () => void }) {
   useEffect(() => void probe().then(() => setThere(reachable.get())), []);
   return (
     <div role="alert" className="mx-auto max-w-xl px-4 py-16 text-center">
-      <h1>{isThere ? "There is a new version" : "This page could not be loaded"}</h1>
+      <h1>This page could not be loaded</h1>
       <p className="mt-2 text-muted">
         {isThere
-          ? "It was installed under the open page, and the files of the old one are gone."
-          : "Its file did not come. It is asked for again when you try again."}
+          ? "Its file did not come, though the server is there: it may have a newer version by now. A browser asks for a file once."
+          : "Its file did not come, and the server does not answer."}
       </p>
       <div className="mt-4 flex justify-center gap-2">
-        <button type="button" className="btn" onClick={onRetry}>
-          Try again
-        </button>
         {isThere ? (
           <button type="button" className="btn btn-primary" onClick={() => location.reload()}>
-            Load the new version
+            Load everything anew
           </button>
-        ) : null}
+        ) : (
+          <button type="button" className="btn" onClick={onRetry}>
+            Try again
+          </button>
+        )}
       </div>
     </div>
   );

@@ -104,9 +104,9 @@ function Edit({ namespace, onClose }: { namespace: Info | undefined; onClose: ()
   const [name, setName] = useState(namespace?.name ?? "");
   const [queued, setQueued] = useState(text(namespace?.quotas.max_queued));
   const [running, setRunning] = useState(text(namespace?.quotas.max_running));
-  const [gib, setGib] = useState(
-    namespace?.quotas.max_bytes ? String(Math.round((namespace.quotas.max_bytes / GIB) * 100) / 100) : "",
-  );
+  const most = namespace?.quotas.max_bytes ?? null;
+  const shownGib = most === null ? "" : String(Math.round((most / GIB) * 100) / 100);
+  const [gib, setGib] = useState(shownGib);
   const [runsDays, setRunsDays] = useState(text(namespace?.retention.runs_days));
   const [logsDays, setLogsDays] = useState(text(namespace?.retention.logs_days));
   const [key] = useState(newKey);
@@ -116,7 +116,8 @@ function Edit({ namespace, onClose }: { namespace: Info | undefined; onClose: ()
         quotas: {
           max_queued: number(queued),
           max_running: number(running),
-          max_bytes: gib ? Math.round(Number(gib) * GIB) : null,
+          // What is shown is rounded; what was not touched stays as it is.
+          max_bytes: gib === shownGib ? most : gib ? Math.round(Number(gib) * GIB) : null,
         },
         retention: {
           ...(runsDays ? { runs_days: Number(runsDays) } : {}),

@@ -1,4 +1,4 @@
-import { useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
 import { useMemo } from "react";
 import { api, type Schema } from "~/api/client";
@@ -46,14 +46,16 @@ export function Dashboard() {
   const interval = intervalFor(Date.parse(end) - Date.parse(since));
 
   const dashboard = useQuery(dashboardQuery(ns));
-  const summary = useQuery(
-    api.queryOptions("get", "/api/v1/namespaces/{namespace}/summary", {
+  const summary = useQuery({
+    ...api.queryOptions("get", "/api/v1/namespaces/{namespace}/summary", {
       params: {
         path: { namespace: ns },
         query: { scheduled_after: since, scheduled_before: before, interval },
       },
     }),
-  );
+    // With each hour the time moves on; what there is stays until the answer of the next one.
+    placeholderData: keepPreviousData,
+  });
   // To whole intervals, which is what there is to be shown.
   const zoom = (from: number, to: number) => {
     const step = STEP_MS[interval];

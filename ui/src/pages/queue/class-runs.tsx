@@ -69,7 +69,26 @@ export function ClassRuns({
           (run) => !wanted || `${run.test_name} ${cellText(run.cell)}`.toLowerCase().includes(wanted),
         );
         const shown = runs.find((run) => run.id === chosen) ?? runs.at(-1) ?? all.at(-1);
-        if (!shown) return <p className="py-2 text-muted">None of them waits any more.</p>;
+        if (!shown)
+          return more ? (
+            <p className="py-2 text-muted">
+              The newest {SHOWN} runs that wait with these labels have others as well, so none of this class
+              is among them.{" "}
+              <Link
+                className="link"
+                to="/ns/$ns/runs"
+                params={{ ns }}
+                search={{
+                  state: ["queued"],
+                  label: Object.entries(labels).map(([key, value]) => `${key}=${value}`),
+                }}
+              >
+                List all that have these labels
+              </Link>
+            </p>
+          ) : (
+            <p className="py-2 text-muted">None of them waits any more.</p>
+          );
         return (
           <div className="grid grid-cols-1 gap-6 py-1 lg:grid-cols-2">
             <section aria-label="Why it is not placed">

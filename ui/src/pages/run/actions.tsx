@@ -4,9 +4,8 @@ import { Suspense, useState } from "react";
 import { api, client, type Schema } from "~/api/client";
 import { runQuery } from "~/api/queries";
 import { identityQuery, mayControl } from "~/api/session";
-import { useAction } from "~/app/action";
+import { type Nothing, useAction } from "~/app/action";
 import { useNs } from "~/app/namespace";
-import { newKey } from "~/lib/key";
 import { endWords } from "~/lib/verdict";
 import { Button, Copy, cellText } from "~/parts/basics";
 import { lazy } from "~/parts/lazy";
@@ -33,10 +32,10 @@ export function RunActions({ run }: { run: Schema["Run"] }) {
     after: (after, queries) => queries.setQueryData(runQuery(run.id).queryKey, after),
   });
   const retry = useAction({
-    act: async () =>
+    act: async (_: Nothing, key) =>
       (
         await client.POST("/api/v1/runs/{run}/retry", {
-          params: { path, header: { "Idempotency-Key": newKey() } },
+          params: { path, header: { "Idempotency-Key": key } },
         })
       ).data!,
     says: (after) => after.warnings?.[0] ?? "A new run was made",

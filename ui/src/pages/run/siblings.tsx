@@ -2,9 +2,8 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { api, client, type Schema } from "~/api/client";
 import { identityQuery, mayControl } from "~/api/session";
-import { useAction } from "~/app/action";
+import { type Nothing, useAction } from "~/app/action";
 import { useNs } from "~/app/namespace";
-import { newKey } from "~/lib/key";
 import { plural } from "~/lib/numbers";
 import { Button, cellText, Panel } from "~/parts/basics";
 import { Loaded } from "~/parts/loaded";
@@ -25,12 +24,12 @@ export function Siblings({ run }: { run: Schema["Run"] }) {
   const navigate = useNavigate();
   const { data: identity } = useQuery(identityQuery);
   const retry = useAction({
-    act: async () =>
+    act: async (_: Nothing, key) =>
       (
         await client.POST("/api/v1/namespaces/{namespace}/matrices/{matrix_id}/retry", {
           params: {
             path: { namespace: ns, matrix_id: run.matrix_id },
-            header: { "Idempotency-Key": newKey() },
+            header: { "Idempotency-Key": key },
           },
           body: { only_failed: true },
         })

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { api, type Schema } from "~/api/client";
+import { isPaused } from "~/api/live";
 import { useNs } from "~/app/namespace";
 import { duration, durationMs } from "~/lib/time";
 import { endWords } from "~/lib/verdict";
@@ -19,6 +20,8 @@ export function Verdict({ run }: { run: Schema["Run"] }) {
   });
   const { data: changes } = useQuery({
     ...api.queryOptions("get", "/api/v1/runs/{run}/changes", { params: { path: { run: run.id } } }),
+    // A run is told of a moment after it has ended, and nothing else says when.
+    refetchInterval: ({ state }) => (state.data && !state.data.told && !isPaused() ? 2_000 : false),
     enabled: run.state === "finished" && run.cases !== undefined,
   });
   if (run.cancel_requested && run.state !== "finished") {

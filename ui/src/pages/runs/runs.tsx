@@ -1,5 +1,6 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
+import { useMemo } from "react";
 import { statesQuery } from "~/api/queries";
 import { runPages } from "~/api/runs";
 import { useCursor } from "~/app/cursor";
@@ -31,7 +32,12 @@ export function Runs() {
   const set = (change: Partial<typeof search>, replace = false) =>
     void navigate({ search: (before) => ({ ...before, ...change }), replace });
 
-  const after = search.after ?? (search.range ? rangeStart(search.range, Date.now(), MINUTE) : undefined);
+  // Held for as long as the range is: another instant would be another list, and what was loaded of this one be gone.
+  const since = useMemo(
+    () => (search.range ? rangeStart(search.range, Date.now(), MINUTE) : undefined),
+    [search.range],
+  );
+  const after = search.after ?? since;
   const isSpan = search.after !== undefined || search.before !== undefined;
   const query = useInfiniteQuery(
     runPages(ns, {

@@ -2,9 +2,8 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { client } from "~/api/client";
 import { identityQuery, mayControl } from "~/api/session";
-import { useAction } from "~/app/action";
+import { type Nothing, useAction } from "~/app/action";
 import { useNs } from "~/app/namespace";
-import { newKey } from "~/lib/key";
 import { plural } from "~/lib/numbers";
 import { Button } from "~/parts/basics";
 
@@ -14,10 +13,10 @@ export function RunNow({ test }: { test: string }) {
   const navigate = useNavigate();
   const { data: identity } = useQuery(identityQuery);
   const run = useAction({
-    act: async () =>
+    act: async (_: Nothing, key) =>
       (
         await client.POST("/api/v1/namespaces/{namespace}/tests/{test}/runs", {
-          params: { path: { namespace: ns, test }, header: { "Idempotency-Key": newKey() } },
+          params: { path: { namespace: ns, test }, header: { "Idempotency-Key": key } },
         })
       ).data!,
     says: (made) => `${plural(made.runs.length, "run")} of ${test} made`,

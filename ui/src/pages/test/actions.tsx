@@ -1,13 +1,13 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { lazy, Suspense, useState } from "react";
+import { Suspense, useState } from "react";
 import { client, type Schema } from "~/api/client";
 import { identityQuery, mayControl } from "~/api/session";
-import { useAction } from "~/app/action";
+import { type Nothing, useAction } from "~/app/action";
 import { useNs } from "~/app/namespace";
-import { newKey } from "~/lib/key";
 import { plural } from "~/lib/numbers";
 import { Button, Copy } from "~/parts/basics";
+import { lazy } from "~/parts/lazy";
 
 const RunWith = lazy(() => import("./run-with").then((m) => ({ default: m.RunWith })));
 
@@ -20,10 +20,10 @@ export function TestActions({ test }: { test: Schema["TestDef"] }) {
   const why = mayControl(identity) ? undefined : "This needs a token with the scope control";
   const params = { path: { namespace: ns, test: test.name } };
   const run = useAction({
-    act: async () =>
+    act: async (_: Nothing, key) =>
       (
         await client.POST("/api/v1/namespaces/{namespace}/tests/{test}/runs", {
-          params: { ...params, header: { "Idempotency-Key": newKey() } },
+          params: { ...params, header: { "Idempotency-Key": key } },
         })
       ).data!,
     says: (made) => `${plural(made.runs.length, "run")} made`,

@@ -1,6 +1,6 @@
 import { type UseQueryResult, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { lazy, Suspense, useMemo } from "react";
+import { Suspense, useMemo } from "react";
 import { api, type Schema } from "~/api/client";
 import { useNs } from "~/app/namespace";
 import { activeFindings, findingText } from "~/lib/findings";
@@ -10,6 +10,7 @@ import { duration } from "~/lib/time";
 import { cellText, Empty, Figure, Panel } from "~/parts/basics";
 import { CHART_INSET, Chart } from "~/parts/chart";
 import { DragZoom } from "~/parts/drag-zoom";
+import { lazy } from "~/parts/lazy";
 import { Loaded, Skeleton } from "~/parts/loaded";
 import { Badge, State } from "~/parts/state";
 import { Strip } from "~/parts/strip";

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, useParams } from "@tanstack/react-router";
-import { lazy, Suspense } from "react";
+import { Suspense } from "react";
 import { api, type Schema } from "~/api/client";
 import { asApiError } from "~/api/problem";
 import { testQuery } from "~/api/queries";
@@ -8,6 +8,7 @@ import { useNs } from "~/app/namespace";
 import { TEST_TABS } from "~/app/searches";
 import { ends, isBad } from "~/lib/strip";
 import { Empty, Labels } from "~/parts/basics";
+import { lazy } from "~/parts/lazy";
 import { Loaded, Problem, Skeleton } from "~/parts/loaded";
 import { PageHead, Tabs } from "~/parts/page-head";
 import { Badge, StateIcon } from "~/parts/state";

@@ -1,7 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useRef, useState } from "react";
 import { client } from "~/api/client";
+import { isRefused } from "~/api/problem";
 import { identityQuery, mayControl } from "~/api/session";
 import { newKey } from "~/lib/key";
 import { plural } from "~/lib/numbers";
@@ -36,12 +37,27 @@ export function Bulk({
   const [isAsking, setAsking] = useState(false);
   const why = mayControl(identity) ? undefined : "This needs a token with the scope control";
   const isRunning = many?.isRunning ?? false;
+  // Of each test that was run without an answer: pressed again, it is the same run.
+  const keys = useRef(new Map<string, string>());
 
   const act = async (wanted: Action) => {
     setAction(wanted);
-    const outcomes = await start(names, (test) => ACTS[wanted](ns, test));
-    if (outcomes.every((each) => each.error === undefined))
-      done(`${plural(outcomes.length, "test")} ${SAYS[wanted]}`);
+    const outcomes = await start(names, async (test) => {
+      const key = keys.current.get(test) ?? newKey();
+      keys.current.set(test, key);
+      try {
+        const made = await ACTS[wanted](ns, test, key);
+        keys.current.delete(test);
+        return made;
+      } catch (error) {
+        if (isRefused(error)) keys.current.delete(test);
+        throw error;
+      }
+    });
+    const well = new Set(outcomes.filter((each) => each.error === undefined).map((each) => each.item));
+    // Whoever presses again means those that are left.
+    if (well.size < names.length) onPick(names.filter((name) => !well.has(name)));
+    else done(`${plural(outcomes.length, "test")} ${SAYS[wanted]}`);
   };
 
   return (
@@ -89,10 +105,10 @@ export function Bulk({
   );
 }
 
-const ACTS: Record<Action, (namespace: string, test: string) => Promise<Made>> = {
-  async run(namespace, test) {
+const ACTS: Record<Action, (namespace: string, test: string, key: string) => Promise<Made>> = {
+  async run(namespace, test, key) {
     const { data } = await client.POST("/api/v1/namespaces/{namespace}/tests/{test}/runs", {
-      params: { path: { namespace, test }, header: { "Idempotency-Key": newKey() } },
+      params: { path: { namespace, test }, header: { "Idempotency-Key": key } },
     });
     const made = data!;
     const [first] = made.runs;

@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
-import { lazy, Suspense, useEffect, useMemo, useState } from "react";
+import { Suspense, useEffect, useMemo, useState } from "react";
 import { api, client } from "~/api/client";
 import { statesQuery } from "~/api/queries";
 import { useCursor } from "~/app/cursor";
@@ -12,6 +12,7 @@ import { plural } from "~/lib/numbers";
 import { sortRows, testRow } from "~/lib/test-rows";
 import { Empty } from "~/parts/basics";
 import { LabelFilter, SearchField, Toggles } from "~/parts/filters";
+import { lazy } from "~/parts/lazy";
 import { Loaded, Skeleton } from "~/parts/loaded";
 import { PageHead } from "~/parts/page-head";
 import { StateIcon } from "~/parts/state";
