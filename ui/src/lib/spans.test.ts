@@ -3,13 +3,14 @@ import { intervalFor, rangeStart } from "./spans";
 
 test("a span is told in intervals that can be read, and never in too many", () => {
   const day = 86_400_000;
-  expect([1, 8, 9, 400, 401].map((days) => intervalFor(days * day))).toEqual([
+  expect([1, 8, 9, 400, 401].map((days) => intervalFor(days * day, days * day))).toEqual([
     "hour",
     "hour",
     "day",
     "day",
     "week",
   ]);
+  expect(intervalFor(2 * day, 500 * day)).toBe("day");
 });
 
 test("a range begins at the same instant for as long as its step", () => {

@@ -6,9 +6,15 @@ const DAY = 24 * HOUR;
 /** How long the ranges are that end now. */
 export const RANGE_MS = { "1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY } as const;
 
-/** Intervals that make a readable chart of a span of time; the server tells a thousand of them at most. */
-export function intervalFor(ms: number): Schema["Interval"] {
-  return ms <= 8 * DAY ? "hour" : ms <= 400 * DAY ? "day" : "week";
+/** For so many days the server knows how single hours were. */
+const HOURS_DAYS = 399;
+
+/**
+ * Intervals that make a readable chart of a span of time that began so long ago; the server tells a thousand of them at most.
+ */
+export function intervalFor(ms: number, agoMs: number): Schema["Interval"] {
+  if (ms <= 8 * DAY && agoMs <= HOURS_DAYS * DAY) return "hour";
+  return ms <= 400 * DAY ? "day" : "week";
 }
 
 /**

@@ -43,7 +43,7 @@ export function Dashboard() {
     (before
       ? new Date(Date.parse(before) - RANGE_MS[range]).toISOString()
       : rangeStart(range, Date.now() + HOUR, HOUR));
-  const interval = intervalFor(Date.parse(end) - Date.parse(since));
+  const interval = intervalFor(Date.parse(end) - Date.parse(since), Date.now() - Date.parse(since));
 
   const dashboard = useQuery(dashboardQuery(ns));
   const summary = useQuery({

@@ -175,7 +175,11 @@ function Shown({ runner, crumbs }: { runner: Schema["Runner"]; crumbs: Crumb[] }
               <Figure name="Slots held for" value={duration(figure.busy_ms)} />
             </div>
           ) : (
-            <p className="text-sm text-muted">No run of this namespace ended on it.</p>
+            <p className="text-sm text-muted">
+              {summary && summary.runners_more > 0
+                ? "It is not among the busiest runners, of which alone this is told."
+                : "No run of this namespace ended on it."}
+            </p>
           )}
         </Panel>
       </div>
