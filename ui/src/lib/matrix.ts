@@ -16,3 +16,8 @@ export function sameCell(a: Record<string, string>, b: Record<string, string>): 
   const keys = Object.keys(a);
   return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
 }
+
+/** The labels as the server takes them in an address: `key=value` each. */
+export function labelPairs(labels: Record<string, string> | undefined): string[] {
+  return Object.entries(labels ?? {}).map(([key, value]) => `${key}=${value}`);
+}

@@ -2,6 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { type KeyboardEvent, type MouseEvent, type ReactNode, useRef, useState } from "react";
 import { api } from "~/api/client";
+import { labelPairs } from "~/lib/matrix";
 import { barAt, barText, type End, ends, runBehind, STRIP_RUNS, stripPaths } from "~/lib/strip";
 import { duration } from "~/lib/time";
 import { Time } from "./time";
@@ -73,7 +74,7 @@ export function Strip({
         test,
         state: ["finished"],
         page_size: STRIP_RUNS,
-        label: Object.entries(cell ?? {}).map(([key, value]) => `${key}=${value}`),
+        label: labelPairs(cell),
       },
     },
   });

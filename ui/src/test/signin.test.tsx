@@ -1,24 +1,14 @@
 import { fireEvent, screen, waitFor } from "@testing-library/react";
 import { HttpResponse, http } from "msw";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import type { Schema } from "~/api/client";
 import { frame, get, identity, problem } from "./handlers";
-import { server, showApp } from "./render";
+import { server, showApp, stubBrowser } from "./render";
 
 const SESSION = "http://tstr.test/api/v1/session";
 
 beforeAll(() => {
-  // jsdom has none; nothing is followed, and nothing scrolls.
-  vi.stubGlobal(
-    "EventSource",
-    class {
-      static CLOSED = 2;
-      readyState = 0;
-      addEventListener() {}
-      close() {}
-    },
-  );
-  window.scrollTo = () => {};
+  stubBrowser();
   server.listen({ onUnhandledRequest: "error" });
 });
 beforeEach(() => history.replaceState(null, "", "/signin#code=tstr_code_1"));

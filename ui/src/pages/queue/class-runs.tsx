@@ -5,7 +5,7 @@ import { api, client, type Schema } from "~/api/client";
 import { identityQuery, mayControl } from "~/api/session";
 import { useAction } from "~/app/action";
 import { useNs } from "~/app/namespace";
-import { sameCell } from "~/lib/matrix";
+import { labelPairs, sameCell } from "~/lib/matrix";
 import { plural } from "~/lib/numbers";
 import { Button, cellText } from "~/parts/basics";
 import { Dialog, DialogEnd, Field } from "~/parts/dialog";
@@ -43,7 +43,7 @@ export function ClassRuns({
         path: { namespace: ns },
         query: {
           state: ["queued"],
-          label: Object.entries(labels).map(([key, value]) => `${key}=${value}`),
+          label: labelPairs(labels),
           page_size: SHOWN,
         },
       },
@@ -80,7 +80,7 @@ export function ClassRuns({
                 params={{ ns }}
                 search={{
                   state: ["queued"],
-                  label: Object.entries(labels).map(([key, value]) => `${key}=${value}`),
+                  label: labelPairs(labels),
                 }}
               >
                 List all that have these labels

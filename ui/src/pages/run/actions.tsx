@@ -6,6 +6,7 @@ import { runQuery } from "~/api/queries";
 import { identityQuery, mayControl } from "~/api/session";
 import { type Nothing, useAction } from "~/app/action";
 import { useNs } from "~/app/namespace";
+import { labelPairs } from "~/lib/matrix";
 import { endWords } from "~/lib/verdict";
 import { Button, Copy, cellText } from "~/parts/basics";
 import { lazy } from "~/parts/lazy";
@@ -111,7 +112,7 @@ function CompareWithPass({ run }: { run: Schema["Run"] }) {
         query: {
           test: run.test_id,
           result: ["pass"],
-          label: Object.entries(run.cell).map(([key, value]) => `${key}=${value}`),
+          label: labelPairs(run.cell),
           scheduled_before: run.scheduled_at,
           page_size: 2,
         },

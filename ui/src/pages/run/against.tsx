@@ -4,6 +4,7 @@ import { api, type Schema } from "~/api/client";
 import { asApiError } from "~/api/problem";
 import { useNs } from "~/app/namespace";
 import { against, figure, MIN_NUMBERS, numberOf, ratioTo, spark } from "~/lib/against";
+import { labelPairs } from "~/lib/matrix";
 import { plural, ratio } from "~/lib/numbers";
 
 const RUNS = 50;
@@ -18,7 +19,7 @@ export function useSeries(run: Schema["Run"]) {
         path: { namespace: ns, test: run.test_id },
         query: {
           runs: RUNS,
-          cell: Object.entries(run.cell).map(([key, value]) => `${key}=${value}`),
+          cell: labelPairs(run.cell),
         },
       },
     }),

@@ -1,7 +1,6 @@
 import { infiniteQueryOptions, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
 import { api, apiUrl, client, type Schema } from "~/api/client";
-import { isPaused } from "~/api/live";
 import { useNs } from "~/app/namespace";
 import { casePath, caseText } from "~/lib/cases";
 import { count, plural } from "~/lib/numbers";
@@ -12,6 +11,7 @@ import { Loaded, Problem, Skeleton } from "~/parts/loaded";
 import { Badge, State, StateIcon, stateLabel } from "~/parts/state";
 import { Took } from "~/parts/time";
 import { CaseText } from "./case-text";
+import { changesQuery } from "./changes";
 
 const route = getRouteApi("/ns/$ns/runs/$run");
 const STATUSES = ["fail", "error", "pass", "skip"] as const;
@@ -78,8 +78,7 @@ export function Cases({ run, attempt }: { run: Schema["Run"]; attempt: number })
   );
   const cases = useInfiniteQuery(casePages(run.id, attempt, search.q, search.status));
   const { data: changes } = useQuery({
-    ...api.queryOptions("get", "/api/v1/runs/{run}/changes", { params: { path } }),
-    refetchInterval: ({ state }) => (state.data && !state.data.told && !isPaused() ? 2_000 : false),
+    ...changesQuery(run.id),
     enabled: attempt === run.attempt && run.state === "finished",
   });
   const standing = new Map(changes?.items.map((change) => [change.case_id, change]));

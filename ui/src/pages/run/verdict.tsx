@@ -1,12 +1,12 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { api, type Schema } from "~/api/client";
-import { isPaused } from "~/api/live";
+import type { Schema } from "~/api/client";
 import { useNs } from "~/app/namespace";
 import { duration, durationMs } from "~/lib/time";
 import { endWords } from "~/lib/verdict";
 import { runWord, SOFT, StateIcon, stateTone } from "~/parts/state";
 import { Time } from "~/parts/time";
+import { changesQuery } from "./changes";
 
 /** Why a run ended as it did, above everything else. A run that passed without a word needs none. */
 export function Verdict({ run }: { run: Schema["Run"] }) {
@@ -19,9 +19,7 @@ export function Verdict({ run }: { run: Schema["Run"] }) {
     timeout: timeout === undefined ? undefined : duration(timeout),
   });
   const { data: changes } = useQuery({
-    ...api.queryOptions("get", "/api/v1/runs/{run}/changes", { params: { path: { run: run.id } } }),
-    // A run is told of a moment after it has ended, and nothing else says when.
-    refetchInterval: ({ state }) => (state.data && !state.data.told && !isPaused() ? 2_000 : false),
+    ...changesQuery(run.id),
     enabled: run.state === "finished" && run.cases !== undefined,
   });
   if (run.cancel_requested && run.state !== "finished") {
